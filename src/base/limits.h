@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_BASE_LIMITS_H
+#define HVSM_BASE_LIMITS_H
+
+/*
+ * Every resource that a guest or a file could make us spend has its bound here, with the
+ * reason for its size. Reaching one is an error (-ELOOP), never a silent end.
+ */
+
+/* Pages that one sweep may touch: 1 GiB; a sweep of a real guest needs some hundreds. */
+#define VIEW_FUEL_SWEEP		(1u << 18)
+
+/* Pages that attaching may touch: image (64 MiB), kallsyms and BTF, and the anchor search. */
+#define VIEW_FUEL_ATTACH	(1u << 17)
+
+/* Pages kept in a view at a time: 16 MiB of host memory. */
+#define VIEW_PAGES_MAX		4096u
+
+/* The longest single read; a text section is below 32 MiB. */
+#define VIEW_READ_MAX		(128u << 20)
+
+/* A kernel image from _text to _end: Debian's generic 7.2 is 54 MiB, KERNEL_IMAGE_SIZE 1 GiB. */
+#define KERNEL_IMAGE_MAX	(160u << 20)
+
+/* Symbols of one kernel: Debian's largest has 199,000. */
+#define SYMBOLS_MAX		(1u << 20)
+
+/* KSYM_NAME_LEN of the kernel is 512 from 6.1 (b8a94bfb3395). */
+#define SYMBOL_NAME_MAX		512u
+
+/* BTF of one kernel: 5.4 MB and 125,000 types seen. */
+#define BTF_BYTES_MAX		(64u << 20)
+#define BTF_TYPES_MAX		(1u << 20)
+
+/* Anonymous structs and typedefs nest a few levels; a chain beyond this is a forgery. */
+#define BTF_DEPTH_MAX		32u
+
+/* PID_MAX_LIMIT of 64-bit Linux is 4 Mi; more tasks than this means a forged list. */
+#define TASKS_MAX		(1u << 20)
+
+/* struct pid nests at most MAX_PID_NS_LEVEL (32) namespaces. */
+#define PID_LEVELS_MAX		32u
+
+/* Loaded modules: a generic kernel has some 100, allmodconfig under 10,000. */
+#define MODULES_MAX		16384u
+
+/* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
+#define CPUS_MAX		8192u
+
+/* Depth of a directory entry under its root: PATH_MAX / 2. */
+#define PATH_DEPTH_MAX		2048u
+#define PATH_BYTES_MAX		4096u
+
+/* Ranges of RAM that a guest has: holes, NUMA nodes, DIMMs. */
+#define RAM_RANGES_MAX		1024u
+
+#endif

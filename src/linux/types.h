@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_LINUX_TYPES_H
+#define HVSM_LINUX_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * The kernel's types, from its BTF (Documentation/bpf/btf.rst). One blob is checked as a
+ * whole when it is parsed and trusted afterwards: no lookup can leave it, however it was
+ * forged; what it *says* may still be wrong.
+ */
+struct types;
+
+/* Where a member lies. Offsets are from the start of the outermost struct of the path. */
+struct field {
+	bool there;		/* false: this kernel has no such member */
+	uint32_t at;		/* byte offset; for an enumerator: its value */
+	uint32_t size_bytes;	/* of the member; of one bitfield's containing bytes */
+	uint32_t element_bytes;	/* of an array: one element; otherwise 0 */
+	uint8_t bit_at;		/* bitfields: first bit within the number at @at */
+	uint8_t bits;		/* bitfields: width; otherwise 0 */
+	uint32_t type;		/* BTF id of the member's type, qualifiers stripped */
+};
+
+/**
+ * types_parse - index a copy of the kernel's BTF
+ * @data: the blob; copied
+ * @size: of @data; may be larger than the blob
+ *
+ * Return: 0, -EBADMSG (not BTF, or it contradicts itself), -ENOTSUP (an unknown kind),
+ *         -ELOOP (limits), -ENOMEM.
+ */
+nodiscard int types_parse(const void *data, size_t size, struct types **ret, struct err *err);
+
+/* *@types becomes NULL. NULL is fine. */
+void types_free(struct types **types);
+
+/* Number of types, the void type not counted. */
+uint32_t types_count(const struct types *types);
+
+/* Bytes of the blob: header, types and strings. */
+size_t types_bytes(const struct types *types);
+
+/**
+ * types_field - where a member lies
+ * @path: "task_struct.se.group_node", members of anonymous structs and unions included;
+ *        "task_struct" alone gives its size (at 0); "enum pid_type.PIDTYPE_TGID" the value
+ *        of an enumerator; alternatives are tried from left to right:
+ *        "task_struct.__state|task_struct.state". Typedefs may start a path. An array
+ *        member may be indexed: "idr.idr_rt", "upid.numbers[1].nr".
+ *
+ * Return: 0, -ENOENT (text says which part is missing).
+ */
+nodiscard int types_field(const struct types *types, const char *path, struct field *ret,
+			  struct err *err);
+
+/*
+ * Tables of members: a view names once what it needs, and gets all offsets in one step.
+ *
+ *	struct task_fields { struct field size, tasks, pid, state; };
+ *
+ *	static const struct member task_members[] = {
+ *		MEMBER(struct task_fields, size,  "task_struct"),
+ *		MEMBER(struct task_fields, tasks, "task_struct.tasks"),
+ *		MEMBER(struct task_fields, state, "task_struct.__state|task_struct.state"),
+ *		MEMBER_OPTIONAL(struct task_fields, …),
+ *	};
+ *	LAYOUT(task_layout, struct task_fields, task_members);
+ *
+ *	const struct task_fields *f;
+ *	r = types_layout(types, &task_layout, (const void **)&f, err);
+ */
+struct member {
+	const char *path;
+	size_t slot;		/* offset of its struct field in the table's struct */
+	bool optional;
+};
+
+struct layout {
+	size_t bytes;		/* of the table's struct */
+	const struct member *members;
+	size_t members_n;
+};
+
+#define MEMBER(fields, name, what) { (what), offsetof(fields, name), false }
+#define MEMBER_OPTIONAL(fields, name, what) { (what), offsetof(fields, name), true }
+#define LAYOUT(name, fields, table)             \
+	static const struct layout name = {     \
+		sizeof(fields), (table), sizeof(table) / sizeof((table)[0]) }
+
+/**
+ * types_layout - resolve a table of members, or give back what was resolved before
+ * @ret: the table's struct; owned by @types, as long as it lives
+ *
+ * Return: 0, -ENOENT (a member that is not optional is missing; the text names it), -ENOMEM.
+ */
+nodiscard int types_layout(struct types *types, const struct layout *layout, const void **ret,
+			   struct err *err);
+
+/* The name of a type by BTF id; "" where it has none or there is no such id. */
+const char *types_name(const struct types *types, uint32_t type);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_RAM_RAM_H
+#define HVSM_RAM_RAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * The physical memory of one guest, read only. One struct in front of every way to reach it:
+ * a running QEMU (qemu.h), a memory image (image.h), bytes in our own memory (fake.h).
+ *
+ * A backend never writes, never stops a vCPU, and never makes the guest or its hypervisor's
+ * process grow: a hole in a shared backend reads as zeros without being allocated.
+ */
+struct ram;
+
+/* One run of guest-physical addresses behind which there is RAM. */
+struct ram_range {
+	gpa start;		/* page aligned */
+	uint64_t size_bytes;	/* > 0, a multiple of the page size */
+};
+
+/* What a backend is made of. Embed struct ram as the first member. */
+struct ram_ops {
+	const char *name;	/* "qemu", "image", "fake" */
+
+	/*
+	 * Copy @len bytes (> 0, inside range @range) that start @offset bytes into it.
+	 * 0, -EFAULT (not readable just now), -ESRCH (the guest is gone), -EIO.
+	 */
+	int (*read)(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
+		    struct err *err);
+
+	/*
+	 * The first populated run of range @range at or after @offset: what was never
+	 * touched reads as zero and need not be searched. NULL: all is populated.
+	 * 0, -ENOENT (none follows), or an error. @len ≥ 1 on success.
+	 */
+	int (*populated)(struct ram *ram, size_t range, uint64_t offset, uint64_t *start,
+			 uint64_t *len, struct err *err);
+
+	/* 0 while the guest is there; -ESRCH when it ended. NULL: always there. */
+	int (*alive)(struct ram *ram, struct err *err);
+
+	void (*close)(struct ram *ram);	/* frees the backend and the struct */
+};
+
+struct ram {
+	const struct ram_ops *ops;
+	struct ram_range *ranges;	/* sorted by start, disjoint; freed by ram_close() */
+	size_t ranges_n;
+	char layout[96];	/* where the ranges come from, for a person: "QMP", "pc, …" */
+	uint64_t reads;		/* calls into the backend since it was opened */
+	uint64_t read_bytes;
+};
+
+/**
+ * ram_read - copy guest-physical memory to the host
+ * @at:  first byte
+ * @buf: host buffer of @len bytes; contents undefined on failure
+ * @len: > 0; may span ranges that touch
+ *
+ * Return: 0, -EFAULT (no RAM there, or it cannot be read just now), -ESRCH, -EIO, -EINVAL.
+ */
+nodiscard int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err);
+
+/**
+ * ram_populated - next run of memory that may hold something other than zeros
+ * @from:  search from here on
+ * @start: receives where the run begins, @from or later
+ * @len:   receives its length in bytes, > 0
+ *
+ * Return: 0, -ENOENT (no more), or an error of the backend.
+ */
+nodiscard int ram_populated(struct ram *ram, gpa from, gpa *start, uint64_t *len,
+			    struct err *err);
+
+/* Does [@at, @at + @len) lie wholly in RAM? */
+bool ram_has(const struct ram *ram, gpa at, uint64_t len);
+
+/* The sum of all ranges. */
+uint64_t ram_bytes(const struct ram *ram);
+
+/* 0, or -ESRCH when the guest ended. */
+nodiscard int ram_alive(struct ram *ram, struct err *err);
+
+/**
+ * ram_set_ranges - give a backend its layout; for backends only
+ * @ranges: copied; in any order
+ *
+ * Return: 0, -EBADMSG (overlap, unaligned, empty, too many), -ENOMEM.
+ */
+nodiscard int ram_set_ranges(struct ram *ram, const struct ram_range *ranges, size_t n,
+			     struct err *err);
+
+/* Ends the access; *@ram becomes NULL. NULL is fine. */
+void ram_close(struct ram **ram);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_CHECK_CHECK_H
+#define HVSM_CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "check/finding.h"
+#include "guest/view.h"
+#include "linux/kernel.h"
+
+/*
+ * A check compares what the guest's memory says in one place with what it says in another,
+ * and ends clean, with findings, or inconclusive. It is one file: CHECK() puts it into the
+ * table from which the command line, the documentation and the reports are made.
+ *
+ * A check is pure: guest in, findings out. It opens no file and prints nothing. It need not
+ * care for races: a check that ended in anything but clean is run again on fresh memory, and
+ * only what persists is reported (sweep.h).
+ */
+struct check_run;
+
+enum check_group {
+	GROUP_CODE,
+	GROUP_POINTERS,
+	GROUP_HIDDEN,
+	GROUP_PRIVILEGE,
+	GROUP_PROCESSES,
+	GROUP_AGENT,
+};
+
+struct check {
+	const char *id;			/* the name on the command line: "syscall-table" */
+	enum check_group group;
+	const char *title;		/* what a finding of it is: one line */
+	const char *proves;		/* what *clean* means; for `hvsm checks` and docs */
+	const char *const *techniques;	/* MITRE ATT&CK ids, NULL at the end */
+	uint64_t fuel_max;		/* pages that one run may fetch */
+
+	/*
+	 * Return: 0 (the run says the rest), or a negative errno with @err set: the check is
+	 * then inconclusive for that reason, whatever it found before stays a finding.
+	 */
+	int (*run)(struct check_run *run, struct err *err);
+};
+
+#define TECHNIQUES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/*
+ * CHECK(syscall_table, .title = "…", …, .run = syscall_table_run); defines the check with id
+ * "syscall_table" (underscores become dashes at start) in the linker section that
+ * checks_all() reads.
+ */
+#define CHECK(name, ...)                                                             \
+	static const struct check check_##name = { .id = #name, __VA_ARGS__ };       \
+	static const struct check *const check_##name##_entry                        \
+		__attribute__((used, retain, section("hvsm_checks"))) = &check_##name
+
+/**
+ * checks_all - every check, sorted by group and id
+ * @n: receives their number
+ * Return: a table that lives as long as the program.
+ */
+const struct check *const *checks_all(size_t *n);
+
+/* The check with this id, or NULL. Dashes and underscores are the same. */
+const struct check *check_by_id(const char *id);
+
+/* The id as it is printed: dashes. @buf is returned. */
+const char *check_id(const struct check *check, char *buf, size_t size);
+
+const char *group_name(enum check_group group);
+
+enum check_state {
+	CHECK_CLEAN,
+	CHECK_FINDING,
+	CHECK_INCONCLUSIVE,
+};
+
+const char *check_state_name(enum check_state state);
+
+/* How much a check looked at: {"entries", 450}. */
+struct covered {
+	const char *what;	/* a literal */
+	uint64_t count;
+};
+
+struct check_result {
+	const struct check *check;
+	enum check_state state;
+	char reason[224];	/* why it is inconclusive; "" otherwise */
+	VEC(struct covered) covered;
+	VEC(struct finding *) findings;
+	uint64_t duration_ns;
+	uint32_t repeats;	/* runs beyond the first */
+};
+
+/* What a check has at hand. */
+struct view *check_view(struct check_run *run);
+const struct kernel *check_kernel(struct check_run *run);
+
+/**
+ * check_finding - report something
+ * @severity: how bad
+ * @kind:     of object: "syscall"; copied
+ * @at:       of the object; 0: none
+ * @name:     of the object, printf style; stable over sweeps: no addresses of heap objects
+ *            whose place changes, no counters
+ *
+ * The title is the check's own until finding_title() sets another.
+ *
+ * Return: the finding, owned by the run; never NULL (on lack of memory one that is dropped,
+ *         and the check ends inconclusive).
+ */
+struct finding *check_finding(struct check_run *run, enum severity severity, const char *kind,
+			      gva at, const char *name, ...) printf_like(5, 6);
+
+/* Replaces the title. */
+void finding_title(struct finding *finding, const char *fmt, ...) printf_like(2, 3);
+
+/* Add to what was covered; @what is a literal, the same @what adds up. */
+void check_covered(struct check_run *run, const char *what, uint64_t count);
+
+/**
+ * check_inconclusive - part of what the check is to look at could not be seen
+ * The check goes on; it cannot become clean any more. The first reason is kept.
+ */
+void check_inconclusive(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
+
+#endif

@@ -35,19 +35,19 @@ int fail(struct err *err, int code, gva at, const char *fmt, ...)
 
 int wrap(struct err *err, int code, const char *fmt, ...)
 {
-	char context[sizeof(err->text)], whole[2 * sizeof(err->text)];
+	char tail[sizeof(err->text)];
 	va_list args;
+	int n;
 
 	if (!err)
 		return code;
-	va_start(args, fmt);
-	vsnprintf(context, sizeof(context), fmt, args);
-	va_end(args);
-
-	snprintf(whole, sizeof(whole), "%s: %s", context,
-		 err->code ? err->text : strerror(-code));
-	memcpy(err->text, whole, sizeof(err->text) - 1);
-	err->text[sizeof(err->text) - 1] = '\0';
+	snprintf(tail, sizeof(tail), "%s", err->code ? err->text : strerror(-code));
 	err->code = code;
+
+	va_start(args, fmt);
+	n = vsnprintf(err->text, sizeof(err->text), fmt, args);
+	va_end(args);
+	if (n > 0 && (size_t)n < sizeof(err->text))
+		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", tail);
 	return code;
 }

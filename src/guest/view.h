@@ -144,17 +144,20 @@ nodiscard int view_translate(struct view *view, struct space space, gva at,
 
 /**
  * view_walk - every mapped run of an address space, in ascending order
- * @from:  first address of interest
- * @to:    last address of interest
- * @visit: called per run of pages with equal rights; a negative return ends the walk
+ * @from:  first address of interest, page aligned
+ * @to:    last address of interest (its page is included)
+ * @want:  MAP_* that a page must have to be of interest; 0: every page
+ * @visit: called per run of neighbouring pages with equal rights; a negative return ends
+ *         the walk
  *
- * An entry whose table cannot be read (-EFAULT) is an error of the whole walk: a hole that
- * nobody looked into must not pass for an empty one.
+ * Each table that is entered costs 1 fuel, also when it is at hand already, so tables that
+ * lead back to themselves end the walk. A table that cannot be read ends it as well: a hole
+ * that nobody looked into must not pass for an empty one.
  *
- * Return: 0 (all was seen), what @visit returned, -EFAULT, -ELOOP, -ESRCH.
+ * Return: 0 (all was seen), what @visit returned, -EFAULT, -ELOOP, -ESRCH, -ENOMEM.
  */
 typedef int extent_fn(const struct extent *extent, void *ctx, struct err *err);
-nodiscard int view_walk(struct view *view, struct space space, gva from, gva to,
+nodiscard int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
 			extent_fn *visit, void *ctx, struct err *err);
 
 #endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/paging.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+#define LEVELS_MAX 5u
+#define MEMO_SLOTS 4096u	/* tables known to be of no interest; more are just walked */
+
+/* Rights add up from the root: writable and user need every level, NX needs only one. */
+static unsigned rights_of(unsigned inherited, uint64_t entry)
+{
+	unsigned rights = 0;
+
+	if (entry & PTE_WRITE)
+		rights |= MAP_WRITE;
+	if (entry & PTE_USER)
+		rights |= MAP_USER;
+	if (!(entry & PTE_NX))
+		rights |= MAP_EXEC;
+	return rights & inherited;
+}
+
+static bool is_page(uint64_t entry, unsigned level)
+{
+	return level == 1 || (level <= 3 && (entry & PTE_LARGE));
+}
+
+/* Bits that only page sizes above 4 KiB leave free; the lowest of them is PAT. */
+static uint64_t page_frame(uint64_t entry, unsigned level)
+{
+	return entry & PTE_ADDRESS & ~(paging_span(level) - 1);
+}
+
+static bool is_canonical(gva at, unsigned levels)
+{
+	unsigned shift = 64 - (GUEST_PAGE_SHIFT + 9 * levels);
+
+	return (uint64_t)((int64_t)(at.v << shift) >> shift) == at.v;
+}
+
+static int bad_space(struct space space, struct err *err)
+{
+	if (space.levels != 4 && space.levels != 5)
+		return err_set(err, -EBADMSG, "page tables of %u levels", space.levels);
+	return 0;
+}
+
+int paging_translate(struct view *view, struct space space, gva at, struct mapping *ret,
+		     struct err *err)
+{
+	unsigned rights = MAP_WRITE | MAP_USER | MAP_EXEC;
+	uint64_t table = space.root.v & PTE_ADDRESS, entry;
+	int r = bad_space(space, err);
+
+	if (r < 0)
+		return r;
+	if (!is_canonical(at, space.levels))
+		return err_set(err, -EFAULT, "not a canonical address");
+
+	for (unsigned level = space.levels;; level--) {
+		r = view_read_phys(view, gpa_of(table + 8 * paging_index(at, level)), &entry,
+				   sizeof(entry), err);
+		if (r < 0)
+			return r;
+		if (!(entry & PTE_PRESENT))
+			return err_set(err, -EFAULT, "not mapped");
+		rights = rights_of(rights, entry);
+		if (is_page(entry, level)) {
+			ret->page_bytes = paging_span(level);
+			ret->at.v = page_frame(entry, level) | (at.v & (ret->page_bytes - 1));
+			ret->rights = rights;
+			return 0;
+		}
+		if (entry & PTE_LARGE && level > 3)
+			return err_set(err, -EBADMSG, "reserved bit in a level %u entry", level);
+		table = entry & PTE_ADDRESS;
+	}
+}
+
+/* One table on the way down. */
+struct table {
+	uint64_t entry[TABLE_ENTRIES];
+	uint64_t at;		/* guest-physical */
+	uint64_t base;		/* guest-virtual address of entry 0 */
+	unsigned next;		/* entry to look at next */
+	unsigned rights;	/* inherited */
+	bool matched;		/* something of interest was below it */
+	bool whole;		/* no part of it lies outside the range asked for */
+};
+
+struct walk {
+	struct view *view;
+	gva from, to;
+	unsigned want;
+	extent_fn *visit;
+	void *ctx;
+	struct extent open;	/* the run that still may grow; size 0: none */
+	struct table table[LEVELS_MAX + 1];	/* by level */
+	uint64_t memo[MEMO_SLOTS];	/* guest-physical address | level */
+};
+
+static int flush(struct walk *walk, struct err *err)
+{
+	struct extent done = walk->open;
+
+	walk->open.size_bytes = 0;
+	return done.size_bytes ? walk->visit(&done, walk->ctx, err) : 0;
+}
+
+static int add_page(struct walk *walk, uint64_t at, uint64_t bytes, unsigned rights,
+		    struct err *err)
+{
+	struct extent *open = &walk->open;
+	int r;
+
+	/* Clip a huge page to what was asked for. */
+	if (at < walk->from.v) {
+		bytes -= walk->from.v - at;
+		at = walk->from.v;
+	}
+	if (at + (bytes - 1) > walk->to.v)
+		bytes = (walk->to.v | GUEST_PAGE_MASK) - at + 1;
+
+	if (open->size_bytes && open->start.v + open->size_bytes == at && open->rights == rights) {
+		open->size_bytes += bytes;
+		return 0;
+	}
+	r = flush(walk, err);
+	if (r < 0)
+		return r;
+	*open = (struct extent){ gva_of(at), bytes, rights };
+	return 0;
+}
+
+static uint64_t *memo_of(struct walk *walk, uint64_t at, unsigned level)
+{
+	return &walk->memo[((at | level) * 0x9e3779b97f4a7c15ull >> 40) % MEMO_SLOTS];
+}
+
+/* Read a table and make it the current one of its level. */
+static int enter(struct walk *walk, unsigned level, uint64_t at, uint64_t base, unsigned rights,
+		 struct err *err)
+{
+	struct table *table = &walk->table[level];
+	uint64_t last = base + (paging_span(level) * TABLE_ENTRIES - 1);
+	int r;
+
+	r = view_burn(walk->view, 1, err);
+	if (r < 0)
+		return r;
+	r = view_read_phys(walk->view, gpa_of(at), table->entry, sizeof(table->entry), err);
+	if (r < 0)
+		return wrap(err, r, "page table at physical %#" PRIx64, at);
+	table->at = at;
+	table->base = base;
+	table->rights = rights;
+	table->matched = false;
+	table->whole = base >= walk->from.v && last <= walk->to.v;
+	table->next = base < walk->from.v ? paging_index(walk->from, level) : 0;
+	return 0;
+}
+
+/* Sign extension of bit 47 or 56: entry 256 of the root is where the upper half begins. */
+static uint64_t canonical(uint64_t at, unsigned levels)
+{
+	unsigned shift = 64 - (GUEST_PAGE_SHIFT + 9 * levels);
+
+	return (uint64_t)((int64_t)(at << shift) >> shift);
+}
+
+/*
+ * Look at the next entry of the table at @level. Return: the level to go on with (lower:
+ * a table was entered; higher: this one is finished), or an error.
+ */
+static int step(struct walk *walk, struct space space, unsigned level, struct err *err)
+{
+	struct table *table = &walk->table[level];
+	unsigned i = table->next++, rights;
+	uint64_t at, entry;
+	int r;
+
+	at = table->base + i * paging_span(level);
+	if (level == space.levels)
+		at = canonical(at, space.levels);
+	if (i >= TABLE_ENTRIES || at > walk->to.v) {
+		if (level < space.levels) {
+			walk->table[level + 1].matched |= table->matched;
+			if (!table->matched && table->whole)
+				*memo_of(walk, table->at, level) = table->at | level;
+		}
+		return (int)level + 1;
+	}
+	entry = table->entry[i];
+	if (!(entry & PTE_PRESENT) || at + (paging_span(level) - 1) < walk->from.v)
+		return (int)level;
+	rights = rights_of(table->rights, entry);
+	if ((rights & walk->want) != walk->want)
+		return (int)level;
+
+	if (is_page(entry, level)) {
+		table->matched = true;
+		r = add_page(walk, at, paging_span(level), rights, err);
+		return r < 0 ? r : (int)level;
+	}
+	if (*memo_of(walk, entry & PTE_ADDRESS, level - 1) ==
+	    ((entry & PTE_ADDRESS) | (level - 1)))
+		return (int)level;
+	r = enter(walk, level - 1, entry & PTE_ADDRESS, at, rights, err);
+	return r < 0 ? r : (int)level - 1;
+}
+
+int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
+	      extent_fn *visit, void *ctx, struct err *err)
+{
+	cleanup(freep) struct walk *walk = NULL;
+	int level = space.levels, r;
+
+	r = bad_space(space, err);
+	if (r < 0)
+		return r;
+	walk = calloc(1, sizeof(*walk));
+	if (!walk)
+		return -ENOMEM;
+	walk->view = view;
+	walk->from = from;
+	walk->to = to;
+	walk->want = want;
+	walk->visit = visit;
+	walk->ctx = ctx;
+
+	r = enter(walk, space.levels, space.root.v & PTE_ADDRESS, 0,
+		  MAP_WRITE | MAP_USER | MAP_EXEC, err);
+	if (r < 0)
+		return r;
+	/* The root's entries are taken in order of their canonical addresses. */
+	walk->table[level].next = from.v ? paging_index(from, space.levels) : 0;
+	while (level <= space.levels) {
+		level = step(walk, space, (unsigned)level, err);
+		if (level < 0)
+			return level;
+	}
+	return flush(walk, err);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_GUEST_PAGING_H
+#define HVSM_GUEST_PAGING_H
+
+#include "guest/view.h"
+
+/*
+ * x86-64 page tables, 4 and 5 levels (Intel SDM vol. 3A, 4.5). The callers' interface is
+ * view_translate() and view_walk() in view.h; this is what lies beneath.
+ */
+
+#define PTE_PRESENT 1ull
+#define PTE_WRITE   2ull
+#define PTE_USER    4ull
+#define PTE_LARGE   0x80ull
+#define PTE_NX	    (1ull << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+
+#define TABLE_ENTRIES 512u
+
+/* Bytes that one entry of a table at @level (1 = page table) spans. */
+static inline uint64_t paging_span(unsigned level)
+{
+	return 1ull << (GUEST_PAGE_SHIFT + 9 * (level - 1));
+}
+
+/* The entry's number within its table. */
+static inline unsigned paging_index(gva at, unsigned level)
+{
+	return (unsigned)(at.v >> (GUEST_PAGE_SHIFT + 9 * (level - 1))) & (TABLE_ENTRIES - 1);
+}
+
+/* As view_translate(), without its cache; @at is page aligned. */
+nodiscard int paging_translate(struct view *view, struct space space, gva at,
+			       struct mapping *ret, struct err *err);
+
+/* Fuel for work on pages that are at hand; -ELOOP when the tank is empty. */
+nodiscard int view_burn(struct view *view, uint64_t pages, struct err *err);
+
+#endif

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest/view.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "guest/paging.h"
+
+#define SLOTS	      (2 * VIEW_PAGES_MAX)	/* half full at most: probes stay short */
+#define TLB_ENTRIES   4096u
+#define BULK_BYTES    (64u << 10)
+#define NO_PAGE	      UINT32_MAX
+
+struct tlb_entry {
+	uint64_t root;		/* of the space, with TLB_VALID */
+	uint64_t page;		/* guest-virtual page number */
+	struct mapping to;	/* of the page's first byte */
+};
+
+#define TLB_VALID 1u		/* roots are page aligned: the low bits are free */
+
+struct view {
+	struct ram *ram;
+	struct space kernel;
+	bool has_kernel;
+	uint64_t fuel;
+	struct view_stats stats;
+
+	uint8_t (*pages)[GUEST_PAGE_SIZE];
+	uint64_t *numbers;	/* guest-physical page number of pages[i] */
+	uint32_t pages_n;
+	uint32_t *slots;	/* hash of the page number → index into pages, or NO_PAGE */
+	struct tlb_entry *tlb;
+};
+
+static void forget_pages(struct view *view)
+{
+	memset(view->slots, 0xff, SLOTS * sizeof(*view->slots));
+	view->pages_n = 0;
+}
+
+int view_open(struct ram *ram, uint64_t fuel, struct view **ret)
+{
+	cleanup(view_close) struct view *view = calloc(1, sizeof(*view));
+
+	if (!view)
+		return -ENOMEM;
+	view->ram = ram;
+	view->fuel = fuel;
+	view->pages = malloc((size_t)VIEW_PAGES_MAX * GUEST_PAGE_SIZE);
+	view->numbers = calloc(VIEW_PAGES_MAX, sizeof(*view->numbers));
+	view->slots = malloc(SLOTS * sizeof(*view->slots));
+	view->tlb = calloc(TLB_ENTRIES, sizeof(*view->tlb));
+	if (!view->pages || !view->numbers || !view->slots || !view->tlb)
+		return -ENOMEM;
+	forget_pages(view);
+	*ret = take_ptr(&view);
+	return 0;
+}
+
+void view_close(struct view **view)
+{
+	if (!*view)
+		return;
+	free((*view)->pages);
+	free((*view)->numbers);
+	free((*view)->slots);
+	free((*view)->tlb);
+	free(*view);
+	*view = NULL;
+}
+
+void view_set_kernel(struct view *view, struct space space)
+{
+	view->kernel = space;
+	view->has_kernel = true;
+}
+
+void view_refresh(struct view *view)
+{
+	forget_pages(view);
+	memset(view->tlb, 0, TLB_ENTRIES * sizeof(*view->tlb));
+	view->stats.refreshes++;
+}
+
+void view_refuel(struct view *view, uint64_t fuel)
+{
+	view->fuel = fuel;
+}
+
+uint64_t view_fuel(const struct view *view)
+{
+	return view->fuel;
+}
+
+struct ram *view_ram(struct view *view)
+{
+	return view->ram;
+}
+
+struct view_stats view_stats(const struct view *view)
+{
+	return view->stats;
+}
+
+int view_burn(struct view *view, uint64_t pages, struct err *err)
+{
+	if (pages > view->fuel) {
+		view->fuel = 0;
+		return err_set(err, -ELOOP, "over the limit of pages for one pass");
+	}
+	view->fuel -= pages;
+	return 0;
+}
+
+/* The slot of a page number, or the free one where it would go. */
+static uint32_t *slot_of(const struct view *view, uint64_t number)
+{
+	uint32_t i = (uint32_t)((number * 0x9e3779b97f4a7c15ull) >> 32) % SLOTS;
+
+	while (view->slots[i] != NO_PAGE && view->numbers[view->slots[i]] != number)
+		i = (i + 1) % SLOTS;
+	return &view->slots[i];
+}
+
+/*
+ * The page at @number, from the view's own copy or, for 1 fuel, from the guest. When the view
+ * is full it starts over: a sweep that needs so many pages is a large one, and reads again.
+ */
+static int page_of(struct view *view, uint64_t number, const uint8_t **ret, struct err *err)
+{
+	uint32_t *slot = slot_of(view, number);
+	uint32_t i = *slot;
+	int r;
+
+	if (i == NO_PAGE) {
+		r = view_burn(view, 1, err);
+		if (r < 0)
+			return r;
+		if (view->pages_n == VIEW_PAGES_MAX) {
+			forget_pages(view);
+			slot = slot_of(view, number);
+		}
+		i = view->pages_n;
+		r = ram_read(view->ram, gpa_of(number << GUEST_PAGE_SHIFT), view->pages[i],
+			     GUEST_PAGE_SIZE, err);
+		if (r < 0)
+			return r;
+		view->stats.pages++;
+		view->stats.bytes += GUEST_PAGE_SIZE;
+		view->numbers[i] = number;
+		view->pages_n++;
+		*slot = i;
+	}
+	*ret = view->pages[i];
+	return 0;
+}
+
+static int bad_length(size_t len, uint64_t at, struct err *err)
+{
+	if (!len || len > VIEW_READ_MAX || at + (len - 1) < at)
+		return err_set(err, -EINVAL, "bad read of %zu bytes at %#" PRIx64, len, at);
+	return 0;
+}
+
+/* Straight from the guest into the caller's buffer; the pages are not kept. */
+static int read_bulk(struct view *view, gpa at, uint8_t *buf, size_t len, struct err *err)
+{
+	uint64_t pages = ((at.v & GUEST_PAGE_MASK) + len + GUEST_PAGE_MASK) >> GUEST_PAGE_SHIFT;
+	int r;
+
+	r = view_burn(view, pages, err);
+	if (r < 0)
+		return r;
+	r = ram_read(view->ram, at, buf, len, err);
+	if (r < 0)
+		return r;
+	view->stats.pages += pages;
+	view->stats.bytes += len;
+	return 0;
+}
+
+static int read_pages(struct view *view, gpa at, uint8_t *buf, size_t len, struct err *err)
+{
+	const uint8_t *page;
+	int r;
+
+	while (len) {
+		size_t offset = at.v & GUEST_PAGE_MASK, n = GUEST_PAGE_SIZE - offset;
+
+		if (n > len)
+			n = len;
+		r = page_of(view, at.v >> GUEST_PAGE_SHIFT, &page, err);
+		if (r < 0)
+			return r;
+		memcpy(buf, page + offset, n);
+		buf += n;
+		at.v += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int view_read_phys(struct view *view, gpa at, void *buf, size_t len, struct err *err)
+{
+	int r = bad_length(len, at.v, err);
+
+	if (r < 0)
+		return r;
+	if (len >= BULK_BYTES)
+		r = read_bulk(view, at, buf, len, err);
+	else
+		r = read_pages(view, at, buf, len, err);
+	if (r < 0)
+		memset(buf, 0, len);
+	return r;
+}
+
+static struct tlb_entry *tlb_of(struct view *view, struct space space, uint64_t page)
+{
+	uint64_t hash = (page ^ (space.root.v >> GUEST_PAGE_SHIFT) * 31) * 0x9e3779b97f4a7c15ull;
+
+	return &view->tlb[(hash >> 32) % TLB_ENTRIES];
+}
+
+int view_translate(struct view *view, struct space space, gva at, struct mapping *ret,
+		   struct err *err)
+{
+	uint64_t page = at.v >> GUEST_PAGE_SHIFT, root = space.root.v | TLB_VALID;
+	struct tlb_entry *entry = tlb_of(view, space, page);
+	struct mapping to;
+	int r;
+
+	if (entry->root != root || entry->page != page) {
+		r = paging_translate(view, space, gva_of(page << GUEST_PAGE_SHIFT), &to, err);
+		if (r < 0)
+			return r;
+		*entry = (struct tlb_entry){ root, page, to };
+	}
+	*ret = entry->to;
+	ret->at.v |= at.v & GUEST_PAGE_MASK;
+	return 0;
+}
+
+/*
+ * How many bytes from @at on lie in one physical run, at most @len: large reads of the
+ * kernel's image and of huge pages become one copy each.
+ */
+static int physical_run(struct view *view, struct space space, gva at, size_t len, gpa *start,
+			size_t *run, struct err *err)
+{
+	struct mapping to;
+	size_t n;
+	int r;
+
+	r = view_translate(view, space, at, &to, err);
+	if (r < 0)
+		return r;
+	*start = to.at;
+	n = to.page_bytes - (at.v & (to.page_bytes - 1));
+	while (n < len && n < VIEW_READ_MAX) {
+		r = view_translate(view, space, gva_add(at, n), &to, err);
+		if (r < 0 || to.at.v != start->v + n)
+			break;		/* the next round reports what is wrong there */
+		n += to.page_bytes;
+	}
+	*run = n < len ? n : len;
+	return 0;
+}
+
+static int read_virtual(struct view *view, struct space space, gva at, uint8_t *buf, size_t len,
+			struct err *err)
+{
+	int r;
+
+	while (len) {
+		struct mapping to;
+		gpa start;
+		size_t n;
+
+		if (len >= BULK_BYTES) {
+			r = physical_run(view, space, at, len, &start, &n, err);
+		} else {
+			r = view_translate(view, space, at, &to, err);
+			start = to.at;
+			n = GUEST_PAGE_SIZE - (at.v & GUEST_PAGE_MASK);
+		}
+		if (r < 0)
+			return r;
+		if (n > len)
+			n = len;
+		r = n >= BULK_BYTES ? read_bulk(view, start, buf, n, err) :
+				      read_pages(view, start, buf, n, err);
+		if (r < 0)
+			return r;
+		buf += n;
+		at.v += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int view_read_space(struct view *view, struct space space, gva at, void *buf, size_t len,
+		    struct err *err)
+{
+	int r = bad_length(len, at.v, err);
+
+	if (r < 0)
+		return r;
+	r = read_virtual(view, space, at, buf, len, err);
+	if (r < 0) {
+		memset(buf, 0, len);
+		wrap(err, r, "%#" PRIx64, at.v);
+	}
+	return r;
+}
+
+int view_read(struct view *view, gva at, void *buf, size_t len, struct err *err)
+{
+	if (!view->has_kernel) {
+		memset(buf, 0, len);
+		return err_set(err, -EFAULT, "the kernel's address space is not known yet");
+	}
+	return view_read_space(view, view->kernel, at, buf, len, err);
+}
+
+int view_uint(struct view *view, gva at, uint32_t size_bytes, uint64_t *ret, struct err *err)
+{
+	uint64_t value = 0;
+	int r;
+
+	if (size_bytes != 1 && size_bytes != 2 && size_bytes != 4 && size_bytes != 8)
+		return err_set(err, -EINVAL, "no number has %u bytes", size_bytes);
+	r = view_read(view, at, &value, size_bytes, err);
+	if (r < 0)
+		return r;
+	*ret = value;
+	return 0;
+}
+
+int view_u8(struct view *view, gva at, uint8_t *ret, struct err *err)
+{
+	uint64_t value;
+	int r = view_uint(view, at, 1, &value, err);
+
+	if (r >= 0)
+		*ret = (uint8_t)value;
+	return r;
+}
+
+int view_u16(struct view *view, gva at, uint16_t *ret, struct err *err)
+{
+	uint64_t value;
+	int r = view_uint(view, at, 2, &value, err);
+
+	if (r >= 0)
+		*ret = (uint16_t)value;
+	return r;
+}
+
+int view_u32(struct view *view, gva at, uint32_t *ret, struct err *err)
+{
+	uint64_t value;
+	int r = view_uint(view, at, 4, &value, err);
+
+	if (r >= 0)
+		*ret = (uint32_t)value;
+	return r;
+}
+
+int view_u64(struct view *view, gva at, uint64_t *ret, struct err *err)
+{
+	return view_uint(view, at, 8, ret, err);
+}
+
+int view_ptr(struct view *view, gva at, gva *ret, struct err *err)
+{
+	return view_uint(view, at, 8, &ret->v, err);
+}
+
+int view_string(struct view *view, gva at, char *buf, size_t size, struct err *err)
+{
+	size_t have = 0;
+
+	buf[0] = '\0';
+	while (have < size - 1) {
+		size_t n = GUEST_PAGE_SIZE - ((at.v + have) & GUEST_PAGE_MASK);
+		const char *end;
+		int r;
+
+		/* Page by page: what follows the terminator need not be mapped. */
+		if (n > size - 1 - have)
+			n = size - 1 - have;
+		r = view_read(view, gva_add(at, have), buf + have, n, err);
+		if (r < 0) {
+			buf[0] = '\0';
+			return r;
+		}
+		end = memchr(buf + have, '\0', n);
+		if (end)
+			return (int)(end - buf);
+		have += n;
+	}
+	buf[have] = '\0';
+	return (int)have;
+}

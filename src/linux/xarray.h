@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_LINUX_XARRAY_H
+#define HVSM_LINUX_XARRAY_H
+
+#include "linux/kernel.h"
+
+/*
+ * struct xarray: an array of pointers by index, as a tree (include/linux/xarray.h,
+ * lib/xarray.c). struct radix_tree_root is the same struct, and struct idr holds one.
+ */
+
+/*
+ * Called with each entry that is in use. @entry is the pointer as it is stored: for pointers
+ * that is the address; a value (xa_mk_value) has its lowest bit set. A negative return ends
+ * the walk.
+ */
+typedef int xarray_fn(uint64_t index, uint64_t entry, void *ctx, struct err *err);
+
+/**
+ * xarray_walk - every entry in use, by ascending index
+ * @array: guest address of the struct xarray
+ * @max:   entries, more are -ELOOP
+ *
+ * Reserved and retry entries are skipped. An entry that spans several indices is visited once,
+ * with the first.
+ *
+ * Return: 0 (all was seen), what @visit returned, -EBADMSG (the tree contradicts itself; in a
+ *         running guest it may be an update in flight), -ELOOP, -ENOENT (types), or an error
+ *         as view_read().
+ */
+nodiscard int xarray_walk(struct view *view, const struct kernel *kernel, gva array,
+			  uint32_t max, xarray_fn *visit, void *ctx, struct err *err);
+
+#endif

@@ -15,7 +15,7 @@ struct clock {
  * Return: 0, -ENOENT (no timekeeper found), -EBADMSG (it contradicts itself; may be an update
  *         in flight), or an error as view_read().
  */
-nodiscard int clock_read(struct view *view, const struct kernel *kernel, struct clock *ret,
+nodiscard int clock_read(const struct kernel *kernel, struct view *view, struct clock *ret,
 			 struct err *err);
 
 /* A time since boot as wall clock time (ns since 1970); 0 where it would be negative. */

@@ -34,7 +34,7 @@
  *
  * A path that does not lead to @root is named up to the root of its mount tree.
  */
-nodiscard int path_print(struct view *view, const struct kernel *kernel, gva path, gva root,
+nodiscard int path_print(const struct kernel *kernel, struct view *view, gva path, gva root,
 			 char *buf, size_t size, struct err *err);
 
 /**
@@ -43,14 +43,14 @@ nodiscard int path_print(struct view *view, const struct kernel *kernel, gva pat
  * @dentry: guest address of the struct dentry
  * @mnt:    guest address of its struct vfsmount (not of the struct mount around it)
  */
-nodiscard int path_print_at(struct view *view, const struct kernel *kernel, gva dentry,
+nodiscard int path_print_at(const struct kernel *kernel, struct view *view, gva dentry,
 			    gva mnt, gva root, char *buf, size_t size, struct err *err);
 
 /**
  * path_print_file - the name of an open file
  * As path_print(), of the struct file at @file.
  */
-nodiscard int path_print_file(struct view *view, const struct kernel *kernel, gva file,
+nodiscard int path_print_file(const struct kernel *kernel, struct view *view, gva file,
 			      gva root, char *buf, size_t size, struct err *err);
 
 #endif

@@ -78,7 +78,7 @@ void tasks_free(struct tasks *tasks);
  * Return: 0 (the list was seen to its end), -EBADMSG, -EFAULT, -ELOOP (limits), -ENOENT (the
  *         kernel lacks a type that is needed), -ENOMEM, -ESRCH.
  */
-nodiscard int task_list(struct view *view, const struct kernel *kernel, struct tasks *ret,
+nodiscard int task_list(const struct kernel *kernel, struct view *view, struct tasks *ret,
 			struct err *err);
 
 /**
@@ -88,7 +88,7 @@ nodiscard int task_list(struct view *view, const struct kernel *kernel, struct t
  *
  * Return: as task_list().
  */
-nodiscard int task_threads(struct view *view, const struct kernel *kernel,
+nodiscard int task_threads(const struct kernel *kernel, struct view *view,
 			   const struct task *task, struct tasks *ret, struct err *err);
 
 /**
@@ -99,7 +99,7 @@ nodiscard int task_threads(struct view *view, const struct kernel *kernel,
  * Return: 0 (also where it is partial), -EFAULT (nothing of it can be read), -EBADMSG (@at is
  *         no kernel address), -ELOOP, -ENOENT (types), -ESRCH.
  */
-nodiscard int task_read(struct view *view, const struct kernel *kernel, gva at,
+nodiscard int task_read(const struct kernel *kernel, struct view *view, gva at,
 			struct task *ret, struct err *err);
 
 /**

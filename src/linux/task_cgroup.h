@@ -20,7 +20,7 @@ struct container {
  * Return: its length, -ENOENT (built without control groups, or the task has left), -EBADMSG,
  *         -ELOOP (limits, or longer than @size), or an error as view_read().
  */
-nodiscard int task_cgroup(struct view *view, const struct kernel *kernel,
+nodiscard int task_cgroup(const struct kernel *kernel, struct view *view,
 			  const struct task *task, char *buf, size_t size, struct err *err);
 
 /**

@@ -16,7 +16,7 @@
  * Return: its length, -ENOENT (kernel thread, ended, or without a program), or an error as
  *         path_print().
  */
-nodiscard int task_exe(struct view *view, const struct kernel *kernel, const struct task *task,
+nodiscard int task_exe(const struct kernel *kernel, struct view *view, const struct task *task,
 		       char *buf, size_t size, struct err *err);
 
 struct task_args {
@@ -40,7 +40,7 @@ struct task_args {
  * Return: 0 (see absent_bytes and cut), -ENOENT (kernel thread, or ended), -EBADMSG (the
  *         bounds cannot be), or an error as view_read().
  */
-nodiscard int task_args(struct view *view, const struct kernel *kernel,
+nodiscard int task_args(const struct kernel *kernel, struct view *view,
 			const struct task *task, struct task_args *ret, struct err *err);
 
 #endif

@@ -24,7 +24,7 @@ struct task_ns {
  * Return: 0, -EBADMSG (more levels than there can be), -ENOENT (types), or an error as
  *         view_read().
  */
-nodiscard int task_namespaces(struct view *view, const struct kernel *kernel,
+nodiscard int task_namespaces(const struct kernel *kernel, struct view *view,
 			      const struct task *task, struct task_ns *ret, struct err *err);
 
 #endif

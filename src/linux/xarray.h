@@ -28,7 +28,7 @@ typedef int xarray_fn(uint64_t index, uint64_t entry, void *ctx, struct err *err
  *         running guest it may be an update in flight), -ELOOP, -ENOENT (types), or an error
  *         as view_read().
  */
-nodiscard int xarray_walk(struct view *view, const struct kernel *kernel, gva array,
+nodiscard int xarray_walk(const struct kernel *kernel, struct view *view, gva array,
 			  uint32_t max, xarray_fn *visit, void *ctx, struct err *err);
 
 #endif

@@ -41,7 +41,8 @@ int wrap(struct err *err, int code, const char *fmt, ...)
 
 	if (!err)
 		return code;
-	snprintf(tail, sizeof(tail), "%s", err->code ? err->text : strerror(-code));
+	/* A text of another code is left over from something that did not matter. */
+	snprintf(tail, sizeof(tail), "%s", err->code == code ? err->text : strerror(-code));
 	err->code = code;
 
 	va_start(args, fmt);

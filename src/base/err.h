@@ -54,7 +54,7 @@ int fail(struct err *err, int code, gva at, const char *fmt, ...) printf_like(4,
  * @code: what it returned
  *
  * "RAM of the guest at '/run/x'" + "no RAM backend" → "RAM of the guest at '/run/x': no RAM
- * backend". Where @err is still unset, strerror() gives the tail.
+ * backend". Where @err is unset or holds another code, strerror() gives the tail.
  *
  * Return: @code.
  */

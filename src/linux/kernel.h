@@ -10,6 +10,13 @@
 #include "linux/symbols.h"
 #include "linux/types.h"
 
+/* What no two boots of a guest share. */
+struct kernel_boot {
+	uint64_t canary;	/* random, drawn at start; 0: this kernel has none */
+	gva first_task;		/* task_struct of PID 1; 0: none was made yet */
+	uint64_t first_task_ns;	/* when it was made, since boot */
+};
+
 /*
  * A running Linux kernel, as its own memory describes it. Made once when hvsm attaches to a
  * guest and kept over sweeps; what can change between sweeps is read through a view instead.
@@ -32,8 +39,7 @@ struct kernel {
 	uint64_t *cpu_offset;	/* __per_cpu_offset[0..cpus) */
 
 	const char *found_by;	/* "low-memory trampoline", "page-table scan" */
-	uint64_t boot_ns;	/* identity of the boot, see kernel_check() */
-	gva init_task_1;	/* task_struct of PID 1; 0 where there was none yet */
+	struct kernel_boot boot;	/* which boot of it this is */
 };
 
 /**
@@ -73,7 +79,7 @@ nodiscard int kernel_symbol(const struct kernel *kernel, const char *name, gva *
  * @object: address of the struct
  * @field:  from types_layout(); a bitfield is shifted and masked
  *
- * Return: 0, -ENOENT (this kernel has no such member), -EINVAL (not of 1, 2, 4 or 8 bytes),
+ * Return: 0, -ENOENT (this kernel has no such member), -EINVAL (larger than 8 bytes),
  *         or an error as view_read().
  */
 nodiscard int field_read(struct view *view, gva object, const struct field *field,

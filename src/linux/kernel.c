@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "linux/kernel.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "guest/paging.h"
+#include "linux/anchor.h"
+
+#define KERNEL_MAP	0xffffffff80000000ull	/* __START_KERNEL_map */
+#define NOTE_GNU_BUILD_ID 3u			/* elf.h: NT_GNU_BUILD_ID */
+#define BUILD_ID_BYTES	20u
+#define NOTES_MAX	4096u
+#define CHUNK_BYTES	(4u << 20)
+
+struct boot_fields {
+	struct field release, canary, children, sibling, start;
+};
+
+static const struct member boot_members[] = {
+	MEMBER(struct boot_fields, release, "uts_namespace.name.release"),
+	MEMBER_OPTIONAL(struct boot_fields, canary, "task_struct.stack_canary"),
+	MEMBER(struct boot_fields, children, "task_struct.children.next"),
+	MEMBER(struct boot_fields, sibling, "task_struct.sibling"),
+	/* start_boottime from cf25e24db61c (5.5), real_start_time before. */
+	MEMBER(struct boot_fields, start,
+	       "task_struct.start_boottime|task_struct.real_start_time"),
+};
+LAYOUT(boot_layout, struct boot_fields, boot_members);
+
+/* What the search for an anchor works on. */
+struct search {
+	struct view *view;
+	struct kernel *kernel;		/* made from the first candidate that holds */
+	unsigned candidates;
+	int code;			/* of the last candidate that failed */
+	struct err err;
+};
+
+/* A part of the image by symbols; NULL where it is not inside. */
+static const uint8_t *image_part(const struct kernel *kernel, const uint8_t *image, size_t size,
+				 gva start, uint64_t bytes)
+{
+	if (start.v < kernel->text.v || start.v - kernel->text.v > size ||
+	    bytes > size - (start.v - kernel->text.v))
+		return NULL;
+	return image + (start.v - kernel->text.v);
+}
+
+static gpa image_phys(const struct kernel *kernel, gva at)
+{
+	return gpa_add(kernel->image, at.v - kernel->text.v);
+}
+
+/*
+ * The image by physical address: under PTI the kernel unmaps parts of the high mapping
+ * that it freed, and those are holes that a translation would stumble over.
+ */
+static int read_image(struct view *view, const struct anchor *anchor, uint8_t **ret, size_t *size,
+		      struct err *err)
+{
+	cleanup(freep) uint8_t *image = malloc(anchor->size_bytes);
+	size_t have = 0;
+	int r = 0;
+
+	if (!image)
+		return -ENOMEM;
+	while (have < anchor->size_bytes) {
+		size_t n = anchor->size_bytes - have;
+
+		if (n > CHUNK_BYTES)
+			n = CHUNK_BYTES;
+		r = view_read_phys(view, gpa_add(anchor->image, have), image + have, n, err);
+		if (r == -ESRCH || r == -ELOOP)
+			return r;
+		if (r < 0)
+			break;	/* what is there may hold all that is needed */
+		have += n;
+	}
+	if (!have)
+		return r;
+	*size = have;
+	*ret = take_ptr(&image);
+	return 0;
+}
+
+static int find_types(struct kernel *kernel, const uint8_t *image, size_t size, struct err *err)
+{
+	gva start, stop;
+	const uint8_t *blob;
+
+	if (symbols_find(kernel->symbols, "__start_BTF", &start, err) < 0 ||
+	    symbols_find(kernel->symbols, "__stop_BTF", &stop, err) < 0)
+		return err_set(err, -ENOTSUP,
+			       "this kernel was built without CONFIG_DEBUG_INFO_BTF: hvsm needs it");
+	blob = stop.v > start.v ?
+		image_part(kernel, image, size, start, stop.v - start.v) : NULL;
+	if (!blob)
+		return err_set(err, -EBADMSG, "the kernel's types are outside of its image");
+	return types_parse(blob, stop.v - start.v, &kernel->types, err);
+}
+
+/* The note that the linker left: GNU build ID (notes: ELF gABI, "Note Section"). */
+static void find_build_id(struct kernel *kernel, const uint8_t *image, size_t size)
+{
+	gva start = symbols_lookup(kernel->symbols, "__start_notes");
+	gva stop = symbols_lookup(kernel->symbols, "__stop_notes");
+	const uint8_t *part;
+	struct bytes notes;
+
+	if (!start.v || stop.v <= start.v || stop.v - start.v > NOTES_MAX)
+		return;
+	part = image_part(kernel, image, size, start, stop.v - start.v);
+	if (!part)
+		return;
+	notes = bytes_of(part, stop.v - start.v);
+	while (notes.left && bytes_ok(&notes)) {
+		uint32_t name_bytes = bytes_u32(&notes), id_bytes = bytes_u32(&notes);
+		uint32_t type = bytes_u32(&notes);
+		const uint8_t *name, *id;
+
+		if (name_bytes > NOTES_MAX || id_bytes > NOTES_MAX)
+			return;
+		name = bytes_take(&notes, (name_bytes + 3) & ~3u);
+		id = bytes_take(&notes, (id_bytes + 3) & ~3u);
+		if (!name || !id || type != NOTE_GNU_BUILD_ID || id_bytes != BUILD_ID_BYTES ||
+		    name_bytes != 4 || memcmp(name, "GNU", 4))
+			continue;
+		for (unsigned i = 0; i < BUILD_ID_BYTES; i++)
+			snprintf(kernel->build_id + 2 * i, 3, "%02x", id[i]);
+		return;
+	}
+}
+
+/*
+ * The kernel's page table must lead back to the image that names it, and its own idea of
+ * where it lies must be ours: this is what tells a kernel from the remains of one.
+ */
+static int check_space(struct kernel *kernel, struct view *view, struct err *err)
+{
+	struct mapping to;
+	gva at;
+	uint64_t base;
+	int r;
+
+	r = symbols_find(kernel->symbols, "init_top_pgt", &at, err);
+	if (r < 0)
+		return r;
+	kernel->space.root = image_phys(kernel, at);
+	r = view_translate(view, kernel->space, kernel->text, &to, err);
+	if (r < 0)
+		return wrap(err, r, "page table of the kernel");
+	if (to.at.v != kernel->image.v)
+		return err_set(err, -EBADMSG, "the kernel's page table maps _text to %#" PRIx64
+			       ", not to %#" PRIx64, to.at.v, kernel->image.v);
+	view_set_kernel(view, kernel->space);
+
+	r = symbols_find(kernel->symbols, "phys_base", &at, err);
+	if (r >= 0)
+		r = view_u64(view, at, &base, err);
+	if (r < 0)
+		return r;
+	if (base != kernel->image.v - (kernel->text.v - KERNEL_MAP))
+		return err_set(err, -EBADMSG, "the kernel believes to lie elsewhere: phys_base %#"
+			       PRIx64, base);
+	return symbols_find(kernel->symbols, "_end", &kernel->end, err);
+}
+
+static int find_direct_map(struct kernel *kernel, struct view *view, struct err *err)
+{
+	struct mapping to;
+	gva at;
+	int r;
+
+	r = symbols_find(kernel->symbols, "page_offset_base", &at, err);
+	if (r >= 0)
+		r = view_ptr(view, at, &kernel->page_offset, err);
+	if (r < 0)
+		return r;
+	r = view_translate(view, kernel->space, gva_add(kernel->page_offset, kernel->image.v), &to,
+			   err);
+	if (r < 0)
+		return wrap(err, r, "direct map at %#" PRIx64, kernel->page_offset.v);
+	if (to.at.v != kernel->image.v)
+		return err_set(err, -EBADMSG, "the direct map does not map the kernel");
+	return 0;
+}
+
+static int read_cpus(struct kernel *kernel, struct view *view, struct err *err)
+{
+	gva at;
+	int r;
+
+	r = symbols_find(kernel->symbols, "nr_cpu_ids", &at, err);
+	if (r >= 0)
+		r = view_u32(view, at, &kernel->cpus, err);
+	if (r < 0)
+		return r;
+	if (!kernel->cpus || kernel->cpus > CPUS_MAX)
+		return err_set(err, -EBADMSG, "a kernel with %u CPUs", kernel->cpus);
+
+	kernel->cpu_offset = calloc(kernel->cpus, sizeof(*kernel->cpu_offset));
+	if (!kernel->cpu_offset)
+		return -ENOMEM;
+	r = symbols_find(kernel->symbols, "__per_cpu_offset", &at, err);
+	if (r < 0)
+		return r;
+	return view_read(view, at, kernel->cpu_offset,
+			 kernel->cpus * sizeof(*kernel->cpu_offset), err);
+}
+
+static int read_banner(const struct kernel *kernel, struct view *view, char *buf, size_t size,
+		       struct err *err)
+{
+	gva at;
+	int r;
+
+	r = symbols_find(kernel->symbols, "linux_banner", &at, err);
+	if (r >= 0)
+		r = view_string(view, at, buf, size, err);
+	if (r < 0)
+		return wrap(err, r, "banner of the kernel");
+	buf[strcspn(buf, "\n")] = '\0';
+	if (strncmp(buf, "Linux version ", strlen("Linux version ")))
+		return err_set(err, -EBADMSG, "the kernel's banner is not Linux'");
+	return 0;
+}
+
+/*
+ * What no two boots share: a random number that was drawn at start, and the first process,
+ * by its place and the time at which it was made.
+ */
+static int read_boot(const struct kernel *kernel, struct view *view, struct kernel_boot *boot,
+		     struct err *err)
+{
+	const struct boot_fields *f;
+	gva init_task, child;
+	int r;
+
+	memset(boot, 0, sizeof(*boot));
+	r = types_layout(kernel->types, &boot_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = symbols_find(kernel->symbols, "init_task", &init_task, err);
+	if (r >= 0 && f->canary.there)
+		r = field_read(view, init_task, &f->canary, &boot->canary, err);
+	if (r >= 0)
+		r = field_ptr(view, init_task, &f->children, &child, err);
+	if (r < 0)
+		return r;
+	if (child.v == field_at(init_task, &f->children).v)
+		return 0;	/* too early: no process was made yet */
+	boot->first_task = field_object(child, &f->sibling);
+	return field_read(view, boot->first_task, &f->start, &boot->first_task_ns, err);
+}
+
+static int describe(struct kernel *kernel, struct view *view, struct err *err)
+{
+	const struct boot_fields *f;
+	gva uts;
+	int r;
+
+	r = read_banner(kernel, view, kernel->banner, sizeof(kernel->banner), err);
+	if (r >= 0)
+		r = types_layout(kernel->types, &boot_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = symbols_find(kernel->symbols, "init_uts_ns", &uts, err);
+	if (r >= 0)
+		r = view_string(view, field_at(uts, &f->release), kernel->release,
+				sizeof(kernel->release), err);
+	if (r >= 0)
+		r = read_boot(kernel, view, &kernel->boot, err);
+	return r < 0 ? r : 0;
+}
+
+static int kernel_at(struct view *view, const struct anchor *anchor, struct kernel **ret,
+		     struct err *err)
+{
+	cleanup(kernel_close) struct kernel *kernel = calloc(1, sizeof(*kernel));
+	cleanup(freep) uint8_t *image = NULL;
+	size_t size = 0;
+	int r;
+
+	if (!kernel)
+		return -ENOMEM;
+	kernel->text = anchor->text;
+	kernel->image = anchor->image;
+	kernel->space.levels = anchor->levels;
+	kernel->found_by = anchor->found_by;
+
+	r = read_image(view, anchor, &image, &size, err);
+	if (r >= 0)
+		r = symbols_parse(image, size, anchor->text, &kernel->symbols, err);
+	if (r >= 0)
+		r = check_space(kernel, view, err);
+	if (r >= 0)
+		r = find_types(kernel, image, size, err);
+	if (r >= 0)
+		r = find_direct_map(kernel, view, err);
+	if (r >= 0)
+		r = read_cpus(kernel, view, err);
+	if (r >= 0)
+		r = describe(kernel, view, err);
+	if (r < 0)
+		return r;
+	find_build_id(kernel, image, size);
+	*ret = take_ptr(&kernel);
+	return 0;
+}
+
+static int try_candidate(const struct anchor *anchor, void *ctx, struct err *err)
+{
+	struct search *search = ctx;
+
+	search->candidates++;
+	search->err.code = 0;
+	search->code = kernel_at(search->view, anchor, &search->kernel, &search->err);
+	if (search->code >= 0)
+		return 1;
+	if (search->code == -ESRCH || search->code == -ENOMEM || search->code == -ELOOP) {
+		if (err)
+			*err = search->err;
+		return search->code;
+	}
+	return 0;
+}
+
+int kernel_open(struct view *view, struct kernel **ret, struct err *err)
+{
+	struct search search = { .view = view };
+	int r;
+
+	r = anchor_search(view, try_candidate, &search, err);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		*ret = search.kernel;
+		return 0;
+	}
+	if (!search.candidates)
+		return err_set(err, -ENOENT, "no Linux kernel found in the guest's memory "
+			       "(firmware, boot loader, or another system)");
+	if (err)
+		*err = search.err;
+	return search.code == -EFAULT || search.code == -ENOENT ?
+		wrap(err, -ENOENT, "no running Linux kernel, only the remains of one") :
+		search.code;
+}
+
+void kernel_close(struct kernel **kernel)
+{
+	if (!*kernel)
+		return;
+	symbols_free(&(*kernel)->symbols);
+	types_free(&(*kernel)->types);
+	free((*kernel)->cpu_offset);
+	free(*kernel);
+	*kernel = NULL;
+}
+
+int kernel_check(const struct kernel *kernel, struct view *view, struct err *err)
+{
+	char banner[sizeof(kernel->banner)];
+	struct kernel_boot boot;
+	struct mapping to;
+	int r;
+
+	r = view_translate(view, kernel->space, kernel->text, &to, err);
+	if (r >= 0 && to.at.v != kernel->image.v)
+		r = -ESTALE;
+	if (r >= 0)
+		r = read_banner(kernel, view, banner, sizeof(banner), err);
+	if (r >= 0 && strcmp(banner, kernel->banner))
+		r = -ESTALE;
+	if (r >= 0)
+		r = read_boot(kernel, view, &boot, err);
+	if (r >= 0 && (boot.canary != kernel->boot.canary ||
+		       (kernel->boot.first_task.v &&
+			(boot.first_task.v != kernel->boot.first_task.v ||
+			 boot.first_task_ns != kernel->boot.first_task_ns))))
+		r = -ESTALE;
+	if (r == -ESRCH || r == -ELOOP)
+		return r;
+	if (r < 0)
+		return err_set(err, -ESTALE, "the guest rebooted or runs another kernel now");
+	return 0;
+}
+
+gva kernel_per_cpu(const struct kernel *kernel, gva symbol, uint32_t cpu)
+{
+	return gva_add(symbol, kernel->cpu_offset[cpu]);
+}
+
+int kernel_symbol(const struct kernel *kernel, const char *name, gva *ret, struct err *err)
+{
+	return symbols_find(kernel->symbols, name, ret, err);
+}
+
+int field_read(struct view *view, gva object, const struct field *field, uint64_t *ret,
+	       struct err *err)
+{
+	uint64_t value = 0;
+	int r;
+
+	if (!field->there)
+		return err_set(err, -ENOENT, "this kernel has no such member");
+	if (!field->size_bytes || field->size_bytes > sizeof(value))
+		return err_set(err, -EINVAL, "no number has %u bytes", field->size_bytes);
+	r = view_read(view, field_at(object, field), &value, field->size_bytes, err);
+	if (r < 0)
+		return r;
+	if (field->bits && field->bits < 64)
+		value = value >> field->bit_at & ((1ull << field->bits) - 1);
+	*ret = value;
+	return 0;
+}
+
+int field_ptr(struct view *view, gva object, const struct field *field, gva *ret, struct err *err)
+{
+	return field_read(view, object, field, &ret->v, err);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "linux/symbols.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "linux/kallsyms.h"
+
+struct symbols {
+	size_t n;
+	uint64_t *at;		/* ascending */
+	uint32_t *name;		/* offset into pool: the type's letter stands before it */
+	char *pool;
+	uint32_t *slots;	/* hash of the name → index + 1; 0: free */
+	uint32_t slots_n;	/* a power of two */
+	char layout[64];
+};
+
+static uint32_t hash_name(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h;
+}
+
+/* Names to find symbols by; the first of several equal names stands first in its chain. */
+static int hash_names(struct symbols *symbols)
+{
+	for (symbols->slots_n = 16; symbols->slots_n < 2 * symbols->n; symbols->slots_n *= 2)
+		;
+	symbols->slots = calloc(symbols->slots_n, sizeof(*symbols->slots));
+	if (!symbols->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < symbols->n; i++) {
+		uint32_t slot = hash_name(symbols->pool + symbols->name[i]) &
+				(symbols->slots_n - 1);
+
+		while (symbols->slots[slot])
+			slot = (slot + 1) & (symbols->slots_n - 1);
+		symbols->slots[slot] = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
+static int check_order(const struct symbols *symbols, gva text, struct err *err)
+{
+	gva at;
+	int r;
+
+	for (size_t i = 1; i < symbols->n; i++)
+		if (symbols->at[i] < symbols->at[i - 1])
+			return err_set(err, -EBADMSG, "symbol %zu is out of order", i);
+	r = symbols_find(symbols, "_text", &at, err);
+	if (r < 0)
+		return r;
+	if (at.v != text.v)
+		return err_set(err, -EBADMSG, "_text is at %#" PRIx64 ", not at %#" PRIx64,
+			       at.v, text.v);
+	return 0;
+}
+
+int symbols_parse(const void *image, size_t size, gva text, struct symbols **ret,
+		  struct err *err)
+{
+	cleanup(symbols_free) struct symbols *symbols = NULL;
+	struct kallsyms k;
+	int r;
+
+	r = kallsyms_find(image, size, text, &k, err);
+	if (r < 0)
+		return wrap(err, r, "the kernel's symbol table");
+
+	symbols = calloc(1, sizeof(*symbols));
+	if (!symbols)
+		return -ENOMEM;
+	symbols->n = k.n;
+	symbols->at = malloc(k.n * sizeof(*symbols->at));
+	symbols->name = malloc(k.n * sizeof(*symbols->name));
+	if (!symbols->at || !symbols->name)
+		return -ENOMEM;
+	r = kallsyms_unpack(&k, symbols->at, symbols->name, &symbols->pool, err);
+	if (r >= 0)
+		r = hash_names(symbols);
+	if (r >= 0)
+		r = check_order(symbols, text, err);
+	if (r < 0)
+		return wrap(err, r, "the kernel's symbol table");
+
+	snprintf(symbols->layout, sizeof(symbols->layout), "%s, %zu symbols", k.layout,
+		 symbols->n);
+	*ret = take_ptr(&symbols);
+	return 0;
+}
+
+void symbols_free(struct symbols **symbols)
+{
+	if (!*symbols)
+		return;
+	free((*symbols)->at);
+	free((*symbols)->name);
+	free((*symbols)->pool);
+	free((*symbols)->slots);
+	free(*symbols);
+	*symbols = NULL;
+}
+
+size_t symbols_count(const struct symbols *symbols)
+{
+	return symbols->n;
+}
+
+const char *symbols_layout(const struct symbols *symbols)
+{
+	return symbols->layout;
+}
+
+struct symbol symbols_get(const struct symbols *symbols, size_t i)
+{
+	const char *name = symbols->pool + symbols->name[i];
+
+	return (struct symbol){ gva_of(symbols->at[i]), name, name[-1] };
+}
+
+int symbols_find(const struct symbols *symbols, const char *name, gva *ret, struct err *err)
+{
+	uint32_t slot = hash_name(name) & (symbols->slots_n - 1);
+
+	for (; symbols->slots[slot]; slot = (slot + 1) & (symbols->slots_n - 1)) {
+		uint32_t i = symbols->slots[slot] - 1;
+
+		if (!strcmp(symbols->pool + symbols->name[i], name)) {
+			ret->v = symbols->at[i];
+			return 0;
+		}
+	}
+	return err_set(err, -ENOENT, "the kernel has no symbol '%s'", name);
+}
+
+gva symbols_lookup(const struct symbols *symbols, const char *name)
+{
+	gva at = gva_of(0);
+
+	return symbols_find(symbols, name, &at, NULL) < 0 ? gva_of(0) : at;
+}
+
+/* Number of symbols at or below @at. */
+static size_t count_upto(const struct symbols *symbols, uint64_t at)
+{
+	size_t low = 0, high = symbols->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (symbols->at[mid] <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Of several symbols at one address a global one is the better name (capital type). */
+static size_t best_at(const struct symbols *symbols, size_t last)
+{
+	size_t best = last;
+
+	for (size_t i = last + 1; i-- > 0 && symbols->at[i] == symbols->at[last];) {
+		best = i;
+		if (symbols->pool[symbols->name[i] - 1] < 'a')
+			break;
+	}
+	return best;
+}
+
+int symbols_at(const struct symbols *symbols, gva at, struct symbol *ret, uint64_t *size_bytes)
+{
+	size_t upto = count_upto(symbols, at.v);
+
+	if (!upto || !gva_is_kernel(gva_of(symbols->at[upto - 1])))
+		return -ENOENT;
+	*ret = symbols_get(symbols, best_at(symbols, upto - 1));
+	if (size_bytes)
+		*size_bytes = upto < symbols->n ? symbols->at[upto] - ret->at.v : 0;
+	return 0;
+}
+
+bool symbols_is_start(const struct symbols *symbols, gva at, const char *prefix)
+{
+	size_t len = prefix ? strlen(prefix) : 0;
+
+	for (size_t i = count_upto(symbols, at.v); i-- > 0 && symbols->at[i] == at.v;)
+		if (!len || !strncmp(symbols->pool + symbols->name[i], prefix, len))
+			return true;
+	return false;
+}
+
+const char *symbols_print(const struct symbols *symbols, gva at, char *buf, size_t size)
+{
+	struct symbol symbol;
+
+	if (symbols_at(symbols, at, &symbol, NULL) < 0)
+		snprintf(buf, size, "%#" PRIx64, at.v);
+	else if (symbol.at.v == at.v)
+		snprintf(buf, size, "%s", symbol.name);
+	else
+		snprintf(buf, size, "%s+%#" PRIx64, symbol.name, at.v - symbol.at.v);
+	return buf;
+}

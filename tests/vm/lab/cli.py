@@ -6,9 +6,10 @@ import argparse
 import sys
 import time
 
-from . import LabError, kernels, runner
+from . import LabError, kernels, modules, runner
 from .backends import BACKENDS
 from .guest import MACHINES, Guest
+from .selftest import selftest
 
 
 def cmd_fetch(args: argparse.Namespace) -> int:
@@ -43,6 +44,20 @@ def cmd_run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     return 2
+
+
+def cmd_build_modules(args: argparse.Namespace) -> int:
+    for name in args.kernel or kernels.names():
+        start = time.monotonic()
+        made = modules.built(kernels.fetch(name))
+        print(f"{kernels.full_name(name):13} {len(made)} modules {time.monotonic() - start:6.1f} s", flush=True)
+    return 0
+
+
+def cmd_selftest(args: argparse.Namespace) -> int:
+    for name in args.kernel or kernels.names():
+        selftest(name)
+    return 0
 
 
 def cmd_sh(args: argparse.Namespace) -> int:
@@ -92,6 +107,11 @@ def parser() -> argparse.ArgumentParser:
     cmd.add_argument("kernel", nargs="*", help="default: all")
     cmd.add_argument("--refresh", action="store_true", help="look for newer ones")
     cmd.set_defaults(func=cmd_fetch)
+    for name, func, text in (("build-modules", cmd_build_modules, "build the test modules"),
+                             ("selftest", cmd_selftest, "prove the lab from inside its guests")):
+        cmd = sub.add_parser(name, help=text)
+        cmd.add_argument("kernel", nargs="*", help="default: all")
+        cmd.set_defaults(func=func)
     cmd = sub.add_parser("list", help="kernels in the cache, and running guests")
     cmd.set_defaults(func=cmd_list)
     _run_parser(sub.add_parser("run", help="run a guest until Ctrl-C or SIGTERM"))
@@ -102,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         cmd = sub.add_parser(name, help=text)
         cmd.add_argument("guest", help="its name")
         if name == "sh":
-            cmd.add_argument("words", nargs="+", metavar="command")
+            cmd.add_argument("words", nargs=argparse.REMAINDER, metavar="command")
         elif name != "reset":
             cmd.add_argument("module")
         if name == "insmod":

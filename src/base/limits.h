@@ -54,4 +54,7 @@
 /* Ranges of RAM that a guest has: holes, NUMA nodes, DIMMs. */
 #define RAM_RANGES_MAX		1024u
 
+/* Findings of one check: a guest that was turned over altogether is told by fewer. */
+#define FINDINGS_MAX		256u
+
 #endif

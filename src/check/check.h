@@ -50,12 +50,11 @@ struct check {
 #define TECHNIQUES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /*
- * CHECK(syscall_table, .title = "…", …, .run = syscall_table_run); defines the check with id
- * "syscall_table" (underscores become dashes at start) in the linker section that
- * checks_all() reads.
+ * CHECK(syscall_table, .id = "syscall-table", .title = "…", …, .run = syscall_table_run); puts
+ * a pointer to the check into the linker section that checks_all() reads.
  */
 #define CHECK(name, ...)                                                             \
-	static const struct check check_##name = { .id = #name, __VA_ARGS__ };       \
+	static const struct check check_##name = { __VA_ARGS__ };                    \
 	static const struct check *const check_##name##_entry                        \
 		__attribute__((used, retain, section("hvsm_checks"))) = &check_##name
 
@@ -66,11 +65,8 @@ struct check {
  */
 const struct check *const *checks_all(size_t *n);
 
-/* The check with this id, or NULL. Dashes and underscores are the same. */
+/* The check with this id, or NULL. */
 const struct check *check_by_id(const char *id);
-
-/* The id as it is printed: dashes. @buf is returned. */
-const char *check_id(const struct check *check, char *buf, size_t size);
 
 const char *group_name(enum check_group group);
 
@@ -96,6 +92,7 @@ struct check_result {
 	VEC(struct finding *) findings;
 	uint64_t duration_ns;
 	uint32_t repeats;	/* runs beyond the first */
+	bool final;		/* another run would say the same: something is not there */
 };
 
 /* What a check has at hand. */
@@ -110,16 +107,14 @@ const struct kernel *check_kernel(struct check_run *run);
  * @name:     of the object, printf style; stable over sweeps: no addresses of heap objects
  *            whose place changes, no counters
  *
- * The title is the check's own until finding_title() sets another.
+ * The title is the check's own until finding_title() sets another. One object is reported
+ * once per run and check: a second finding of the same kind and name is the first again.
  *
- * Return: the finding, owned by the run; never NULL (on lack of memory one that is dropped,
- *         and the check ends inconclusive).
+ * Return: the finding, owned by the run; never NULL (on lack of memory, or beyond
+ *         FINDINGS_MAX, one that is dropped, and the check ends inconclusive).
  */
 struct finding *check_finding(struct check_run *run, enum severity severity, const char *kind,
 			      gva at, const char *name, ...) printf_like(5, 6);
-
-/* Replaces the title. */
-void finding_title(struct finding *finding, const char *fmt, ...) printf_like(2, 3);
 
 /* Add to what was covered; @what is a literal, the same @what adds up. */
 void check_covered(struct check_run *run, const char *what, uint64_t count);

@@ -2,6 +2,7 @@
 #ifndef HVSM_CHECK_FINDING_H
 #define HVSM_CHECK_FINDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,14 +44,19 @@ struct finding {
 	char *owner;		/* who owns the code that was led to: "module evil", "no one" */
 	VEC(struct evidence) evidence;
 	uint64_t first_seen_ns;	/* CLOCK_REALTIME */
+	uint32_t runs;		/* of the check, in a row, that saw it: see sweep.c */
+	bool incomplete;	/* memory ran out: parts are missing */
 };
 
 void finding_free(struct finding *finding);
 
+/* Replaces the title. */
+void finding_title(struct finding *finding, const char *fmt, ...) printf_like(2, 3);
+
 /**
  * finding_owner - who owns what the finding leads to
- * A failure of memory is remembered and ends the check as inconclusive; so for all
- * functions here.
+ * Where memory runs out the finding is marked incomplete, and its check ends inconclusive if
+ * it was not to be a finding anyway; so for all functions here.
  */
 void finding_owner(struct finding *finding, const char *fmt, ...) printf_like(2, 3);
 

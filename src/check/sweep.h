@@ -25,7 +25,7 @@ struct sweep_options {
 
 	/*
 	 * Runs of a check before what it says is believed, and the pause between them.
-	 * 0: the defaults (4 runs, 2 ms doubling).
+	 * 0: the defaults (6 runs; 2 ms, doubling).
 	 */
 	uint32_t runs_max;
 	uint32_t pause_us;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/check.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "check/run.h"
+
+/* Set by the linker around the section that CHECK() fills. */
+extern const struct check *const __start_hvsm_checks[] __attribute__((weak));
+extern const struct check *const __stop_hvsm_checks[] __attribute__((weak));
+
+const char *group_name(enum check_group group)
+{
+	static const char *const names[] = {
+		"code", "pointers", "hidden", "privilege", "processes", "agent",
+	};
+
+	return names[group];
+}
+
+const char *check_state_name(enum check_state state)
+{
+	static const char *const names[] = { "clean", "finding", "inconclusive" };
+
+	return names[state];
+}
+
+static int by_group_and_id(const void *a, const void *b)
+{
+	const struct check *x = *(const struct check *const *)a;
+	const struct check *y = *(const struct check *const *)b;
+
+	return x->group != y->group ? (int)x->group - (int)y->group : strcmp(x->id, y->id);
+}
+
+const struct check *const *checks_all(size_t *n)
+{
+	static const struct check **sorted;
+	size_t count = (size_t)(__stop_hvsm_checks - __start_hvsm_checks);
+
+	if (!sorted) {
+		sorted = calloc(count + 1, sizeof(const struct check *));
+		if (!sorted)
+			abort();	/* at start, before any guest: nothing to save */
+		for (size_t i = 0; i < count; i++)
+			sorted[i] = __start_hvsm_checks[i];
+		qsort(sorted, count, sizeof(const struct check *), by_group_and_id);
+	}
+	*n = count;
+	return sorted;
+}
+
+const struct check *check_by_id(const char *id)
+{
+	size_t n;
+	const struct check *const *all = checks_all(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(all[i]->id, id))
+			return all[i];
+	return NULL;
+}
+
+struct view *check_view(struct check_run *run)
+{
+	return run->view;
+}
+
+const struct kernel *check_kernel(struct check_run *run)
+{
+	return run->kernel;
+}
+
+/* The identity of a finding over sweeps: what was checked, and on which object. */
+static void set_id(struct finding *finding)
+{
+	const char *parts[] = { finding->check, finding->object_kind, finding->object_name };
+	crypto_generichash_state state;
+	unsigned char digest[crypto_generichash_BYTES_MIN];
+
+	crypto_generichash_init(&state, NULL, 0, sizeof(digest));
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		crypto_generichash_update(&state, (const unsigned char *)parts[i],
+					  strlen(parts[i]) + 1);
+	crypto_generichash_final(&state, digest, sizeof(digest));
+	sodium_bin2hex(finding->id, sizeof(finding->id), digest, sizeof(finding->id) / 2);
+}
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static struct finding *new_finding(const struct check *check, enum severity severity,
+				   const char *kind, gva at, const char *name)
+{
+	struct finding *finding = calloc(1, sizeof(*finding));
+
+	if (!finding)
+		return NULL;
+	finding->check = check->id;
+	finding->severity = severity;
+	finding->techniques = check->techniques;
+	finding->object_at = at;
+	finding->first_seen_ns = now_ns(CLOCK_REALTIME);
+	finding->title = strdup(check->title);
+	finding->object_kind = strdup(kind);
+	finding->object_name = strdup(name);
+	if (!finding->title || !finding->object_kind || !finding->object_name) {
+		finding_free(finding);
+		return NULL;
+	}
+	set_id(finding);
+	return finding;
+}
+
+/* There is no room: what is said about this object goes nowhere, but that it did is told. */
+static struct finding *spare_finding(struct check_run *run, const char *why)
+{
+	check_inconclusive(run, "%s", why);
+	finding_free(run->spare);
+	run->spare = calloc(1, sizeof(*run->spare));
+	if (!run->spare)
+		abort();	/* not even one small block: no result could be told either */
+	return run->spare;
+}
+
+struct finding *check_finding(struct check_run *run, enum severity severity, const char *kind,
+			      gva at, const char *fmt, ...)
+{
+	struct check_result *result = run->result;
+	struct finding *finding, **slot;
+	char name[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(name, sizeof(name), fmt, args);
+	va_end(args);
+
+	for (size_t i = 0; i < result->findings.n; i++) {
+		finding = result->findings.v[i];
+		if (!strcmp(finding->object_kind, kind) && !strcmp(finding->object_name, name))
+			return finding;
+	}
+	if (result->findings.n == FINDINGS_MAX)
+		return spare_finding(run, "more findings than are kept");
+	finding = new_finding(result->check, severity, kind, at, name);
+	slot = finding ? vec_add(&result->findings) : NULL;
+	if (!slot) {
+		finding_free(finding);
+		return spare_finding(run, "no memory for a finding");
+	}
+	*slot = finding;
+	return finding;
+}
+
+void check_covered(struct check_run *run, const char *what, uint64_t count)
+{
+	struct check_result *result = run->result;
+	struct covered *covered;
+
+	for (size_t i = 0; i < result->covered.n; i++)
+		if (!strcmp(result->covered.v[i].what, what)) {
+			result->covered.v[i].count += count;
+			return;
+		}
+	covered = vec_add(&result->covered);
+	if (!covered) {
+		check_inconclusive(run, "no memory");
+		return;
+	}
+	covered->what = what;
+	covered->count = count;
+}
+
+void check_inconclusive(struct check_run *run, const char *fmt, ...)
+{
+	va_list args;
+
+	if (run->result->reason[0])
+		return;
+	va_start(args, fmt);
+	vsnprintf(run->result->reason, sizeof(run->result->reason), fmt, args);
+	va_end(args);
+	if (!run->result->reason[0])
+		strcpy(run->result->reason, "no reason was given");
+}
+
+void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
+		   struct check_result *result)
+{
+	struct check_run run = { .kernel = kernel, .view = view, .result = result };
+	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	struct err err = {0};
+	int r;
+
+	result->check = check;
+	view_refuel(view, check->fuel_max);
+	r = check->run(&run, &err);
+	if (r < 0) {
+		wrap(&err, r, "%s", check->id);
+		check_inconclusive(&run, "%s", err.text);
+	}
+	result->final = (r == -ENOENT || r == -ENOTSUP || r == -ENOMEM || r == -ESRCH) &&
+			!result->findings.n;
+	finding_free(run.spare);
+
+	/* What was found stays found, whatever else could not be seen. */
+	if (result->findings.n)
+		result->state = CHECK_FINDING;
+	else
+		result->state = result->reason[0] ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
+	result->duration_ns += now_ns(CLOCK_MONOTONIC) - started;
+}
+
+void check_result_clear(struct check_result *result)
+{
+	for (size_t i = 0; i < result->findings.n; i++)
+		finding_free(result->findings.v[i]);
+	vec_free(&result->findings);
+	vec_free(&result->covered);
+	result->reason[0] = '\0';
+	result->state = CHECK_CLEAN;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_CHECK_RUN_H
+#define HVSM_CHECK_RUN_H
+
+#include "check/check.h"
+
+/* One run of one check: for the sweep, not for checks, which see it through check.h. */
+struct check_run {
+	const struct kernel *kernel;
+	struct view *view;
+	struct check_result *result;
+	struct finding *spare;		/* what is written to when there is no room */
+};
+
+/**
+ * check_execute - run a check once
+ * @result: zeroed by the caller; receives what came out. check_result_clear() frees it.
+ */
+void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
+		   struct check_result *result);
+
+/* Free what a result holds and zero it; its check stays named. */
+void check_result_clear(struct check_result *result);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "check/run.h"
+
+/*
+ * An update in flight is over within microseconds on a running vCPU; under emulation, or when
+ * the host took the vCPU away, within milliseconds. Six runs with 2 + 4 + 8 + 16 + 32 ms
+ * between them see it through, and a finding that the last three agree on is none.
+ */
+#define RUNS_MAX	6u
+#define RUNS_AGREE	3u
+#define PAUSE_US	2000u
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* In how many runs in a row, the newest included, was each finding seen? */
+static void count_runs(struct check_result *newer, const struct check_result *older)
+{
+	for (size_t i = 0; i < newer->findings.n; i++) {
+		struct finding *finding = newer->findings.v[i];
+
+		finding->runs = 1;
+		for (size_t j = 0; j < older->findings.n; j++)
+			if (!strcmp(older->findings.v[j]->id, finding->id))
+				finding->runs = older->findings.v[j]->runs + 1;
+	}
+}
+
+static void drop_passing(struct check_result *result, uint32_t agree)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < result->findings.n; i++) {
+		if (result->findings.v[i]->runs >= agree)
+			result->findings.v[kept++] = result->findings.v[i];
+		else
+			finding_free(result->findings.v[i]);
+	}
+	result->findings.n = kept;
+}
+
+static void move_result(struct check_result *to, struct check_result *from)
+{
+	from->duration_ns += to->duration_ns;
+	check_result_clear(to);
+	*to = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+/*
+ * Run a check until it is clean, or until what it says has persisted. What came and went on
+ * the way were updates in flight; a check that ends with nothing else was never clean and
+ * never sure: it is inconclusive.
+ */
+static void run_check(const struct check *check, const struct kernel *kernel, struct view *view,
+		      const struct sweep_options *options, struct check_result *result)
+{
+	uint32_t runs = options->runs_max ? options->runs_max : RUNS_MAX;
+	uint32_t pause_us = options->pause_us ? options->pause_us : PAUSE_US;
+	struct check_result none = {0};
+
+	check_execute(check, kernel, view, result);
+	count_runs(result, &none);
+	while (result->state != CHECK_CLEAN && !result->final && result->repeats + 1 < runs) {
+		struct check_result again = { .repeats = result->repeats + 1 };
+
+		usleep(pause_us << result->repeats);
+		view_refresh(view);
+		check_execute(check, kernel, view, &again);
+		count_runs(&again, result);
+		move_result(result, &again);
+	}
+	drop_passing(result, result->repeats + 1 < RUNS_AGREE ? result->repeats + 1 : RUNS_AGREE);
+	if (result->state != CHECK_FINDING || result->findings.n)
+		return;
+	result->state = CHECK_INCONCLUSIVE;
+	if (!result->reason[0])
+		strcpy(result->reason, "the guest changed what was looked at in every run");
+}
+
+/* The guest is not what it was when the sweep began: nothing that came out can be clean. */
+static void doubt(struct sweep *sweep, const char *why)
+{
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		struct check_result *result = &sweep->results[i];
+
+		if (result->state != CHECK_CLEAN)
+			continue;
+		result->state = CHECK_INCONCLUSIVE;
+		snprintf(result->reason, sizeof(result->reason), "%s", why);
+	}
+}
+
+static uint32_t sum_repeats(const struct sweep *sweep)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < sweep->results_n; i++)
+		sum += sweep->results[i].repeats;
+	return sum;
+}
+
+int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep_options *options,
+	      struct sweep **ret, struct err *err)
+{
+	static const struct sweep_options defaults;
+	cleanup(sweep_free) struct sweep *sweep = calloc(1, sizeof(*sweep));
+	struct view_stats before = view_stats(view), after;
+	const struct check *const *checks;
+	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	struct err why = {0};
+	size_t n;
+
+	if (!sweep)
+		return err_set(err, -ENOMEM, "no memory for a sweep");
+	if (!options)
+		options = &defaults;
+	checks = checks_all(&n);
+	sweep->results = calloc(n ? n : 1, sizeof(*sweep->results));
+	if (!sweep->results)
+		return err_set(err, -ENOMEM, "no memory for a sweep");
+	sweep->started_ns = now_ns(CLOCK_REALTIME);
+
+	view_set_kernel(view, kernel->space);
+	view_refuel(view, VIEW_FUEL_SWEEP);
+	view_refresh(view);
+	for (size_t i = 0; i < n; i++)
+		if (!options->wanted || options->wanted(checks[i], options->ctx))
+			run_check(checks[i], kernel, view, options,
+				  &sweep->results[sweep->results_n++]);
+
+	view_refuel(view, VIEW_FUEL_SWEEP);
+	view_refresh(view);
+	if (kernel_check(kernel, view, &why) < 0)
+		doubt(sweep, why.text);
+
+	after = view_stats(view);
+	sweep->pages_read = after.pages - before.pages;
+	sweep->bytes_read = after.bytes - before.bytes;
+	sweep->repeats = sum_repeats(sweep);
+	sweep->duration_ns = now_ns(CLOCK_MONOTONIC) - started;
+	*ret = take_ptr(&sweep);
+	return 0;
+}
+
+void sweep_free(struct sweep **sweep)
+{
+	if (!*sweep)
+		return;
+	for (size_t i = 0; i < (*sweep)->results_n; i++)
+		check_result_clear(&(*sweep)->results[i]);
+	free((*sweep)->results);
+	free(*sweep);
+	*sweep = NULL;
+}

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/now.h"
 #include "check/run.h"
 
 /* Set by the linker around the section that CHECK() fills. */
@@ -90,14 +90,6 @@ static void set_id(struct finding *finding)
 					  strlen(parts[i]) + 1);
 	crypto_generichash_final(&state, digest, sizeof(digest));
 	sodium_bin2hex(finding->id, sizeof(finding->id), digest, sizeof(finding->id) / 2);
-}
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 static struct finding *new_finding(const struct check *check, enum severity severity,

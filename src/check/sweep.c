@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/now.h"
 #include "check/run.h"
+#include "linux/pulse.h"
 
 /*
  * An update in flight is over within microseconds on a running vCPU; under emulation, or when
@@ -20,13 +21,8 @@
 #define RUNS_AGREE	3u
 #define PAUSE_US	2000u
 
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
+/* How long the guest's clock may stand still before what was read is not believed. */
+#define PULSE_WAIT_MS	1500u
 
 /* In how many runs in a row, the newest included, was each finding seen? */
 static void count_runs(struct check_result *newer, const struct check_result *older)
@@ -106,6 +102,20 @@ static void doubt(struct sweep *sweep, const char *why)
 	}
 }
 
+/*
+ * Is this still the guest that the sweep began with, and did it run meanwhile? An image does
+ * not, and need not.
+ */
+static int check_guest(const struct kernel *kernel, struct view *view, uint64_t pulse,
+		       struct err *err)
+{
+	int r = kernel_check(kernel, view, err);
+
+	if (r < 0 || !ram_is_live(view_ram(view)))
+		return r;
+	return pulse_wait(kernel, view, pulse, PULSE_WAIT_MS, err);
+}
+
 static uint32_t sum_repeats(const struct sweep *sweep)
 {
 	uint32_t sum = 0;
@@ -122,9 +132,10 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	cleanup(sweep_free) struct sweep *sweep = calloc(1, sizeof(*sweep));
 	struct view_stats before = view_stats(view), after;
 	const struct check *const *checks;
-	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	uint64_t started = now_ns(CLOCK_MONOTONIC), pulse = 0;
 	struct err why = {0};
 	size_t n;
+	int r;
 
 	if (!sweep)
 		return err_set(err, -ENOMEM, "no memory for a sweep");
@@ -139,6 +150,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	view_set_kernel(view, kernel->space);
 	view_refuel(view, VIEW_FUEL_SWEEP);
 	view_refresh(view);
+	r = pulse_read(kernel, view, &pulse, &why);
 	for (size_t i = 0; i < n; i++)
 		if (!options->wanted || options->wanted(checks[i], options->ctx))
 			run_check(checks[i], kernel, view, options,
@@ -146,8 +158,12 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 
 	view_refuel(view, VIEW_FUEL_SWEEP);
 	view_refresh(view);
-	if (kernel_check(kernel, view, &why) < 0)
+	if (r >= 0)
+		r = check_guest(kernel, view, pulse, &why);
+	if (r < 0) {
+		wrap(&why, r, "the guest");
 		doubt(sweep, why.text);
+	}
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;

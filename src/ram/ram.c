@@ -110,6 +110,11 @@ uint64_t ram_bytes(const struct ram *ram)
 	return sum;
 }
 
+bool ram_is_live(const struct ram *ram)
+{
+	return ram->ops->alive;
+}
+
 int ram_alive(struct ram *ram, struct err *err)
 {
 	return ram->ops->alive ? ram->ops->alive(ram, err) : 0;

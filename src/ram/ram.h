@@ -41,7 +41,7 @@ struct ram_ops {
 	int (*populated)(struct ram *ram, size_t range, uint64_t offset, uint64_t *start,
 			 uint64_t *len, struct err *err);
 
-	/* 0 while the guest is there; -ESRCH when it ended. NULL: always there. */
+	/* 0 while the guest is there; -ESRCH when it ended. NULL: an image, no live guest. */
 	int (*alive)(struct ram *ram, struct err *err);
 
 	void (*close)(struct ram *ram);	/* frees the backend and the struct */
@@ -82,6 +82,9 @@ bool ram_has(const struct ram *ram, gpa at, uint64_t len);
 
 /* The sum of all ranges. */
 uint64_t ram_bytes(const struct ram *ram);
+
+/* Can the memory change while it is read? Not that of an image. */
+bool ram_is_live(const struct ram *ram);
 
 /* 0, or -ESRCH when the guest ended. */
 nodiscard int ram_alive(struct ram *ram, struct err *err);

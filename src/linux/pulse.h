@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_LINUX_PULSE_H
+#define HVSM_LINUX_PULSE_H
+
+#include "linux/kernel.h"
+
+/*
+ * Does the kernel that was found in memory run, or is it what a reset left behind? After a
+ * warm reset the old kernel lies there, complete and consistent, until firmware, boot loader
+ * or the next kernel write over it. What gives it away is that its clocks stand still.
+ */
+
+/**
+ * pulse_read - a number that a running kernel changes with every tick and timer
+ * Only whether it changed has a meaning. To be read on a fresh view.
+ *
+ * Return: 0, -ENOENT (a kernel without these clocks), or an error as view_read().
+ */
+nodiscard int pulse_read(const struct kernel *kernel, struct view *view, uint64_t *ret,
+			 struct err *err);
+
+/**
+ * pulse_wait - wait until the number is another than @since
+ * An idle guest without a tick (NO_HZ) wakes up some times a second.
+ *
+ * Return: 0 (it runs), -ESTALE (it stood still for @wait_ms: paused, or the remains of a
+ *         kernel), or an error as pulse_read().
+ */
+nodiscard int pulse_wait(const struct kernel *kernel, struct view *view, uint64_t since,
+			 uint32_t wait_ms, struct err *err);
+
+#endif

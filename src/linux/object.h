@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_LINUX_OBJECT_H
+#define HVSM_LINUX_OBJECT_H
+
+#include "linux/kernel.h"
+
+/*
+ * One struct of the guest, copied whole: its members are then of one instant, and each is
+ * fetched once.
+ */
+#define OBJECT_BYTES_MAX 8192u	/* the largest that is read so has 1.6 KiB (packet_sock) */
+
+struct object {
+	gva at;
+	uint32_t size_bytes;
+	uint8_t bytes[OBJECT_BYTES_MAX];
+};
+
+/**
+ * object_read - copy a struct
+ * @size: the struct itself: MEMBER(…, size, "sock")
+ *
+ * Return: 0, -EBADMSG (@at is no address in the kernel, or the struct is absurdly large), or
+ *         an error as view_read().
+ */
+nodiscard int object_read(struct view *view, gva at, const struct field *size,
+			  struct object *ret, struct err *err);
+
+/* A member as a number; 0 where it is not there, no number, or outside of the struct. */
+uint64_t object_uint(const struct object *object, const struct field *field);
+
+static inline gva object_ptr(const struct object *object, const struct field *field)
+{
+	return gva_of(object_uint(object, field));
+}
+
+static inline uint32_t object_u32(const struct object *object, const struct field *field)
+{
+	return (uint32_t)object_uint(object, field);
+}
+
+/* A member's bytes, @n of them from its start; zeros where they are not all inside. */
+void object_copy(const struct object *object, const struct field *field, void *to, size_t n);
+
+/* Where a member lies in the guest. */
+static inline gva object_at(const struct object *object, const struct field *field)
+{
+	return field_at(object->at, field);
+}
+
+#endif

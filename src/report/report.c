@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/report.h"
+
+#include "report/encode.h"
+#include "report/verdict.h"
+
+static json_t *techniques_json(const char *const *techniques)
+{
+	json_t *array = json_array();
+
+	for (; techniques && *techniques; techniques++)
+		encode_append(&array, json_string(*techniques));
+	return array;
+}
+
+static json_t *evidence_json(const struct finding *finding)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < finding->evidence.n; i++) {
+		const struct evidence *e = &finding->evidence.v[i];
+
+		encode_append(&array, json_pack("{s:o, s:o, s:o, s:o, s:o}",
+						"what", encode_text(e->what),
+						"address", encode_address_or_null(e->at),
+						"symbol", encode_text(e->symbol),
+						"expected", encode_text(e->expected),
+						"found", encode_text(e->found)));
+	}
+	return array;
+}
+
+static json_t *object_json(const struct finding *finding)
+{
+	return json_pack("{s:o, s:o, s:o}",
+			 "kind", encode_text(finding->object_kind),
+			 "name", encode_text(finding->object_name),
+			 "address", encode_address_or_null(finding->object_at));
+}
+
+static json_t *finding_json(const struct finding *finding)
+{
+	return json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "id", finding->id,
+			 "check", encode_text(finding->check),
+			 "severity", severity_name(finding->severity),
+			 "title", encode_text(finding->title),
+			 "techniques", techniques_json(finding->techniques),
+			 "object", object_json(finding),
+			 "evidence", evidence_json(finding),
+			 "owner", encode_text(finding->owner),
+			 "first_seen", encode_time(finding->first_seen_ns));
+}
+
+static json_t *findings_json(const struct sweep *sweep)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		const struct check_result *result = &sweep->results[i];
+
+		for (size_t j = 0; j < result->findings.n; j++)
+			encode_append(&array, finding_json(result->findings.v[j]));
+	}
+	return array;
+}
+
+static json_t *covered_json(const struct check_result *result)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < result->covered.n; i++) {
+		const struct covered *covered = &result->covered.v[i];
+
+		encode_set(&object, covered->what, encode_count(covered->count));
+	}
+	return object;
+}
+
+static json_t *check_json(const struct check_result *result)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}",
+			 "id", result->check->id,
+			 "result", check_state_name(result->state),
+			 "reason", encode_text_or_null(result->reason),
+			 "covered", covered_json(result),
+			 "duration_us", encode_count(result->duration_ns / 1000));
+}
+
+static json_t *checks_json(const struct sweep *sweep)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < sweep->results_n; i++)
+		encode_append(&array, check_json(&sweep->results[i]));
+	return array;
+}
+
+static json_t *sweep_json(const struct sweep *sweep)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}",
+			 "started", encode_time(sweep->started_ns),
+			 "duration_us", encode_count(sweep->duration_ns / 1000),
+			 "pages_read", encode_count(sweep->pages_read),
+			 "bytes_read", encode_count(sweep->bytes_read));
+}
+
+json_t *report_kernel_json(const struct kernel *kernel)
+{
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:o}",
+			 "os", "linux",
+			 "release", encode_text(kernel->release),
+			 "banner", encode_text(kernel->banner),
+			 "build_id", encode_text_or_null(kernel->build_id),
+			 "text_base", encode_address(kernel->text),
+			 "paging_levels", (int)kernel->space.levels,
+			 "symbols", encode_text(symbols_layout(kernel->symbols)));
+}
+
+const char *report_assurance(const struct report *report)
+{
+	(void)report;
+	return "none";
+}
+
+json_t *report_json(const struct report *report)
+{
+	return json_pack("{s:s, s:o, s:o, s:n, s:n, s:o, s:s, s:s, s:o, s:o}",
+			 "schema", "hvsm.report/1",
+			 "guest", identity_json(report->guest),
+			 "kernel", report_kernel_json(report->kernel),
+			 "reference",
+			 "agent",
+			 "sweep", sweep_json(report->sweep),
+			 "verdict", verdict_name(verdict_of(report->sweep)),
+			 "assurance", report_assurance(report),
+			 "checks", checks_json(report->sweep),
+			 "findings", findings_json(report->sweep));
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_REPORT_REPORT_H
+#define HVSM_REPORT_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "check/sweep.h"
+#include "linux/kernel.h"
+#include "report/identity.h"
+
+/*
+ * What one sweep found out about one guest, for a person (text) or a program (JSON,
+ * "hvsm.report/1", docs/hvsm.report.1.schema.json). A report only points at its parts, which
+ * must outlive it, and never reads the guest.
+ */
+struct report {
+	const struct identity *guest;
+	const struct kernel *kernel;
+	const struct sweep *sweep;
+};
+
+/* The report as JSON; a new reference, NULL: no memory. */
+json_t *report_json(const struct report *report);
+
+/* {os, release, banner, build_id, text_base, paging_levels, symbols}; as report_json(). */
+json_t *report_kernel_json(const struct kernel *kernel);
+
+/*
+ * What stands behind the verdict: "reference", "baseline" or "none". A sweep compares the
+ * guest only with itself as yet, so it is always "none".
+ */
+const char *report_assurance(const struct report *report);
+
+#endif

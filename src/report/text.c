@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/columns.h"
+#include "base/escape.h"
+#include "report/human.h"
+#include "report/verdict.h"
+
+/* Where the text of a finding, and that of a check, begins. */
+#define FINDING_INDENT 10
+#define FACT_INDENT    12
+#define CHECK_INDENT   14
+
+/* SGR sequences (ECMA-48, 8.3.117); findings and verdicts share them. */
+#define RED    "\033[1;31m"
+#define YELLOW "\033[1;33m"
+#define GREEN  "\033[1;32m"
+#define PLAIN  "\033[0m"
+
+struct page {
+	FILE *to;
+	bool colour;
+};
+
+static void put_coloured(const struct page *page, const char *colour, const char *text)
+{
+	if (page->colour)
+		fprintf(page->to, "%s%s" PLAIN, colour, text);
+	else
+		fputs(text, page->to);
+}
+
+/* Bytes of @text that go on a line with @columns left: whole words, if at least one fits. */
+static size_t line_break(const char *text, size_t columns, bool fresh)
+{
+	size_t fit = columns_fit(text, columns), end = fit;
+
+	if (!text[fit])
+		return fit;
+	while (end && text[end] != ' ')
+		end--;
+	if (end)
+		return end;
+	return fresh ? fit : 0;
+}
+
+void text_wrap(const char *text, size_t first, size_t indent, FILE *to)
+{
+	cleanup(freep) char *escaped = escape_dup(text);
+	const char *rest = escaped ? escaped : "(no memory)";
+	size_t at = first;
+
+	for (;;) {
+		size_t n = line_break(rest, TEXT_COLUMNS - at, at == indent);
+
+		fprintf(to, "%.*s\n", (int)n, rest);
+		rest += n;
+		rest += strspn(rest, " ");
+		if (!*rest)
+			break;
+		fprintf(to, "%*s", (int)indent, "");
+		at = indent;
+	}
+}
+
+static void put_line(const struct page *page, size_t indent, const char *fmt, ...)
+	printf_like(3, 4);
+
+static void put_line(const struct page *page, size_t indent, const char *fmt, ...)
+{
+	cleanup(freep) char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	va_end(args);
+
+	fprintf(page->to, "%*s", (int)indent, "");
+	text_wrap(text ? text : "(no memory)", indent, indent + 2, page->to);
+}
+
+static const char *verdict_colour(enum verdict verdict)
+{
+	switch (verdict) {
+	case VERDICT_CLEAN:
+		return GREEN;
+	case VERDICT_COMPROMISED:
+		return RED;
+	default:
+		return YELLOW;
+	}
+}
+
+static void put_head(const struct page *page, const struct report *report)
+{
+	enum verdict verdict = verdict_of(report->sweep);
+
+	put_coloured(page, verdict_colour(verdict), verdict_name(verdict));
+	fputs("  ", page->to);
+	text_wrap(identity_name(report->guest), strlen(verdict_name(verdict)) + 2, FINDING_INDENT,
+		  page->to);
+	put_line(page, 0, "%s, %s, Linux %s", report->guest->target, report->guest->hypervisor,
+		 report->kernel->release);
+}
+
+static void put_fact(const struct page *page, const struct evidence *e)
+{
+	if (e->at.v)
+		put_line(page, FINDING_INDENT, "%s at %#" PRIx64 "%s%s%s", e->what, e->at.v,
+			 e->symbol ? " (" : "", e->symbol ? e->symbol : "",
+			 e->symbol ? ")" : "");
+	else
+		put_line(page, FINDING_INDENT, "%s", e->what);
+	if (e->expected)
+		put_line(page, FACT_INDENT, "expected  %s", e->expected);
+	if (e->found)
+		put_line(page, FACT_INDENT, "found     %s", e->found);
+}
+
+static void put_techniques(const struct page *page, const struct finding *finding)
+{
+	fprintf(page->to, "%*sfinding %s", FINDING_INDENT, "", finding->id);
+	for (size_t i = 0; finding->techniques && finding->techniques[i]; i++)
+		fprintf(page->to, "%s%s", i ? " " : ", ATT&CK ", finding->techniques[i]);
+	putc('\n', page->to);
+}
+
+static void put_finding(const struct page *page, const struct finding *finding)
+{
+	const char *severity = severity_name(finding->severity);
+
+	putc('\n', page->to);
+	put_coloured(page, finding->severity >= SEVERITY_HIGH ? RED : YELLOW, severity);
+	fprintf(page->to, "%*s", FINDING_INDENT - (int)strlen(severity), "");
+	text_wrap(finding->title, FINDING_INDENT, FINDING_INDENT, page->to);
+
+	if (finding->object_at.v)
+		put_line(page, FINDING_INDENT, "%s %s at %#" PRIx64, finding->object_kind,
+			 finding->object_name, finding->object_at.v);
+	else
+		put_line(page, FINDING_INDENT, "%s %s", finding->object_kind,
+			 finding->object_name);
+	for (size_t i = 0; i < finding->evidence.n; i++)
+		put_fact(page, &finding->evidence.v[i]);
+	if (finding->owner)
+		put_line(page, FINDING_INDENT, "owner: %s", finding->owner);
+	put_techniques(page, finding);
+}
+
+/* The worst first. */
+static void put_findings(const struct page *page, const struct sweep *sweep)
+{
+	for (int severity = SEVERITY_CRITICAL; severity >= SEVERITY_LOW; severity--)
+		for (size_t i = 0; i < sweep->results_n; i++) {
+			const struct check_result *result = &sweep->results[i];
+
+			for (size_t j = 0; j < result->findings.n; j++)
+				if ((int)result->findings.v[j]->severity == severity)
+					put_finding(page, result->findings.v[j]);
+		}
+}
+
+static const char *state_colour(enum check_state state)
+{
+	switch (state) {
+	case CHECK_CLEAN:
+		return GREEN;
+	case CHECK_FINDING:
+		return RED;
+	default:
+		return YELLOW;
+	}
+}
+
+/* "450 entries, 2 tables"; to be freed, NULL: no memory. */
+static char *covered_text(const struct check_result *result)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < result->covered.n; i++)
+		fprintf(to, "%s%" PRIu64 " %s", i ? ", " : "", result->covered.v[i].count,
+			result->covered.v[i].what);
+	if (!result->covered.n)
+		fputs("nothing", to);
+	if (fclose(to)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static void put_check(const struct page *page, const struct check_result *result)
+{
+	cleanup(freep) char *covered = covered_text(result);
+	const char *state = check_state_name(result->state);
+	int n;
+
+	put_coloured(page, state_colour(result->state), state);
+	n = fprintf(page->to, "%*s%-17s ", CHECK_INDENT - (int)strlen(state), "",
+		    result->check->id);
+	text_wrap(covered ? covered : "(no memory)",
+		  strlen(state) + (size_t)(n > 0 ? n : 0), CHECK_INDENT + 18, page->to);
+	if (*result->reason)
+		put_line(page, CHECK_INDENT, "%s", result->reason);
+}
+
+static void put_sweep(const struct page *page, const struct report *report)
+{
+	const struct sweep *sweep = report->sweep;
+	char duration[HUMAN_MAX], bytes[HUMAN_MAX], time[HUMAN_MAX];
+
+	fprintf(page->to, "\nswept %s in %s: %" PRIu64 " pages, %s read; assurance: %s\n",
+		human_time(sweep->started_ns, time, sizeof(time)),
+		human_duration(sweep->duration_ns, duration, sizeof(duration)),
+		sweep->pages_read, human_bytes(sweep->bytes_read, bytes, sizeof(bytes)),
+		report_assurance(report));
+}
+
+void text_report(const struct report *report, bool colour, FILE *to)
+{
+	const struct page page = { to, colour };
+
+	put_head(&page, report);
+	put_findings(&page, report->sweep);
+	putc('\n', to);
+	for (size_t i = 0; i < report->sweep->results_n; i++)
+		put_check(&page, &report->sweep->results[i]);
+	put_sweep(&page, report);
+}

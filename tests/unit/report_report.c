@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/report.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/columns.h"
+#include "report/encode.h"
+#include "report/text.h"
+#include "report/verdict.h"
+
+/* Stands in for the symbol table, which a report needs only the description of. */
+const char *symbols_layout(const struct symbols *symbols)
+{
+	(void)symbols;
+	return "kallsyms, relative offsets, 3 symbols";
+}
+
+static const char *const techniques[] = { "T1014", "T1556", NULL };
+
+static const struct check syscall_table = {
+	.id = "syscall-table",
+	.group = GROUP_POINTERS,
+	.title = "System call entry replaced",
+	.proves = "Every entry leads to the kernel's own handler.",
+	.techniques = techniques,
+};
+
+static const struct check hidden_task = {
+	.id = "hidden-task",
+	.group = GROUP_HIDDEN,
+	.title = "Task hidden",
+	.proves = "The task list has every task.",
+	.techniques = techniques,
+};
+
+static const struct identity guest = {
+	.name = "web\0331", .uuid = "", .target = "qemu:4711", .hypervisor = "QEMU 7.2 (kvm)",
+};
+
+static const struct kernel kernel = {
+	.text = { 0xffffffff81000000 },
+	.space = { .levels = 4 },
+	.banner = "Linux version 6.1.0-32-amd64 (\xff)",
+	.release = "6.1.0-32-amd64",
+};
+
+struct fixture {
+	struct check_result results[2];
+	struct sweep sweep;
+	struct report report;
+};
+
+static void fixture_init(struct fixture *f)
+{
+	*f = (struct fixture){
+		.results = {
+			{ .check = &hidden_task },
+			{ .check = &syscall_table, .duration_ns = 1500000 },
+		},
+		.sweep = {
+			.results = f->results, .results_n = 2,
+			.started_ns = 1700000000123456789, .duration_ns = 3456789,
+			.pages_read = 300, .bytes_read = 1228800,
+		},
+		.report = { &guest, &kernel, &f->sweep },
+	};
+	*vec_add(&f->results[0].covered) = (struct covered){ "tasks", 54 };
+}
+
+static void fixture_deinit(struct fixture *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(f->results); i++) {
+		for (size_t j = 0; j < f->results[i].findings.n; j++)
+			finding_free(f->results[i].findings.v[j]);
+		vec_free(&f->results[i].findings);
+		vec_free(&f->results[i].covered);
+	}
+}
+
+static struct finding *add_finding(struct check_result *result, enum severity severity)
+{
+	struct finding *finding = calloc(1, sizeof(*finding)), **slot;
+
+	assert_non_null(finding);
+	*finding = (struct finding){
+		.id = "0123456789abcdef", .check = result->check->id, .severity = severity,
+		.techniques = result->check->techniques, .title = strdup(result->check->title),
+		.object_kind = strdup("syscall"), .object_name = strdup("sys_call_table[62]"),
+		.object_at = { 0xffffffff82000350 }, .first_seen_ns = 1700000000000000000,
+	};
+	finding_owner(finding, "module %s", "evil\n");
+	finding_evidence(finding, "entry", gva_of(0xffffffff82000350), "sys_call_table+0x1f0",
+			 "__x64_sys_kill", "0xffffffffc0401000");
+	finding_evidence(finding, "in no symbol table", gva_of(0), NULL, NULL, NULL);
+	slot = vec_add(&result->findings);
+	assert_non_null(slot);
+	*slot = finding;
+	result->state = CHECK_FINDING;
+	return finding;
+}
+
+static void verdict_is_that_of_the_worst_finding(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_CLEAN);
+	f.results[0].state = CHECK_INCONCLUSIVE;
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_INCONCLUSIVE);
+	add_finding(&f.results[1], SEVERITY_LOW);
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_SUSPICIOUS);
+	add_finding(&f.results[1], SEVERITY_MEDIUM);
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_SUSPICIOUS);
+	add_finding(&f.results[1], SEVERITY_HIGH);
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_COMPROMISED);
+}
+
+static void finding_of_an_inconclusive_check_counts(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	add_finding(&f.results[1], SEVERITY_CRITICAL);
+	f.results[1].state = CHECK_INCONCLUSIVE;
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_COMPROMISED);
+}
+
+static void sweep_without_checks_is_not_clean(void **state)
+{
+	const struct sweep nothing = {0};
+
+	(void)state;
+	assert_int_equal(verdict_of(&nothing), VERDICT_INCONCLUSIVE);
+}
+
+static void exit_statuses(void **state)
+{
+	(void)state;
+	assert_int_equal(verdict_exit_status(VERDICT_CLEAN), 0);
+	assert_int_equal(verdict_exit_status(VERDICT_SUSPICIOUS), 1);
+	assert_int_equal(verdict_exit_status(VERDICT_COMPROMISED), 1);
+	assert_int_equal(verdict_exit_status(VERDICT_INCONCLUSIVE), 3);
+}
+
+static void findings_outweigh_every_other_exit_status(void **state)
+{
+	const enum exit_status best_first[] = {
+		EXIT_CLEAN, EXIT_INCONCLUSIVE, EXIT_UNSCANNED, EXIT_FINDINGS,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(best_first); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(best_first); j++)
+			assert_int_equal(exit_status_worse(best_first[i], best_first[j]),
+					 best_first[i > j ? i : j]);
+}
+
+static const char *string_at(json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static void json_has_what_was_found(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	json_t *report, *finding, *evidence;
+
+	(void)state;
+	fixture_init(&f);
+	add_finding(&f.results[1], SEVERITY_CRITICAL);
+	report = report_json(&f.report);
+	assert_non_null(report);
+	assert_string_equal(string_at(report, "schema"), "hvsm.report/1");
+	assert_string_equal(string_at(report, "verdict"), "compromised");
+	assert_string_equal(string_at(report, "assurance"), "none");
+	assert_true(json_is_null(json_object_get(report, "reference")));
+	assert_true(json_is_null(json_object_get(report, "agent")));
+	assert_string_equal(string_at(json_object_get(report, "sweep"), "started"),
+			    "2023-11-14T22:13:20.123456Z");
+	assert_string_equal(string_at(json_object_get(report, "kernel"), "text_base"),
+			    "0xffffffff81000000");
+
+	finding = json_array_get(json_object_get(report, "findings"), 0);
+	assert_string_equal(string_at(finding, "id"), "0123456789abcdef");
+	assert_string_equal(string_at(finding, "severity"), "critical");
+	assert_int_equal(json_array_size(json_object_get(finding, "techniques")), 2);
+	evidence = json_object_get(finding, "evidence");
+	assert_string_equal(string_at(json_array_get(evidence, 0), "found"),
+			    "0xffffffffc0401000");
+	assert_true(json_is_null(json_object_get(json_array_get(evidence, 1), "address")));
+	json_decref(report);
+}
+
+static void guest_text_is_escaped(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	json_t *report, *finding;
+
+	(void)state;
+	fixture_init(&f);
+	add_finding(&f.results[1], SEVERITY_LOW);
+	report = report_json(&f.report);
+	finding = json_array_get(json_object_get(report, "findings"), 0);
+	assert_string_equal(string_at(json_object_get(report, "guest"), "name"), "web\\x1b1");
+	assert_string_equal(string_at(json_object_get(report, "kernel"), "banner"),
+			    "Linux version 6.1.0-32-amd64 (\\xff)");
+	assert_string_equal(string_at(finding, "owner"), "module evil\\x0a");
+	json_decref(report);
+}
+
+/* The report as text; to be freed. */
+static char *text_of(const struct report *report, bool colour)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	assert_non_null(to);
+	text_report(report, colour, to);
+	fclose(to);
+	return text;
+}
+
+static void text_fits_80_columns(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	cleanup(freep) char *text = NULL;
+	char long_word[400];
+	struct finding *finding;
+
+	(void)state;
+	fixture_init(&f);
+	memset(long_word, 'x', sizeof(long_word) - 1);
+	long_word[sizeof(long_word) - 1] = '\0';
+	finding = add_finding(&f.results[1], SEVERITY_LOW);
+	finding_title(finding, "many short words and then %s %s", long_word, long_word);
+	finding_evidence(finding, long_word, gva_of(1), long_word, long_word, long_word);
+	snprintf(f.results[0].reason, sizeof(f.results[0].reason), "%s", long_word);
+
+	text = text_of(&f.report, false);
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_in_range(columns_of(line), 0, TEXT_COLUMNS);
+}
+
+static void text_has_no_escape_sequence_without_colour(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	cleanup(freep) char *plain = NULL, *coloured = NULL;
+
+	(void)state;
+	fixture_init(&f);
+	add_finding(&f.results[1], SEVERITY_HIGH);
+	plain = text_of(&f.report, false);
+	coloured = text_of(&f.report, true);
+	assert_null(strchr(plain, '\033'));
+	assert_non_null(strchr(coloured, '\033'));
+	assert_non_null(strstr(plain, "compromised  web\\x1b1\n"));
+	assert_non_null(strstr(plain, "expected  __x64_sys_kill"));
+}
+
+static unsigned allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+	return allocations_left-- ? malloc(size) : NULL;
+}
+
+/* Whichever allocation of the JSON library fails: no report, and nothing is lost (ASan). */
+static void report_survives_lack_of_memory(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	json_t *report = NULL;
+	unsigned n;
+
+	(void)state;
+	fixture_init(&f);
+	add_finding(&f.results[1], SEVERITY_HIGH);
+	json_set_alloc_funcs(failing_malloc, free);
+	for (n = 0; !report; n++) {
+		allocations_left = n;
+		report = report_json(&f.report);
+	}
+	json_decref(report);
+	json_set_alloc_funcs(malloc, free);
+	assert_true(n > 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verdict_is_that_of_the_worst_finding),
+		cmocka_unit_test(finding_of_an_inconclusive_check_counts),
+		cmocka_unit_test(sweep_without_checks_is_not_clean),
+		cmocka_unit_test(exit_statuses),
+		cmocka_unit_test(findings_outweigh_every_other_exit_status),
+		cmocka_unit_test(json_has_what_was_found),
+		cmocka_unit_test(guest_text_is_escaped),
+		cmocka_unit_test(text_fits_80_columns),
+		cmocka_unit_test(text_has_no_escape_sequence_without_colour),
+		cmocka_unit_test(report_survives_lack_of_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

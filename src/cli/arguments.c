@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/arguments.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cli/say.h"
+
+/* Every option of every subcommand. */
+static const struct option_entry {
+	unsigned option;	/* OPTION_*; 0: all subcommands have it */
+	const char *name;
+	const char *value;	/* what it takes; NULL: it is a flag */
+	size_t slot;		/* in struct arguments: a bool for a flag, else words */
+	const char *help;
+} options[] = {
+	{ OPTION_ONLY, "only", "CHECK,...", offsetof(struct arguments, only),
+	  "run only these checks" },
+	{ OPTION_SKIP, "skip", "CHECK,...", offsetof(struct arguments, skip),
+	  "leave these checks out" },
+	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
+	  "by PID instead of as a tree" },
+	{ OPTION_LONG, "long", NULL, offsetof(struct arguments, wide),
+	  "everything that is known of each" },
+	{ OPTION_JSON, "json", NULL, offsetof(struct arguments, json),
+	  "one JSON document per line instead of text" },
+	{ 0, "help", NULL, 0, "this text" },
+};
+
+static bool taken(const struct command *command, const struct option_entry *entry)
+{
+	return !entry->option || command->options & entry->option;
+}
+
+static int split(const char *list, words *to)
+{
+	while (*list) {
+		size_t n = strcspn(list, ",");
+		char **word;
+
+		if (n) {
+			word = vec_add(to);
+			if (!word || !(*word = strndup(list, n)))
+				return -ENOMEM;
+		}
+		list += n + (list[n] == ',');
+	}
+	return 0;
+}
+
+/* The table of getopt_long() for what @command takes; @to has a place more than options[]. */
+static void getopt_table(const struct command *command, struct option *to)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (taken(command, &options[i]))
+			*to++ = (struct option){
+				.name = options[i].name,
+				.has_arg = options[i].value ? required_argument : no_argument,
+				.val = 256 + (int)i,
+			};
+	*to = (struct option){0};
+}
+
+static int usage_error(const struct command *command, const char *what, const char *which)
+{
+	say("%s: %s%s%s%s; see `hvsm %s --help`", command->name, what, which ? " '" : "",
+	    which ? which : "", which ? "'" : "", command->name);
+	return -EINVAL;
+}
+
+/* One option as getopt_long() found it. As arguments_parse(). */
+static int option_set(const struct command *command, int found, char **argv,
+		      struct arguments *args)
+{
+	const char letter[] = { '-', (char)optopt, '\0' };
+	const struct option_entry *entry;
+	void *slot;
+
+	if (found == '?')	/* optopt: 0 for an unknown long option, 256 and on for a known */
+		return usage_error(command, "no such option",
+				   optopt && optopt < 256 ? letter : argv[optind - 1]);
+	if (found == ':')
+		return usage_error(command, "a value is missing after", argv[optind - 1]);
+	if (found == 'h')
+		return 1;
+
+	entry = &options[found - 256];
+	if (!entry->option)
+		return 1;
+	slot = (char *)args + entry->slot;
+	if (entry->value)
+		return split(optarg, slot);
+	*(bool *)slot = true;
+	return 0;
+}
+
+static int operands_check(const struct command *command, const struct arguments *args)
+{
+	if (args->operands_n < command->operands_min)
+		return usage_error(command, "an operand is missing:", command->operands);
+	if (args->operands_n > command->operands_max)
+		return usage_error(command, "one operand too many:",
+				   args->operands[command->operands_max]);
+	return 0;
+}
+
+int arguments_parse(const struct command *command, int argc, char **argv,
+		    struct arguments *ret)
+{
+	struct option table[ARRAY_SIZE(options) + 1];
+	struct arguments args = {0};
+	int found, r = 0;
+
+	getopt_table(command, table);
+	opterr = 0;	/* its messages say nothing of what to do */
+	while (!r && (found = getopt_long(argc, argv, ":h", table, NULL)) != -1)
+		r = option_set(command, found, argv, &args);
+
+	args.operands = argv + optind;
+	args.operands_n = (size_t)(argc - optind);
+	if (!r)
+		r = operands_check(command, &args);
+	if (r) {
+		arguments_free(&args);
+		return r;
+	}
+	*ret = args;
+	return 0;
+}
+
+static void words_free(words *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		free(w->v[i]);
+	vec_free(w);
+}
+
+void arguments_free(struct arguments *args)
+{
+	words_free(&args->only);
+	words_free(&args->skip);
+}
+
+void arguments_help(const struct command *command, FILE *to)
+{
+	fprintf(to, "usage: hvsm %s%s%s", command->name, *command->operands ? " " : "",
+		command->operands);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (options[i].option && taken(command, &options[i]))
+			fprintf(to, " [--%s%s%s]", options[i].name,
+				options[i].value ? " " : "",
+				options[i].value ? options[i].value : "");
+	fprintf(to, "\n\n%s\n\n", command->about);
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (taken(command, &options[i]))
+			fprintf(to, "  --%-6s %-10s %s\n", options[i].name,
+				options[i].value ? options[i].value : "", options[i].help);
+	fprintf(to, "\nexample:\n%s\n", command->example);
+}

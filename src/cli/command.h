@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_CLI_COMMAND_H
+#define HVSM_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/vec.h"
+
+/*
+ * A subcommand is one constant in a file of its own, and one line in the table of main.c:
+ * dispatch, usage, `hvsm help` and `--help` all come from it.
+ */
+
+/* The options that there are; arguments.c has their names. */
+enum {
+	OPTION_JSON  = 1 << 0,
+	OPTION_ONLY  = 1 << 1,
+	OPTION_SKIP  = 1 << 2,
+	OPTION_FLAT  = 1 << 3,
+	OPTION_LONG  = 1 << 4,
+};
+
+typedef VEC(char *) words;
+
+/* What was given on the command line; every subcommand reads those that it takes. */
+struct arguments {
+	bool json;
+	bool flat;
+	bool wide;	/* --long */
+	words only;	/* split at commas, over all times that the option was given */
+	words skip;
+	char *const *operands;
+	size_t operands_n;
+};
+
+struct command {
+	const char *name;
+	const char *operands;	/* as usage shows them: "TARGET [NAME...]"; "": none */
+	size_t operands_min;
+	size_t operands_max;	/* SIZE_MAX: any number */
+	unsigned options;	/* OPTION_*, besides --help */
+	const char *summary;	/* one line */
+	const char *about;	/* paragraphs for --help, as wide as they are */
+	const char *example;	/* one or more lines, indented by two */
+
+	/* Return: the exit status (verdict.h). */
+	int (*run)(const struct arguments *args);
+};
+
+extern const struct command list_command;
+extern const struct command info_command;
+extern const struct command scan_command;
+extern const struct command symbols_command;
+extern const struct command checks_command;
+
+#endif

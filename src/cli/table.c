@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/columns.h"
+#include "base/escape.h"
+
+/* Between two columns. */
+#define GAP 2
+
+/* A cell wider than this does not widen its column: one long path must not spread all rows. */
+#define WIDTH_MAX 44
+
+struct table table_of(const struct column *columns, size_t n)
+{
+	return (struct table){ .columns = columns, .columns_n = n };
+}
+
+void table_text(struct table *table, const char *fmt, ...)
+{
+	cleanup(freep) char *text = NULL;
+	va_list args;
+	char **cell;
+	int n;
+
+	va_start(args, fmt);
+	n = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (n < 0)
+		text = NULL;
+
+	cell = vec_add(&table->cells);
+	if (!cell || !text || !(*cell = escape_dup(text)))
+		table->no_memory = true;
+}
+
+static void put_spaces(size_t n, FILE *to)
+{
+	fprintf(to, "%*s", (int)n, "");
+}
+
+/* One cell, with at most @left columns for it and what pads it. Returns those it took. */
+static size_t put_cell(const struct table *table, size_t column, const char *text,
+		       size_t width, size_t left, FILE *to)
+{
+	bool last = column + 1 == table->columns_n;
+	size_t n = columns_fit(text, left), padding = 0;
+	size_t taken = text[n] ? left : columns_of(text);
+
+	if (width > taken)
+		padding = width - taken < left - taken ? width - taken : left - taken;
+	if (table->columns[column].right)
+		put_spaces(padding, to);
+	fwrite(text, 1, n, to);
+	if (!table->columns[column].right && !last)
+		put_spaces(padding, to);
+	return taken + padding;
+}
+
+/* One row; @cells gives the text of each column. */
+static void put_row(const struct table *table, char *const *cells, const size_t *widths,
+		    size_t width, FILE *to)
+{
+	size_t left = width ? width : SIZE_MAX;
+
+	for (size_t i = 0; i < table->columns_n; i++) {
+		const char *text = cells ? cells[i] : table->columns[i].heading;
+
+		if (i) {
+			if (left <= GAP)
+				break;
+			put_spaces(GAP, to);
+			left -= GAP;
+		}
+		left -= put_cell(table, i, text, widths[i], left, to);
+	}
+	putc('\n', to);
+}
+
+static void measure(const struct table *table, size_t *widths)
+{
+	for (size_t i = 0; i < table->columns_n; i++)
+		widths[i] = columns_of(table->columns[i].heading);
+	for (size_t i = 0; i < table->cells.n; i++) {
+		size_t columns = columns_of(table->cells.v[i]), *width;
+
+		width = &widths[i % table->columns_n];
+		if (columns > *width && columns <= WIDTH_MAX)
+			*width = columns;
+	}
+}
+
+int table_print(const struct table *table, size_t width, FILE *to, struct err *err)
+{
+	cleanup(freep) size_t *widths = calloc(table->columns_n, sizeof(*widths));
+
+	if (!widths || table->no_memory)
+		return err_set(err, -ENOMEM, "no memory for the table");
+	measure(table, widths);
+	put_row(table, NULL, widths, width, to);
+	for (size_t i = 0; i + table->columns_n <= table->cells.n; i += table->columns_n)
+		put_row(table, table->cells.v + i, widths, width, to);
+	return 0;
+}
+
+void table_free(struct table *table)
+{
+	for (size_t i = 0; i < table->cells.n; i++)
+		free(table->cells.v[i]);
+	vec_free(&table->cells);
+}

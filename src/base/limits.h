@@ -44,6 +44,16 @@
 /* Loaded modules: a generic kernel has some 100, allmodconfig under 10,000. */
 #define MODULES_MAX		16384u
 
+/* One kind of memory of one module: the largest (amdgpu) has 8 MiB of text. */
+#define MODULE_AREA_MAX		(64u << 20)
+
+/* Entries of /sys/module: modules and built-in ones that have parameters, some 300. */
+#define MODULE_KOBJECTS_MAX	65536u
+
+/* Symbols of one module and bytes of their names: amdgpu has 30,000 and 1 MiB. */
+#define MODULE_SYMBOLS_MAX	(1u << 18)
+#define MODULE_STRINGS_MAX	(16u << 20)
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

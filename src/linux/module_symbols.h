@@ -13,7 +13,7 @@ struct module_symbols;
 struct module_symbol {
 	gva at;
 	uint64_t size_bytes;	/* as the ELF symbol says; 0 is usual for assembler code */
-	char type;		/* as /proc/kallsyms prints it */
+	char type;		/* as in /proc/kallsyms, but small for exported ones as well */
 	bool is_code;
 	const char *name;	/* guest text; lives as long as the table */
 };

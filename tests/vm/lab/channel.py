@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ HEAD = struct.Struct("<B3xI")
 
 @dataclass
 class Answer:
-    """What a request gave; STATUS is an exit status for run, an errno for get and put."""
+    """What a request gave; STATUS is an exit status for run, an errno otherwise."""
 
     status: int
     out: bytes
@@ -53,6 +52,12 @@ class Channel:
     def put(self, path: str, data: bytes, mode: int, timeout_s: float) -> Answer:
         return self._ask("P", f"{mode:o} {path}\0".encode() + data, timeout_s)
 
+    def load(self, module: bytes, params: str, timeout_s: float) -> Answer:
+        return self._ask("L", params.encode() + b"\0" + module, timeout_s)
+
+    def unload(self, name: str, timeout_s: float) -> Answer:
+        return self._ask("U", name.encode(), timeout_s)
+
     def _ask(self, kind: str, data: bytes, timeout_s: float) -> Answer:
         answer = Answer(-1, b"", b"")
         out, err = bytearray(), bytearray()
@@ -89,7 +94,3 @@ class Channel:
                 raise LabError("QEMU closed the channel to the guest")
             data += part
         return bytes(data)
-
-
-def error_text(status: int) -> str:
-    return os.strerror(status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from .cache import remove
 from .channel import Answer, Channel
 from .image import initramfs
 from .kernels import Kernel, fetch
+from .modules import built
+from .monitor import ask
 from .qmp import Qmp
 
 MACHINES = ("pc", "q35", "microvm")
@@ -198,7 +199,6 @@ class Guest:
 
     def monitor(self, line: str) -> str:
         """Run a command of QEMU's human monitor, which every lab guest has, with QMP or without."""
-        from .monitor import ask
         return ask(self.dir / "monitor", line)
 
     def qmp_command(self, name: str, **arguments: object) -> object:
@@ -254,18 +254,19 @@ class Guest:
 
     def insmod(self, module: str, **params: object) -> None:
         """Load a test module (modules/MODULE.c) built for this guest's kernel."""
-        from .modules import built
-        file = built(self.kernel)[module]
-        self.put(f"/tmp/{module}.ko", file.read_bytes())
-        words = [shlex.quote(f"{key}={value}") for key, value in params.items()]
-        answer = self.call(f"insmod /tmp/{module}.ko {' '.join(words)}; s=$?; rm /tmp/{module}.ko; exit $s")
+        modules = built(self.kernel)
+        if module not in modules:
+            raise LabError(f"no test module '{module}' (there are: {' '.join(sorted(modules))})")
+        words = " ".join(f"{key}={value}" for key, value in params.items())
+        answer = self._request("load", modules[module].read_bytes(), words, REQUEST_S)
         if answer.status:
             log = "\n  ".join(self.sh("dmesg").splitlines()[-8:])
-            raise LabError(f"{self.name}: insmod {module} {' '.join(words)}: "
-                           f"{answer.err.decode(errors='replace').strip()}\n  {log}")
+            raise LabError(f"{self.name}: loading {module} {words}: {os.strerror(answer.status)}\n  {log}")
 
     def rmmod(self, module: str) -> None:
-        self.sh(f"rmmod {shlex.quote(module)}")
+        answer = self._request("unload", module, REQUEST_S)
+        if answer.status:
+            raise LabError(f"{self.name}: unloading {module}: {os.strerror(answer.status)}")
 
     def _request(self, what: str, *args: object) -> Answer:
         if not self._channel:
@@ -274,7 +275,8 @@ class Guest:
             return getattr(self._channel, what)(*args)
         except (LabError, OSError) as error:
             why = self._why_dead() if not self.running() else str(error)
-            raise LabError(f"{self.name}: {what} {str(args[0])[:200]!r}: {why}\n{self._console_tail()}") from None
+            asked = f" {args[0]!r:.200}" if isinstance(args[0], str) else ""
+            raise LabError(f"{self.name}: {what}{asked}: {why}\n{self._console_tail()}") from None
 
     def _connect(self) -> None:
         assert self._process

@@ -117,9 +117,11 @@ def hide_task(guest: Guest, how: str, seen: str) -> None:
     expect(f"hide_task {how}: back in /proc", guest.call(f"grep -q sleep /proc/{pid}/comm").status, 0)
     guest.sh(f"kill {pid}")
     # And one that ends while it is hidden, which its exit must survive.
-    pid = int(guest.sh("sleep 1 >/dev/null 2>&1 & echo $!"))
+    guest.sh("rm -f /tmp/ended /tmp/gate; mkfifo /tmp/gate; "
+             "(exec >/dev/null 2>&1 </dev/null; sh -c 'echo $$ >/tmp/pid; exec cat /tmp/gate'; touch /tmp/ended) &")
+    pid = int(guest.sh("while ! test -s /tmp/pid; do usleep 10000; done; cat /tmp/pid; rm /tmp/pid"))
     guest.insmod("hide_task", pid=pid, how=how)
-    guest.sh("sleep 2; true")
+    guest.sh("echo >/tmp/gate; while ! test -e /tmp/ended; do usleep 10000; done")
     guest.rmmod("hide_task")
     expect(f"hide_task {how}: gone after its end", guest.call(f"test -d /proc/{pid}").status, 1)
 
@@ -139,7 +141,7 @@ def test_hide_task_both(guest: Guest) -> None:
 def corrupt(guest: Guest, what: str, links: str, **params: object) -> None:
     guest.insmod("corrupt", what=what, **params)
     expect(f"corrupt {what}: what a bounded walk meets", parameter(guest, "corrupt", "walk"), links)
-    guest.sh("true; sleep 1; ls /proc > /dev/null")
+    guest.sh("true; ls /proc > /dev/null")       # forks, exits, and reads
     guest.rmmod("corrupt")
     expect(f"corrupt {what}: the guest afterwards", "corrupt" in loaded(guest), False)
 

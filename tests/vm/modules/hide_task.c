@@ -3,7 +3,7 @@
  * Hide the process PID, which runs on. HOW is one of
  *
  *	list	unlinked from the list of tasks
- *	pid	its number leaves the PID map, and its struct pid no longer leads to it: not in /proc
+ *	pid	its number leaves the PID map, and its struct pid no longer leads to the thread: not in /proc
  *	both
  *
  * Only the process's first thread is touched. Unloading puts it back.
@@ -30,8 +30,12 @@ static rwlock_t *list_lock;
 static spinlock_t *map_lock;
 static bool off_list, off_map;
 
-/* The links stay on some list, because the task's exit takes them off one. */
-static struct hlist_head elsewhere[PIDTYPE_TGID + 1];
+/*
+ * The link stays on some list, because the task's exit takes it off one. Its link as the leader
+ * of its thread group must stay where it is: the exit frees the number when the last of its lists
+ * becomes empty, and would free it twice if two were so before.
+ */
+static struct hlist_head elsewhere;
 
 static bool on_list(void)
 {
@@ -85,10 +89,8 @@ static void hide_from_map(void)
 	for (int i = 0; i <= number->level; i++)
 		idr_remove(&number->numbers[i].ns->idr, number->numbers[i].nr);
 	spin_unlock(map_lock);
-	for (int type = PIDTYPE_PID; type <= PIDTYPE_TGID; type++) {
-		hlist_del_init_rcu(&task->pid_links[type]);
-		hlist_add_head_rcu(&task->pid_links[type], &elsewhere[type]);
-	}
+	hlist_del_init_rcu(&task->pid_links[PIDTYPE_PID]);
+	hlist_add_head_rcu(&task->pid_links[PIDTYPE_PID], &elsewhere);
 	write_unlock_irq(list_lock);
 	off_map = true;
 }
@@ -101,10 +103,8 @@ static void show_in_map(void)
 		if (idr_alloc(&number->numbers[i].ns->idr, number, nr, nr + 1, GFP_ATOMIC) != nr)
 			pr_err("hide_task: number %d is taken meanwhile\n", nr);
 	}
-	for (int type = PIDTYPE_PID; type <= PIDTYPE_TGID; type++) {
-		hlist_del_init_rcu(&task->pid_links[type]);
-		hlist_add_head_rcu(&task->pid_links[type], &number->tasks[type]);
-	}
+	hlist_del_init_rcu(&task->pid_links[PIDTYPE_PID]);
+	hlist_add_head_rcu(&task->pid_links[PIDTYPE_PID], &number->tasks[PIDTYPE_PID]);
 }
 
 static int __init hide_init(void)

@@ -106,14 +106,14 @@ static void doubt(struct sweep *sweep, const char *why)
  * Is this still the guest that the sweep began with, and did it run meanwhile? An image does
  * not, and need not.
  */
-static int check_guest(const struct kernel *kernel, struct view *view, uint64_t pulse,
-		       struct err *err)
+static int check_guest(const struct kernel *kernel, struct view *view,
+		       const struct pulse *pulse, struct err *err)
 {
-	int r = kernel_check(kernel, view, err);
+	int r = 0;
 
-	if (r < 0 || !ram_is_live(view_ram(view)))
-		return r;
-	return pulse_wait(kernel, view, pulse, PULSE_WAIT_MS, err);
+	if (ram_is_live(view_ram(view)))
+		r = pulse_wait(kernel, view, pulse, PULSE_WAIT_MS, err);
+	return r < 0 ? r : kernel_check(kernel, view, err);
 }
 
 static uint32_t sum_repeats(const struct sweep *sweep)
@@ -132,7 +132,8 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	cleanup(sweep_free) struct sweep *sweep = calloc(1, sizeof(*sweep));
 	struct view_stats before = view_stats(view), after;
 	const struct check *const *checks;
-	uint64_t started = now_ns(CLOCK_MONOTONIC), pulse = 0;
+	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	struct pulse pulse;
 	struct err why = {0};
 	size_t n;
 	int r;
@@ -162,7 +163,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	view_refuel(view, VIEW_FUEL_SWEEP);
 	view_refresh(view);
 	if (r >= 0)
-		r = check_guest(kernel, view, pulse, &why);
+		r = check_guest(kernel, view, &pulse, &why);
 	if (r < 0) {
 		wrap(&why, r, "the guest");
 		doubt(sweep, why.text);

@@ -7,31 +7,34 @@
 
 #define POLL_US 5000u
 
-int pulse_read(const struct kernel *kernel, struct view *view, uint64_t *ret, struct err *err)
+/* More ticks or updates than any wait of ours sees; 1000 Hz for over 15 minutes. */
+#define STEP_MAX (1u << 20)
+
+int pulse_read(const struct kernel *kernel, struct view *view, struct pulse *ret, struct err *err)
 {
-	gva jiffies, timekeeper;
-	uint64_t ticks;
-	uint32_t updates = 0;
+	struct pulse pulse = {0};
+	gva at;
 	int r;
 
-	r = kernel_symbol(kernel, "jiffies_64", &jiffies, err);
+	r = kernel_symbol(kernel, "jiffies_64", &at, err);
 	if (r >= 0)
-		r = view_u64(view, jiffies, &ticks, err);
-	/* Its first word is the sequence count of kernel/time/timekeeping.c. */
-	if (r >= 0)
-		timekeeper = symbols_lookup(kernel->symbols, "tk_core");
-	if (r >= 0 && timekeeper.v)
-		r = view_u32(view, timekeeper, &updates, err);
+		r = view_u64(view, at, &pulse.ticks, err);
 	if (r < 0)
 		return r;
-	*ret = ticks + ((uint64_t)updates << 40);
-	return 0;
+	/* The first word of it is the sequence count (kernel/time/timekeeping.c). */
+	at = symbols_lookup(kernel->symbols, "tk_core");
+	if (at.v)
+		r = view_u32(view, at, &pulse.updates, err);
+	if (r >= 0)
+		*ret = pulse;
+	return r;
 }
 
-int pulse_wait(const struct kernel *kernel, struct view *view, uint64_t since, uint32_t wait_ms,
-	       struct err *err)
+int pulse_wait(const struct kernel *kernel, struct view *view, const struct pulse *since,
+	       uint32_t wait_ms, struct err *err)
 {
-	uint64_t end = now_ns(CLOCK_MONOTONIC) + wait_ms * 1000000ull, now;
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + wait_ms * 1000000ull;
+	struct pulse now;
 	int r;
 
 	for (;;) {
@@ -39,7 +42,10 @@ int pulse_wait(const struct kernel *kernel, struct view *view, uint64_t since, u
 		r = pulse_read(kernel, view, &now, err);
 		if (r < 0)
 			return r;
-		if (now != since)
+		if (now.ticks - since->ticks > STEP_MAX || now.updates - since->updates > STEP_MAX)
+			return err_set(err, -ESTALE, "the guest's clock jumped: it was reset, or "
+				       "something else lies there now");
+		if (now.ticks != since->ticks || now.updates != since->updates)
 			return 0;
 		if (now_ns(CLOCK_MONOTONIC) >= end)
 			return err_set(err, -ESTALE, "the guest's clock stands still: it is paused, "

@@ -10,23 +10,29 @@
  * or the next kernel write over it. What gives it away is that its clocks stand still.
  */
 
+struct pulse {
+	uint64_t ticks;		/* jiffies_64 */
+	uint32_t updates;	/* of the timekeeper */
+};
+
 /**
- * pulse_read - a number that a running kernel changes with every tick and timer
- * Only whether it changed has a meaning. To be read on a fresh view.
+ * pulse_read - where the kernel's clocks stand
+ * To be read on a fresh view.
  *
  * Return: 0, -ENOENT (a kernel without these clocks), or an error as view_read().
  */
-nodiscard int pulse_read(const struct kernel *kernel, struct view *view, uint64_t *ret,
+nodiscard int pulse_read(const struct kernel *kernel, struct view *view, struct pulse *ret,
 			 struct err *err);
 
 /**
- * pulse_wait - wait until the number is another than @since
- * An idle guest without a tick (NO_HZ) wakes up some times a second.
+ * pulse_wait - wait until the clocks have moved on from @since
+ * An idle guest without a tick (NO_HZ) wakes up some times a second. The view is refreshed.
  *
  * Return: 0 (it runs), -ESTALE (it stood still for @wait_ms: paused, or the remains of a
- *         kernel), or an error as pulse_read().
+ *         kernel; or the clocks jumped: something else lies there now), or an error as
+ *         pulse_read().
  */
-nodiscard int pulse_wait(const struct kernel *kernel, struct view *view, uint64_t since,
-			 uint32_t wait_ms, struct err *err);
+nodiscard int pulse_wait(const struct kernel *kernel, struct view *view,
+			 const struct pulse *since, uint32_t wait_ms, struct err *err);
 
 #endif

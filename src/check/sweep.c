@@ -98,7 +98,8 @@ static void doubt(struct sweep *sweep, const char *why)
 		if (result->state != CHECK_CLEAN)
 			continue;
 		result->state = CHECK_INCONCLUSIVE;
-		snprintf(result->reason, sizeof(result->reason), "%s", why);
+		snprintf(result->reason, sizeof(result->reason), "%s",
+			 why[0] ? why : "the guest could not be read after the sweep");
 	}
 }
 
@@ -164,10 +165,8 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	view_refresh(view);
 	if (r >= 0)
 		r = check_guest(kernel, view, &pulse, &why);
-	if (r < 0) {
-		wrap(&why, r, "the guest");
+	if (r < 0)
 		doubt(sweep, why.text);
-	}
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;

@@ -160,7 +160,7 @@ static pid_t start(const char *command, const int out[2], const int err[2])
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
-	dup2(open("/dev/null", O_RDONLY), 0);
+	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 	dup2(out[1], 1);
 	dup2(err[1], 2);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);

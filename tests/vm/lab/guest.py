@@ -252,6 +252,11 @@ class Guest:
         if answer.status:
             raise LabError(f"{self.name}: writing {path}: {os.strerror(answer.status)}")
 
+    def workload(self) -> list[tuple[str, int]]:
+        """Start one of everything (guest/workload.c); which role has which PID."""
+        lines = [line.split() for line in self.sh("workload").splitlines()]
+        return [(role, int(pid)) for role, pid in lines]
+
     def insmod(self, module: str, **params: object) -> None:
         """Load a test module (modules/MODULE.c) built for this guest's kernel."""
         modules = built(self.kernel)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from . import LabError
 from .cache import progress
 from .guest import Guest
+from .truth import collect
 
 
 def expect(what: str, seen: object, wanted: object) -> None:
@@ -30,6 +32,54 @@ def loaded(guest: Guest) -> list[str]:
 
 def has_symbol(guest: Guest, name: str) -> bool:
     return guest.call(f"grep -q '^[0-9a-f]* [A-Za-z] {name}$' /proc/kallsyms").status == 0
+
+
+def test_workload_and_truth(guest: Guest) -> None:
+    """What the workload made, the truth must know: else a comparison with it proves nothing."""
+    roles = guest.workload()
+    truth = collect(guest)
+    for role, pid in roles:
+        comm = b"\x1b[31m\nx\t\\" if role == "lab-weird" else role.encode()
+        expect(f"truth: comm of {role}", truth.tasks[pid].comm, comm)
+    expect("truth: states", [truth.named(f"lab-{name}").state for name in ("zombie", "stopped", "spin", "files")],
+           ["Z", "T", "R", "S"])
+    expect("truth: threads", sorted(thread.comm for thread in truth.named("lab-threads").threads.values()),
+           sorted([b"lab-threads", *(b"worker-%d" % i for i in range(8))]))
+    daemon = truth.named("lab-daemon")
+    expect("truth: users", (daemon.uid, daemon.gid), ((1000, 1001, 1000, 1001), (1000,) * 4))
+    expect("truth: capabilities", (daemon.caps["prm"], daemon.caps["eff"]), (1 << 10, 1 << 10))
+    inside = truth.named("lab-container")
+    expect("truth: number in the namespace", inside.nspid, (inside.pid, 1))
+    expect("truth: namespaces of its own", sorted(name for name, inode in inside.ns.items()
+                                                  if inode != truth.tasks[1].ns[name]),
+           ["ipc", "mnt", "pid", "pid_for_children", "uts"])
+    expect("truth: cgroup", inside.cgroup.startswith(b"/lab.slice/docker-"), True)
+    expect("truth: mounts inside", [mount.source for mount in inside.mounts if mount.point == b"/mnt"], [b"inside"])
+    expect("truth: arguments", len(truth.named("lab-longargv").cmdline), 303)
+    files = {fd.target: fd.pos for fd in truth.named("lab-files").fds.values()}
+    expect("truth: deleted file", files.get(b"/tmp/deleted file (deleted)"), 4)
+    expect("truth: memfd", files.get(b"/memfd:lab-memfd (deleted)"), 0)
+    owners = truth.named("lab-sockets").pid
+    listening = {socket.local for socket in truth.sockets if socket.state == 10}
+    expect("truth: listening", listening, {("127.0.0.1", 8080), ("::1", 8081), ("::", 8082), ("0.0.0.0", 8083)})
+    expect("truth: sockets by kind", {proto: sum(socket.proto == proto for socket in truth.sockets) for proto in
+                                      ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")},
+           {"tcp": 6, "tcp6": 4, "udp": 2, "udp6": 2, "raw": 1, "raw6": 1})
+    # A connection that nobody accepted has no inode yet, so nobody can own it.
+    expect("truth: owners of the sockets", {pid for socket in truth.sockets if socket.inode
+                                            for pid, _ in truth.owners(socket.inode)}, {owners})
+    expect("truth: UNIX sockets", sorted({socket.path for socket in truth.unix}),
+           [b"", b"/run/lab.dgram", b"/run/lab.seqpacket", b"/run/lab.stream", b"@lab.abstract"])
+    expect("truth: packet sockets", len(truth.packet), 2)
+    expect("truth: odd mount point", [mount.root for mount in truth.mounts if mount.point == b"/tmp/bind to\n\x1b"],
+           [b"/bind-from"])
+    expect("truth: kernel log", [record.text for record in truth.log if record.facility == 1][-2:],
+           [b"lab: a line from user space", b"lab: odd bytes \x1b[31m\xff and \\ in a line"])
+    expect("truth: modules against sysfs", [name for name, module in truth.modules.items()
+                                            if module.sections.get(".text", module.address) == 0], [])
+    expect("truth: symbols", all(symbol.address for symbol in truth.symbols if symbol.name == "init_task"), True)
+    guest.sh(f"kill -9 {truth.named('lab-main').pid}; "
+             "for p in $(pgrep lab-) $(pgrep worker) $(pgrep -f workload); do kill -9 $p; done; true")
 
 
 def hook(guest: Guest, module: str, probe: str, reached: bool = True) -> None:
@@ -155,15 +205,16 @@ def test_corrupt(guest: Guest) -> None:
 
 
 TESTS: tuple[Callable[[Guest], None], ...] = (
+    test_workload_and_truth,
     test_hook_syscall64, test_hook_syscall32, test_hook_dispatch, test_hook_idt,
     test_hide_module_list, test_hide_module_mod_tree, test_hide_module_blank,
     test_hide_module_sysfs, test_hide_module_all,
     test_hide_task_list, test_hide_task_pid, test_hide_task_both, test_corrupt)
 
 
-def selftest(kernel: str) -> None:
+def selftest(kernel: str, **options: Any) -> None:
     """Run every test on KERNEL; the first that fails ends it with an error that says what."""
-    with Guest(kernel) as guest:
+    with Guest(kernel, **options) as guest:
         for test in TESTS:
             test(guest)
             if re.search(r"BUG:|Oops|WARNING:|general protection", guest.sh("dmesg")):

@@ -19,7 +19,7 @@ int list_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *c
 		from = at;
 		at.v = node.next;
 		if (at.v == head.v)
-			return node.next == head.v && n == 0 && node.prev != head.v ?
+			return n == 0 && node.prev != head.v ?
 				fail(err, -EBADMSG, head, "empty list with a last element") : 0;
 		if (n == max)
 			return fail(err, -ELOOP, head, "list of over %u links", max);
@@ -37,8 +37,9 @@ int list_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *c
 	return r;
 }
 
-int hlist_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *ctx,
-	       struct err *err)
+/* @nulls: the list ends with an odd value instead of NULL. */
+static int walk_hlist(struct view *view, gva head, uint32_t max, bool nulls, link_fn *visit,
+		      void *ctx, struct err *err)
 {
 	struct { uint64_t next, pprev; } node;
 	gva from = head, at;
@@ -46,7 +47,7 @@ int hlist_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *
 
 	r = view_ptr(view, head, &at, err);
 	for (uint32_t n = 0; r >= 0; n++) {
-		if (!at.v || at.v & 1)	/* hlist ends with NULL, hlist_nulls with an odd value */
+		if (nulls ? at.v & 1 : !at.v)
 			return 0;
 		if (n == max)
 			return fail(err, -ELOOP, head, "list of over %u links", max);
@@ -64,4 +65,16 @@ int hlist_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *
 		at.v = node.next;
 	}
 	return r;
+}
+
+int hlist_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *ctx,
+	       struct err *err)
+{
+	return walk_hlist(view, head, max, false, visit, ctx, err);
+}
+
+int hlist_nulls_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *ctx,
+		     struct err *err)
+{
+	return walk_hlist(view, head, max, true, visit, ctx, err);
 }

@@ -24,13 +24,21 @@ nodiscard int list_walk(struct view *view, gva head, uint32_t max, link_fn *visi
 			struct err *err);
 
 /**
- * hlist_walk - a NULL-terminated list (struct hlist_head; also hlist_nulls_head, whose end
- * is an odd value)
+ * hlist_walk - a list that ends with NULL (struct hlist_head)
  * @head: address of the head, which holds the pointer to the first node
  *
  * As list_walk(). The back pointers (pprev) are checked.
  */
 nodiscard int hlist_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *ctx,
 			 struct err *err);
+
+/**
+ * hlist_nulls_walk - a list that ends with an odd value (struct hlist_nulls_head)
+ *
+ * As hlist_walk(). Each of the two takes the other's end for a wild link: whoever follows an
+ * odd pointer in a plain list finds what hides behind it, and so must not see an end there.
+ */
+nodiscard int hlist_nulls_walk(struct view *view, gva head, uint32_t max, link_fn *visit,
+			       void *ctx, struct err *err);
 
 #endif

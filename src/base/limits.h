@@ -67,4 +67,8 @@
 /* Findings of one check: a guest that was turned over altogether is told by fewer. */
 #define FINDINGS_MAX		256u
 
+/* The printk ring: log_buf_len= of 16 MiB, 128 times Debian's; 1 record per 32 bytes. */
+#define LOG_SIZE_BITS_MAX	24u
+#define LOG_COUNT_BITS_MAX	19u
+
 #endif

@@ -47,6 +47,22 @@
 /* One kind of memory of one module: the largest (amdgpu) has 8 MiB of text. */
 #define MODULE_AREA_MAX		(64u << 20)
 
+/* Trees of virtual memory areas: at most 128 (mm/vmalloc.c, vmap_init_nodes). */
+#define VMAP_NODES_MAX		1024u
+
+/* BPF programs and trampolines that are loaded; packs of 2 MiB that they live in. */
+#define BPF_IMAGES_MAX		65536u
+#define BPF_PACKS_MAX		4096u
+
+/* Users of ftrace, each possibly with a trampoline: BPF and live patching make most. */
+#define FTRACE_OPS_MAX		65536u
+
+/* Pages of instruction slots: each holds some 30 probes. */
+#define KPROBE_PAGES_MAX	16384u
+
+/* Runs of executable pages in the kernel half: some dozens on any kernel seen. */
+#define EXEC_RANGES_MAX		65536u
+
 /* Entries of /sys/module: modules and built-in ones that have parameters, some 300. */
 #define MODULE_KOBJECTS_MAX	65536u
 

@@ -8,13 +8,15 @@
 
 /*
  * All memory that the kernel can execute: the kernel half of its page tables, and who owns
- * each run of it.
+ * each page of it. Ownership is by pages here: every kind of code but BPF programs in packs
+ * has its pages to itself.
  */
 struct exec_range {
 	gva start;
 	uint64_t size_bytes;
 	unsigned rights;	/* MAP_*: MAP_EXEC always; MAP_WRITE is alarming */
-	struct owner owner;	/* of the whole range; symbol of its first byte */
+	enum owner_kind kind;
+	gva object;		/* struct module, …; 0: none */
 };
 
 struct exec_ranges {
@@ -27,11 +29,18 @@ struct exec_ranges {
  * @owners: of the same view
  * @ret:    zeroed; give it to exec_free() whatever came back
  *
- * Return: 0, or the first error, with what was seen until then.
+ * What no list owns is judged by what it holds: see OWNER_THUNKS and OWNER_UNUSED. Where one
+ * of the places of owners could not be read, what is left as OWNER_NONE may be that one's.
+ *
+ * Return: 0, or the first error, with what was seen until then. An error of a place of
+ *         owners counts only where a page without an owner was seen.
  */
 nodiscard int exec_read(const struct kernel *kernel, struct view *view, struct owners *owners,
 			struct exec_ranges *ret, struct err *err);
 
 void exec_free(struct exec_ranges *ranges);
+
+/* The owner of a range in words, as owner_of() gives it. */
+void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret);
 
 #endif

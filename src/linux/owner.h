@@ -11,27 +11,31 @@
  * table is opened; the rest (BPF, ftrace, kprobes, …) when the first address is asked for
  * that neither of them owns. So the table is cheap for a check whose pointers all lead home.
  *
- * A table belongs to one view at one instant: open it, ask, close it, within one check.
+ * A table belongs to one view at one instant: open it, ask, close it, within one run of a
+ * check.
  */
 struct owners;
 
 enum owner_kind {
 	OWNER_NONE,		/* no one */
-	OWNER_KERNEL,		/* _stext.._etext */
+	OWNER_KERNEL,		/* _text.._etext */
 	OWNER_KERNEL_INIT,	/* .init.text while it is there: booting only */
 	OWNER_MODULE,
 	OWNER_MODULE_INIT,	/* its init text, while it is there */
-	OWNER_BPF,		/* a BPF program */
-	OWNER_BPF_IMAGE,	/* a BPF trampoline, dispatcher or struct_ops stub */
-	OWNER_BPF_PACK,		/* memory kept for BPF, not (yet) in use */
+	OWNER_BPF,		/* a BPF program, trampoline or dispatcher */
+	OWNER_BPF_PACK,		/* memory that BPF programs are packed into */
 	OWNER_FTRACE,		/* a trampoline of an ftrace_ops */
-	OWNER_KPROBE,		/* a slot of displaced instructions, or of an optimised kprobe */
-	OWNER_EXECMEM,		/* memory kept for modules, not (yet) in use */
+	OWNER_KPROBE,		/* slots of displaced instructions */
 	OWNER_REAL_MODE,	/* the trampoline that starts CPUs and wakes from sleep */
-	OWNER_VSYSCALL,
+	OWNER_HYPERCALL,	/* the page through which Hyper-V is called */
+	OWNER_KEXEC,		/* what hands over to a loaded crash kernel */
+
+	/* By what a page holds, not by what the kernel says of it; only from exec_read(). */
+	OWNER_THUNKS,		/* nothing but indirect jumps through one register each (ITS) */
+	OWNER_UNUSED,		/* nothing but int3: kept for modules or BPF, not in use */
 };
 
-/* "kernel", "module", "BPF program", … */
+/* "kernel", "module", "BPF", … */
 const char *owner_kind_name(enum owner_kind kind);
 
 /* What is known of one address. Names are the guest's: escape them at output. */
@@ -41,18 +45,19 @@ struct owner {
 	uint64_t size_bytes;
 	gva object;		/* struct module, bpf_ksym, ftrace_ops, …; 0: none */
 
-	char text[128];		/* "kernel", "module evil", "no one (vmalloc area of x)" */
-	char symbol[160];	/* "do_syscall_64+0x10", "f+0x4 [evil]"; "" where unknown */
+	char text[160];		/* "kernel", "module evil", "no one (vmalloc area of x)" */
+	char symbol[160];	/* "do_syscall_64+0x10", "f+0x4 [evil]"; else the bare address */
+	bool has_symbol;
 	uint64_t offset;	/* into that symbol */
 	bool is_start;		/* exactly at the start of a function */
 };
 
 /**
  * owners_open - collect who owns what
- * Where part of it cannot be read the table says so at every address that this part might
- * have owned (see owner_of()).
+ * Modules that cannot be listed completely do not make it fail: the table then says so at
+ * every address that it does not know (see owner_of()).
  *
- * Return: 0, -ESRCH, -ENOMEM, -ENOENT (not even _stext).
+ * Return: 0, -ENOENT (no _etext), -ELOOP (fuel spent), -ESRCH, -ENOMEM.
  */
 nodiscard int owners_open(const struct kernel *kernel, struct view *view, struct owners **ret,
 			  struct err *err);
@@ -60,14 +65,17 @@ nodiscard int owners_open(const struct kernel *kernel, struct view *view, struct
 /* *@owners becomes NULL. NULL is fine. */
 void owners_close(struct owners **owners);
 
-/* The modules that were found on the way, by list, tree and sysfs. */
+/* The modules, by list, tree and sysfs; and the first error on the way to them, or 0. */
 const struct modules *owners_modules(const struct owners *owners);
+int owners_modules_error(const struct owners *owners);
 
-/* Is @at in the text of the kernel? Costs nothing. */
+/* Is @at in the text of the kernel image? */
 bool owners_is_kernel_text(const struct owners *owners, gva at);
 
 /**
  * owner_of - who owns the code at @at
+ * Only modules that are in the kernel's list own anything: what a hidden one says of itself
+ * is told as "no one (…)".
  *
  * Return: 0, or a negative errno: no owner was found, and one of the places where it might
  *         stand could not be read. @ret is filled in either way, with OWNER_NONE then.
@@ -75,13 +83,16 @@ bool owners_is_kernel_text(const struct owners *owners, gva at);
 nodiscard int owner_of(struct owners *owners, gva at, struct owner *ret, struct err *err);
 
 /**
- * owner_is_function - does a function that is known by name start at @at?
- * In the kernel or a module; ENDBR and ftrace's pad belong to the function. Cheaper than
- * owner_of() where the answer is yes.
+ * owner_is_function - does a function of the kernel or of a listed module start at @at?
+ * The answer comes from the symbol tables, and costs little where it is yes.
  */
 bool owner_is_function(struct owners *owners, gva at);
 
-/* "tcp4_seq_show", "f+0x4 [evil]", or the bare address. @buf is returned. */
+/**
+ * owner_symbol - "tcp4_seq_show", "f+0x4 [evil]", "bpf_prog_123_x", or the bare address
+ * @buf: receives the text, cut to @size
+ * Return: @buf.
+ */
 const char *owner_symbol(struct owners *owners, gva at, char *buf, size_t size);
 
 #endif

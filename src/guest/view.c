@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
@@ -14,19 +15,25 @@
 #define BULK_BYTES    (64u << 10)
 #define NO_PAGE	      UINT32_MAX
 
+/*
+ * Reads of pages that are at hand cost, too, so that no loop over them is endless: so many of
+ * them, 1 fuel. A sweep of a real guest makes some ten thousand reads.
+ */
+#define TOUCHES_PER_FUEL 64u
+
 struct tlb_entry {
-	uint64_t root;		/* of the space, with TLB_VALID */
+	uint64_t space;		/* root and levels; 0: unused */
 	uint64_t page;		/* guest-virtual page number */
 	struct mapping to;	/* of the page's first byte */
 };
-
-#define TLB_VALID 1u		/* roots are page aligned: the low bits are free */
 
 struct view {
 	struct ram *ram;
 	struct space kernel;
 	bool has_kernel;
 	uint64_t fuel;
+	uint64_t touches;
+	uint64_t mix;		/* odd and random: no guest can choose pages that collide */
 	struct view_stats stats;
 
 	uint8_t (*pages)[GUEST_PAGE_SIZE];
@@ -50,6 +57,9 @@ int view_open(struct ram *ram, uint64_t fuel, struct view **ret)
 		return -ENOMEM;
 	view->ram = ram;
 	view->fuel = fuel;
+	if (getrandom(&view->mix, sizeof(view->mix), GRND_NONBLOCK) < 0)
+		view->mix = 0x9e3779b97f4a7c15ull;	/* early at boot of the host */
+	view->mix |= 1;
 	view->pages = malloc((size_t)VIEW_PAGES_MAX * GUEST_PAGE_SIZE);
 	view->numbers = calloc(VIEW_PAGES_MAX, sizeof(*view->numbers));
 	view->slots = malloc(SLOTS * sizeof(*view->slots));
@@ -119,7 +129,7 @@ int view_burn(struct view *view, uint64_t pages, struct err *err)
 /* The slot of a page number, or the free one where it would go. */
 static uint32_t *slot_of(const struct view *view, uint64_t number)
 {
-	uint32_t i = (uint32_t)((number * 0x9e3779b97f4a7c15ull) >> 32) % SLOTS;
+	uint32_t i = (uint32_t)(number * view->mix >> 32) % SLOTS;
 
 	while (view->slots[i] != NO_PAGE && view->numbers[view->slots[i]] != number)
 		i = (i + 1) % SLOTS;
@@ -136,10 +146,12 @@ static int page_of(struct view *view, uint64_t number, const uint8_t **ret, stru
 	uint32_t i = *slot;
 	int r;
 
-	if (i == NO_PAGE) {
+	if (i == NO_PAGE || ++view->touches % TOUCHES_PER_FUEL == 0) {
 		r = view_burn(view, 1, err);
 		if (r < 0)
 			return r;
+	}
+	if (i == NO_PAGE) {
 		if (view->pages_n == VIEW_PAGES_MAX) {
 			forget_pages(view);
 			slot = slot_of(view, number);
@@ -229,16 +241,17 @@ static struct tlb_entry *tlb_of(struct view *view, struct space space, uint64_t 
 int view_translate(struct view *view, struct space space, gva at, struct mapping *ret,
 		   struct err *err)
 {
-	uint64_t page = at.v >> GUEST_PAGE_SHIFT, root = space.root.v | TLB_VALID;
+	uint64_t page = at.v >> GUEST_PAGE_SHIFT;
+	uint64_t key = (space.root.v & PTE_ADDRESS) | space.levels;
 	struct tlb_entry *entry = tlb_of(view, space, page);
 	struct mapping to;
 	int r;
 
-	if (entry->root != root || entry->page != page) {
+	if (entry->space != key || entry->page != page) {
 		r = paging_translate(view, space, gva_of(page << GUEST_PAGE_SHIFT), &to, err);
 		if (r < 0)
 			return r;
-		*entry = (struct tlb_entry){ root, page, to };
+		*entry = (struct tlb_entry){ key, page, to };
 	}
 	*ret = entry->to;
 	ret->at.v |= at.v & GUEST_PAGE_MASK;
@@ -265,7 +278,7 @@ static int physical_run(struct view *view, struct space space, gva at, size_t le
 		r = view_translate(view, space, gva_add(at, n), &to, err);
 		if (r < 0 || to.at.v != start->v + n)
 			break;		/* the next round reports what is wrong there */
-		n += to.page_bytes;
+		n += to.page_bytes - ((at.v + n) & (to.page_bytes - 1));
 	}
 	*run = n < len ? n : len;
 	return 0;
@@ -277,8 +290,8 @@ static int read_virtual(struct view *view, struct space space, gva at, uint8_t *
 	int r;
 
 	while (len) {
-		struct mapping to;
-		gpa start;
+		struct mapping to = {0};
+		gpa start = {0};
 		size_t n;
 
 		if (len >= BULK_BYTES) {

@@ -16,6 +16,9 @@
 /* Pages kept in a view at a time: 16 MiB of host memory. */
 #define VIEW_PAGES_MAX		4096u
 
+/* Runs of mapped pages in one walk of an address space; a kernel half has some thousands. */
+#define EXTENTS_MAX		(1u << 20)
+
 /* The longest single read; a text section is below 32 MiB. */
 #define VIEW_READ_MAX		(128u << 20)
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 
 #define LEVELS_MAX 5u
 #define MEMO_SLOTS 4096u	/* tables known to be of no interest; more are just walked */
@@ -29,10 +30,25 @@ static bool is_page(uint64_t entry, unsigned level)
 	return level == 1 || (level <= 3 && (entry & PTE_LARGE));
 }
 
-/* Bits that only page sizes above 4 KiB leave free; the lowest of them is PAT. */
 static uint64_t page_frame(uint64_t entry, unsigned level)
 {
 	return entry & PTE_ADDRESS & ~(paging_span(level) - 1);
+}
+
+/*
+ * Does a present entry have bits set that make the processor fault (SDM vol. 3A, 4.5.4)? Above
+ * level 3 there are no pages; of a large page's address the low bits are reserved, but for PAT.
+ */
+static int check_reserved(uint64_t entry, unsigned level, struct err *err)
+{
+	bool bad = false;
+
+	if (entry & PTE_LARGE && level > 3)
+		bad = true;
+	else if (entry & PTE_LARGE && level > 1)
+		bad = entry & PTE_ADDRESS & (paging_span(level) - 1) & ~PTE_LARGE_PAT;
+	return bad ? err_set(err, -EBADMSG, "reserved bits in a page table entry of level %u",
+			     level) : 0;
 }
 
 static bool is_canonical(gva at, unsigned levels)
@@ -68,6 +84,9 @@ int paging_translate(struct view *view, struct space space, gva at, struct mappi
 			return r;
 		if (!(entry & PTE_PRESENT))
 			return err_set(err, -EFAULT, "not mapped");
+		r = check_reserved(entry, level, err);
+		if (r < 0)
+			return r;
 		rights = rights_of(rights, entry);
 		if (is_page(entry, level)) {
 			ret->page_bytes = paging_span(level);
@@ -75,8 +94,6 @@ int paging_translate(struct view *view, struct space space, gva at, struct mappi
 			ret->rights = rights;
 			return 0;
 		}
-		if (entry & PTE_LARGE && level > 3)
-			return err_set(err, -EBADMSG, "reserved bit in a level %u entry", level);
 		table = entry & PTE_ADDRESS;
 	}
 }
@@ -99,6 +116,8 @@ struct walk {
 	extent_fn *visit;
 	void *ctx;
 	struct extent open;	/* the run that still may grow; size 0: none */
+	uint32_t extents_n;	/* handed out so far */
+	struct err unseen;	/* what the first part was that could not be looked into */
 	struct table table[LEVELS_MAX + 1];	/* by level */
 	uint64_t memo[MEMO_SLOTS];	/* guest-physical address | level */
 };
@@ -108,7 +127,11 @@ static int flush(struct walk *walk, struct err *err)
 	struct extent done = walk->open;
 
 	walk->open.size_bytes = 0;
-	return done.size_bytes ? walk->visit(&done, walk->ctx, err) : 0;
+	if (!done.size_bytes)
+		return 0;
+	if (walk->extents_n++ == EXTENTS_MAX)
+		return err_set(err, -ELOOP, "over %u runs of mapped pages", EXTENTS_MAX);
+	return walk->visit(&done, walk->ctx, err);
 }
 
 static int add_page(struct walk *walk, uint64_t at, uint64_t bytes, unsigned rights,
@@ -172,6 +195,45 @@ static uint64_t canonical(uint64_t at, unsigned levels)
 	return (uint64_t)((int64_t)(at << shift) >> shift);
 }
 
+/* Something below an entry cannot be seen: go on beside it, and fail at the end. */
+static int skip(struct walk *walk, int code, const struct err *why, struct err *err)
+{
+	if (code != -EFAULT && code != -EBADMSG) {
+		if (err)
+			*err = *why;
+		return code;
+	}
+	if (!walk->unseen.code) {
+		walk->unseen = *why;
+		walk->unseen.code = code;
+	}
+	return 0;
+}
+
+/* A present entry with the rights that are wanted: a page or the way to a further table. */
+static int descend(struct walk *walk, unsigned level, uint64_t at, uint64_t entry, unsigned rights,
+		   struct err *err)
+{
+	uint64_t below = entry & PTE_ADDRESS;
+	struct err why = {0};
+	int r;
+
+	r = check_reserved(entry, level, &why);
+	if (r >= 0 && is_page(entry, level)) {
+		walk->table[level].matched = true;
+		r = add_page(walk, at, paging_span(level), rights, err);
+		return r < 0 ? r : (int)level;
+	}
+	if (r >= 0 && *memo_of(walk, below, level - 1) == (below | (level - 1)))
+		return (int)level;
+	if (r >= 0)
+		r = enter(walk, level - 1, below, at, rights, &why);
+	if (r >= 0)
+		return (int)level - 1;
+	r = skip(walk, r, &why, err);
+	return r < 0 ? r : (int)level;
+}
+
 /*
  * Look at the next entry of the table at @level. Return: the level to go on with (lower:
  * a table was entered; higher: this one is finished), or an error.
@@ -181,7 +243,6 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 	struct table *table = &walk->table[level];
 	unsigned i = table->next++, rights;
 	uint64_t at, entry;
-	int r;
 
 	at = table->base + i * paging_span(level);
 	if (level == space.levels)
@@ -200,17 +261,7 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 	rights = rights_of(table->rights, entry);
 	if ((rights & walk->want) != walk->want)
 		return (int)level;
-
-	if (is_page(entry, level)) {
-		table->matched = true;
-		r = add_page(walk, at, paging_span(level), rights, err);
-		return r < 0 ? r : (int)level;
-	}
-	if (*memo_of(walk, entry & PTE_ADDRESS, level - 1) ==
-	    ((entry & PTE_ADDRESS) | (level - 1)))
-		return (int)level;
-	r = enter(walk, level - 1, entry & PTE_ADDRESS, at, rights, err);
-	return r < 0 ? r : (int)level - 1;
+	return descend(walk, level, at, entry, rights, err);
 }
 
 int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
@@ -222,6 +273,9 @@ int view_walk(struct view *view, struct space space, gva from, gva to, unsigned 
 	r = bad_space(space, err);
 	if (r < 0)
 		return r;
+	if (to.v < from.v)
+		return err_set(err, -EINVAL, "a walk from %#" PRIx64 " back to %#" PRIx64, from.v,
+			       to.v);
 	walk = calloc(1, sizeof(*walk));
 	if (!walk)
 		return -ENOMEM;
@@ -236,12 +290,17 @@ int view_walk(struct view *view, struct space space, gva from, gva to, unsigned 
 		  MAP_WRITE | MAP_USER | MAP_EXEC, err);
 	if (r < 0)
 		return r;
-	/* The root's entries are taken in order of their canonical addresses. */
-	walk->table[level].next = from.v ? paging_index(from, space.levels) : 0;
+	/* Entry by entry in order of their canonical addresses, wherever @from lies. */
+	walk->table[level].next = 0;
 	while (level <= space.levels) {
 		level = step(walk, space, (unsigned)level, err);
 		if (level < 0)
 			return level;
 	}
-	return flush(walk, err);
+	r = flush(walk, err);
+	if (r < 0 || !walk->unseen.code)
+		return r < 0 ? r : 0;
+	if (err)
+		*err = walk->unseen;
+	return walk->unseen.code;
 }

@@ -13,6 +13,7 @@
 #define PTE_WRITE   2ull
 #define PTE_USER    4ull
 #define PTE_LARGE   0x80ull
+#define PTE_LARGE_PAT (1ull << 12)
 #define PTE_NX	    (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 

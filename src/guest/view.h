@@ -92,7 +92,7 @@ nodiscard int view_read_phys(struct view *view, gpa at, void *buf, size_t len,
 
 /**
  * view_read - copy guest memory to the host
- * @view: open view; every page fetched costs it 1 fuel
+ * @view: open view; every page fetched costs it 1 fuel, pages at hand a 64th of that
  * @at:   first byte, guest-virtual, kernel address space
  * @buf:  host buffer of @len bytes; zeroed on failure
  * @len:  bytes, 1..VIEW_READ_MAX
@@ -151,10 +151,13 @@ nodiscard int view_translate(struct view *view, struct space space, gva at,
  *         the walk
  *
  * Each table that is entered costs 1 fuel, also when it is at hand already, so tables that
- * lead back to themselves end the walk. A table that cannot be read ends it as well: a hole
- * that nobody looked into must not pass for an empty one.
+ * lead back to themselves end the walk. Where a table cannot be read, or an entry cannot be,
+ * the walk goes on beside it and fails in the end: one broken entry does not hide the rest,
+ * and a hole that nobody looked into does not pass for an empty one.
  *
- * Return: 0 (all was seen), what @visit returned, -EFAULT, -ELOOP, -ESRCH, -ENOMEM.
+ * Return: 0 (all was seen), what @visit returned, -EFAULT or -EBADMSG (something could not be
+ *         looked into; all else was visited), -ELOOP (fuel, or over EXTENTS_MAX runs), -EINVAL
+ *         (@to before @from), -ESRCH, -ENOMEM.
  */
 typedef int extent_fn(const struct extent *extent, void *ctx, struct err *err);
 nodiscard int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,

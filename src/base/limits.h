@@ -83,6 +83,28 @@
 /* Ranges of RAM that a guest has: holes, NUMA nodes, DIMMs. */
 #define RAM_RANGES_MAX		1024u
 
+/* /proc/PID/maps: vm.max_map_count is 65530 unless raised; a line has some 100 bytes. */
+#define MAPS_AREAS_MAX		(1u << 17)
+#define MAPS_BYTES_MAX		(32u << 20)
+
+/* A command line of QEMU: libvirt writes some 10 KiB; the kernel allows 6 MiB. */
+#define QEMU_CMDLINE_MAX	(1u << 20)
+
+/* Keys of one QEMU option ("a=b,c=d"): the longest device has some 100. */
+#define QEMU_OPTS_MAX		512u
+
+/* Memory backends and NUMA nodes of one guest: QEMU's MAX_NODES is 128, DIMM slots 256. */
+#define QEMU_BACKENDS_MAX	512u
+
+/* One answer of QMP: the memory tree of a guest with 256 devices is some 200 KiB. */
+#define QMP_MESSAGE_MAX		(8u << 20)
+
+/* QMP sockets of one guest that are tried: each may cost the time that a greeting has. */
+#define QMP_SOCKETS_MAX		4u
+
+/* Messages that a peer may send before the one that we wait for: events. */
+#define QMP_EVENTS_MAX		1024u
+
 /* Findings of one check: a guest that was turned over altogether is told by fewer. */
 #define FINDINGS_MAX		256u
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_RAM_QEMU_H
+#define HVSM_RAM_QEMU_H
+
+#include <sys/types.h>
+
+#include "ram/proc.h"
+#include "ram/qemu_args.h"
+#include "ram/ram.h"
+
+/*
+ * RAM of a running, unmodified QEMU, read from its process.
+ *
+ * Reading leaves no trace in it. Private memory is read only where /proc/PID/pagemap says that
+ * a page is there (anything else reads as zeros, or from the file below it), shared memory with
+ * pread() from its file, where a hole is no page either. So neither the guest nor QEMU grows.
+ * The one exception are pages that the host has swapped out: reading brings them back, as the
+ * guest's own access would; to pass them over would make a guest's memory unreadable.
+ *
+ * No vCPU is ever stopped. What the guest writes meanwhile may be seen or not.
+ */
+
+/**
+ * qemu_open - attach to the process @pid
+ *
+ * The layout is asked for at a QMP socket that the command line names and that is free; where
+ * there is none, it comes from the type of the machine, and every block of RAM must be found in
+ * the process with just that size. ram->layout tells which.
+ *
+ * Return: 0, -ESRCH (no such process, or not QEMU), -EACCES (no permission; says what to do),
+ *         -ENOTSUP (other architecture, confidential guest, unknown machine), -ENOENT (its RAM
+ *         was not found), -EBADMSG (ambiguous), -ENOMEM, or another errno.
+ */
+nodiscard int qemu_open(pid_t pid, struct ram **ret, struct err *err);
+
+/**
+ * qemu_open_qmp - attach to the process that listens at a QMP socket
+ * @pid: receives its PID; may be NULL
+ *
+ * Return: as qemu_open(); and errors of the socket, for this one must answer.
+ */
+nodiscard int qemu_open_qmp(const char *path, struct ram **ret, pid_t *pid, struct err *err);
+
+/**
+ * qemu_describe - read a process's command line
+ * @args: to be freed with qemu_args_free() on success
+ *
+ * Needs no permission but to see the process.
+ *
+ * Return: 0; -ESRCH (gone, or not QEMU); -ENOTSUP (a QEMU for another architecture); -EACCES,
+ *         -EBADMSG, -ENOMEM.
+ */
+nodiscard int qemu_describe(const struct proc *proc, struct qemu_args *args, struct err *err);
+
+/* Can a guest like that be read at all? 0, or -ENOTSUP with the reason. */
+nodiscard int qemu_supported(const struct qemu_args *args, struct err *err);
+
+#endif

@@ -173,8 +173,10 @@ static int page_of(struct view *view, uint64_t number, const uint8_t **ret, stru
 
 static int bad_length(size_t len, uint64_t at, struct err *err)
 {
-	if (!len || len > VIEW_READ_MAX || at + (len - 1) < at)
+	if (!len || len > VIEW_READ_MAX)
 		return err_set(err, -EINVAL, "bad read of %zu bytes at %#" PRIx64, len, at);
+	if (at + (len - 1) < at)	/* a guest's pointer, and nothing is mapped at both ends */
+		return err_set(err, -EFAULT, "%zu bytes at %#" PRIx64 " wrap around", len, at);
 	return 0;
 }
 

@@ -101,8 +101,8 @@ nodiscard int view_read_phys(struct view *view, gpa at, void *buf, size_t len,
  * The copy is private, not atomic: the guest may write meanwhile.
  * Validate the copy; never fetch a field twice.
  *
- * Return: 0, -EFAULT (page absent; normal), -EINVAL (bad @len or wrap), -ELOOP (fuel
- *         spent: the sweep must end), -ESRCH (guest gone).
+ * Return: 0, -EFAULT (page absent, or the end of all addresses; normal), -EINVAL (bad @len),
+ *         -ELOOP (fuel spent: the sweep must end), -ESRCH (guest gone).
  */
 nodiscard int view_read(struct view *view, gva at, void *buf, size_t len, struct err *err);
 

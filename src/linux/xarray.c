@@ -6,7 +6,7 @@
 
 /*
  * How entries are told apart: include/linux/xarray.h, "The bottom two bits of the entry
- * determine how the XArray interprets the contents" (ad3d6c7263e3, v4.20).
+ * determine how the XArray interprets the contents".
  */
 #define INTERNAL_MASK	3u
 #define INTERNAL	2u

@@ -51,6 +51,12 @@ struct command {
 extern const struct command list_command;
 extern const struct command info_command;
 extern const struct command scan_command;
+extern const struct command ps_command;
+extern const struct command modules_command;
+extern const struct command sockets_command;
+extern const struct command files_command;
+extern const struct command mounts_command;
+extern const struct command log_command;
 extern const struct command symbols_command;
 extern const struct command checks_command;
 

@@ -18,6 +18,12 @@ static const struct command version_command;
 
 /* Dispatch, `hvsm help` and completion all come from this table. */
 static const struct command *const subcommands[] = {
+	&info_command,
+	&scan_command,
+	&ps_command,
+	&modules_command,
+	&log_command,
+	&symbols_command,
 	&checks_command,
 	&version_command,
 	&help_command,

@@ -29,11 +29,8 @@ void say(const char *fmt, ...)
 static const char *usual_advice(int code)
 {
 	switch (code) {
-	case -EACCES:
-	case -EPERM:
-		return "run hvsm as root";
 	case -ESRCH:
-		return "it has ended; `hvsm list` shows the guests that run";
+		return "`hvsm list` shows the guests that run";
 	case -ESTALE:
 	case -EFAULT:
 		return "the guest changed meanwhile: try again";

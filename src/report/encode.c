@@ -34,7 +34,7 @@ json_t *encode_address_or_null(gva at)
 
 json_t *encode_hex(uint64_t value)
 {
-	return json_sprintf("%#" PRIx64, value);
+	return json_sprintf("0x%" PRIx64, value);
 }
 
 json_t *encode_count(uint64_t count)

@@ -114,7 +114,8 @@ json_t *report_kernel_json(const struct kernel *kernel)
 			 "build_id", encode_text_or_null(kernel->build_id),
 			 "text_base", encode_address(kernel->text),
 			 "paging_levels", (int)kernel->space.levels,
-			 "symbols", encode_text(symbols_layout(kernel->symbols)));
+			 "symbols", json_sprintf("kallsyms: %s",
+						 symbols_layout(kernel->symbols)));
 }
 
 const char *report_assurance(const struct report *report)

@@ -18,7 +18,7 @@
 const char *symbols_layout(const struct symbols *symbols)
 {
 	(void)symbols;
-	return "kallsyms, relative offsets, 3 symbols";
+	return "relative offsets, 3 symbols";
 }
 
 static const char *const techniques[] = { "T1014", "T1556", NULL };

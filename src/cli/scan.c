@@ -134,7 +134,7 @@ static int scan_run(const struct arguments *args)
 		return EXIT_UNSCANNED;
 	for (size_t i = 0; i < args->operands_n; i++)
 		status = exit_status_worse(status, scan_one(args->operands[i], args));
-	return status;
+	return (int)status;
 }
 
 const struct command scan_command = {

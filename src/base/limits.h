@@ -63,6 +63,9 @@
 /* Pages of instruction slots: each holds some 30 probes. */
 #define KPROBE_PAGES_MAX	16384u
 
+/* Numbers of system calls: 472 in 7.2, and 548 in a table that holds the x32 ones. */
+#define SYSCALLS_MAX		4096u
+
 /* Runs of executable pages in the kernel half: some dozens on any kernel seen. */
 #define EXEC_RANGES_MAX		65536u
 

@@ -18,7 +18,6 @@ struct exec_walk {
 	struct exec_ranges *ret;
 	uint8_t *chunk;
 	int error;			/* what kept a page without an owner from being judged */
-	struct err *err;
 };
 
 static int add_range(struct exec_ranges *ranges, gva start, uint64_t bytes, unsigned rights,
@@ -214,7 +213,7 @@ int exec_read(const struct kernel *kernel, struct view *view, struct owners *own
 						      0xffff800000000000ull);
 	cleanup(freep) uint8_t *chunk = malloc(CHUNK_PAGES * GUEST_PAGE_SIZE);
 	struct pieces pages = { 0 };
-	struct exec_walk walk = { owners, &pages, ret, chunk, 0, err };
+	struct exec_walk walk = { owners, &pages, ret, chunk, 0 };
 	int r;
 
 	if (!chunk)

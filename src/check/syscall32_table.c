@@ -12,10 +12,11 @@ static int syscall32_table_run(struct check_run *run, struct err *err)
 }
 
 CHECK(syscall32_table,
+	.id = "syscall32-table",
 	.group = GROUP_POINTERS,
 	.title = "32-bit system call table entry does not lead to its system call",
-	.proves = "every entry of the 32-bit system call table leads to the start of the "
-		  "function that belongs to its number",
+	.proves = "Every entry of the 32-bit system call table leads to the start of the "
+		  "function that belongs to its number.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
 	.run = syscall32_table_run);

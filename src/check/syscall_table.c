@@ -21,10 +21,11 @@ static int syscall_table_run(struct check_run *run, struct err *err)
 }
 
 CHECK(syscall_table,
+	.id = "syscall-table",
 	.group = GROUP_POINTERS,
 	.title = "System call table entry does not lead to its system call",
-	.proves = "every entry of the 64-bit system call tables leads to the start of the "
-		  "function that belongs to its number",
+	.proves = "Every entry of the 64-bit system call tables leads to the start of the "
+		  "function that belongs to its number.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
 	.run = syscall_table_run);

@@ -86,6 +86,9 @@
 /* Ranges of RAM that a guest has: holes, NUMA nodes, DIMMs. */
 #define RAM_RANGES_MAX		1024u
 
+/* Program headers of an ELF core: with paging=true QEMU writes one for each virtual mapping. */
+#define IMAGE_HEADERS_MAX	(1u << 20)
+
 /* /proc/PID/maps: vm.max_map_count is 65530 unless raised; a line has some 100 bytes. */
 #define MAPS_AREAS_MAX		(1u << 17)
 #define MAPS_BYTES_MAX		(32u << 20)

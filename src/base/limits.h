@@ -114,6 +114,27 @@
 /* Findings of one check: a guest that was turned over altogether is told by fewer. */
 #define FINDINGS_MAX		256u
 
+/* Slots of one file table: sysctl fs.nr_open as the kernel sets it; they hold 8 bytes each. */
+#define FDS_MAX			(1u << 20)
+
+/* Open files of all tasks, and their paths: 100 times what a busy server has. */
+#define FILES_MAX		(1u << 19)
+#define FILE_PATHS_BYTES_MAX	(64u << 20)
+
+/* Sockets of all namespaces, and their owners: a busy proxy has 300,000 (C10K was long ago). */
+#define SOCKETS_MAX		(1u << 19)
+
+/* Chains of one hash table: 512 Ki at most for TCP, unless thash_entries= says otherwise. */
+#define SOCKET_HEADS_MAX	(1u << 22)
+
+/* Network namespaces: one per container. */
+#define NETS_MAX		(1u << 16)
+
+/* Mounts of all namespaces: sysctl fs.mount-max allows 100,000 in one; their strings. */
+#define MOUNTS_MAX		(1u << 18)
+#define MOUNT_TEXT_BYTES_MAX	(64u << 20)
+#define MOUNT_NAMESPACES_MAX	(1u << 16)
+
 /* The printk ring: log_buf_len= of 16 MiB, 128 times Debian's; 1 record per 32 bytes. */
 #define LOG_SIZE_BITS_MAX	24u
 #define LOG_COUNT_BITS_MAX	19u

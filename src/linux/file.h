@@ -6,14 +6,13 @@
 #include <stdint.h>
 
 #include "base/vec.h"
-#include "linux/kernel.h"
+#include "linux/task.h"
 
 /*
  * Open files: task → files_struct → fdtable → struct file. Threads that share one table
  * (clone(2), CLONE_FILES) give its files once, under the first of them; a thread with a table
- * of its own gives its own.
+ * of its own gives its own. file_table.h walks the tables without looking at the files.
  */
-struct tasks;
 
 enum file_type {
 	FILE_UNKNOWN,		/* the inode could not be read, or names no type */
@@ -27,7 +26,7 @@ enum file_type {
 	FILE_ANON,		/* anon_inode: eventfd, epoll, BPF programs, … */
 };
 
-/* "regular", "directory", …; what lsof(8) and find(1) call it. */
+/* "regular", "directory", …; "unknown". */
 const char *file_type_name(enum file_type type);
 
 /* A device number as the kernel keeps it: 12 bits of major, 20 of minor. */
@@ -57,7 +56,7 @@ struct file {
 
 	gva at;			/* struct file */
 	gva inode_at;		/* struct inode */
-	char *path;		/* as /proc/PID/fd shows it, "" where unreadable; guest text */
+	char *path;		/* as /proc/PID/fd shows it; see path.h. Guest text: escape it */
 	enum file_type type;
 	uint64_t inode;
 	uint32_t dev;		/* of the file system */
@@ -77,6 +76,7 @@ bool file_writes(const struct file *file);
 
 struct files {
 	VEC(struct file) all;	/* by task in the order of the task list, then by fd */
+	uint64_t path_bytes;	/* of all paths together */
 };
 
 /**
@@ -94,27 +94,5 @@ nodiscard int file_list(const struct kernel *kernel, struct view *view,
 			const struct tasks *tasks, struct files *ret, struct err *err);
 
 void files_free(struct files *files);
-
-/* One slot of a file table in use. */
-struct file_slot {
-	uint32_t fd;
-	gva file;		/* struct file */
-	bool cloexec;
-};
-
-/* A negative return ends the walk. */
-typedef int file_slot_fn(const struct file_slot *slot, void *ctx, struct err *err);
-
-/**
- * file_slots - the file table of one task, without looking at the files
- * @task: task_struct
- *
- * Slots are taken from the array that system calls use, not from its bitmap.
- *
- * Return: 0 (also where the task has no table: kernel thread on its way out), what @visit
- *         returned, -EBADMSG (an absurd table), -EFAULT, -ELOOP, -ESRCH, -ENOENT.
- */
-nodiscard int file_slots(const struct kernel *kernel, struct view *view, gva task,
-			 file_slot_fn *visit, void *ctx, struct err *err);
 
 #endif

@@ -6,10 +6,9 @@
 #include <stdint.h>
 
 #include "base/vec.h"
-#include "linux/kernel.h"
+#include "linux/task.h"
 
 /* Mounts, per mount namespace; what /proc/PID/mountinfo shows of each. */
-struct tasks;
 
 enum {				/* mount.flags: of this mount */
 	MOUNT_READONLY	 = 1 << 0,
@@ -36,15 +35,21 @@ struct mount {
 	gva at;			/* struct mount */
 	uint32_t ns;		/* inode of the mount namespace, as in /proc/PID/ns/mnt */
 	uint32_t id;
-	uint32_t parent;	/* its own id where it is the root of the namespace */
+	uint32_t parent;	/* its own id where nothing is above it */
+	uint64_t unique;	/* id that is never used again; 0: this kernel has none */
 	uint32_t dev;		/* see dev_major(), dev_minor() in file.h */
 	uint32_t flags;		/* MOUNT_* */
 	uint32_t super_flags;	/* SUPER_* */
 	uint32_t shared;	/* peer group it shares events with; 0: none */
 	uint32_t master;	/* peer group it receives events from; 0: none */
 	bool unbindable;
+
+	/*
+	 * Guest text: escape it at output. mountinfo names @point from the root of who asks,
+	 * and leaves out what that root cannot reach, such as an initial root under the real one.
+	 */
 	char *root;		/* path within the file system that is mounted here */
-	char *point;		/* where, from the root of the namespace */
+	char *point;		/* where, from the root of all */
 	char *type;		/* "ext4", "fuse.sshfs" */
 	char *source;		/* "/dev/vda1", "none" */
 };
@@ -54,15 +59,16 @@ struct mount_ns {
 	gva at;			/* struct mnt_namespace */
 	uint32_t inode;		/* as in /proc/PID/ns/mnt */
 	uint32_t pid;		/* the first process in it; 0: nobody is, something keeps it */
-	uint32_t tasks;		/* how many tasks are in it */
+	uint32_t tasks;		/* how many threads are in it */
 	uint32_t mounts_at;	/* mounts.all[mounts_at … + mounts_n) */
 	uint32_t mounts_n;
 	bool complete;		/* all of its mounts are there */
 };
 
 struct mounts {
-	VEC(struct mount) all;		/* by namespace; within one as the kernel keeps them */
+	VEC(struct mount) all;		/* by namespace; within one as they were mounted */
 	VEC(struct mount_ns) namespaces;
+	uint64_t text_bytes;		/* of all strings together */
 };
 
 /**

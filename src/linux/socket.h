@@ -6,24 +6,23 @@
 #include <stdint.h>
 
 #include "base/vec.h"
-#include "linux/kernel.h"
+#include "linux/task.h"
 
 /*
  * Sockets of every network namespace: from the kernel's tables (what ss(8) lists), joined
  * with the files that processes hold. What a process holds and no table has is there, too.
  */
-struct tasks;
-
 enum socket_kind {
 	SOCKET_OTHER,		/* seen through a file only; family and protocol say what */
 	SOCKET_TCP,
 	SOCKET_UDP,
 	SOCKET_UDPLITE,
 	SOCKET_RAW,
-	SOCKET_PING,		/* ICMP datagrams: seen through a file only */
+	SOCKET_PING,		/* ICMP datagrams */
 	SOCKET_UNIX,
 	SOCKET_PACKET,
 	SOCKET_NETLINK,
+	SOCKET_KINDS,
 };
 
 /* "tcp", "udp", …, with a 6 where it is of AF_INET6; by family where the kind is OTHER. */
@@ -118,7 +117,7 @@ struct socket {
 };
 
 struct sockets {
-	VEC(struct socket) all;		/* by namespace, kind, family, then as the tables have them */
+	VEC(struct socket) all;		/* by namespace, kind, family, inode, address */
 	VEC(struct socket_owner) owners;
 };
 

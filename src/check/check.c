@@ -187,6 +187,34 @@ void check_inconclusive(struct check_run *run, const char *fmt, ...)
 		strcpy(run->result->reason, "no reason was given");
 }
 
+void check_note(struct check_run *run, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(run->result->note, sizeof(run->result->note), fmt, args);
+	va_end(args);
+}
+
+/* What was found stays found, whatever else could not be seen. */
+static void conclude(struct check_run *run)
+{
+	struct check_result *result = run->result;
+	uint64_t covered = 0;
+
+	for (size_t i = 0; i < result->covered.n; i++)
+		covered += result->covered.v[i].count;
+	if (!result->findings.n && !covered && !result->note[0])
+		check_inconclusive(run, "there was nothing that it could look at");
+
+	if (result->findings.n)
+		result->state = CHECK_FINDING;
+	else
+		result->state = result->reason[0] ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
+	if (!result->reason[0])
+		memcpy(result->reason, result->note, sizeof(result->reason));
+}
+
 void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
 		   struct check_result *result)
 {
@@ -206,11 +234,7 @@ void check_execute(const struct check *check, const struct kernel *kernel, struc
 			!result->findings.n;
 	finding_free(run.spare);
 
-	/* What was found stays found, whatever else could not be seen. */
-	if (result->findings.n)
-		result->state = CHECK_FINDING;
-	else
-		result->state = result->reason[0] ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
+	conclude(&run);
 	result->duration_ns += now_ns(CLOCK_MONOTONIC) - started;
 }
 
@@ -221,5 +245,6 @@ void check_result_clear(struct check_result *result)
 	vec_free(&result->findings);
 	vec_free(&result->covered);
 	result->reason[0] = '\0';
+	result->note[0] = '\0';
 	result->state = CHECK_CLEAN;
 }

@@ -87,7 +87,8 @@ struct covered {
 struct check_result {
 	const struct check *check;
 	enum check_state state;
-	char reason[224];	/* why it is inconclusive; "" otherwise */
+	char reason[224];	/* why it is inconclusive, or a remark; "" where there is none */
+	char note[224];		/* the remark while it runs; see check_note() */
 	VEC(struct covered) covered;
 	VEC(struct finding *) findings;
 	uint64_t duration_ns;
@@ -118,6 +119,13 @@ struct finding *check_finding(struct check_run *run, enum severity severity, con
 
 /* Add to what was covered; @what is a literal, the same @what adds up. */
 void check_covered(struct check_run *run, const char *what, uint64_t count);
+
+/**
+ * check_note - a remark on what the check did not have to look at
+ * "this kernel has no ia32_sys_call_table". A check that is clean, covered nothing and does not
+ * say why is inconclusive.
+ */
+void check_note(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
 
 /**
  * check_inconclusive - part of what the check is to look at could not be seen

@@ -86,6 +86,7 @@ int syscall_entries_check(struct check_run *run, const struct syscall_entries *t
 			  struct err *err)
 {
 	cleanup(owners_close) struct owners *owners = NULL;
+	unsigned seen = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < n && r >= 0; i++) {
@@ -93,8 +94,12 @@ int syscall_entries_check(struct check_run *run, const struct syscall_entries *t
 
 		if (!at.v)
 			continue;
+		seen++;
 		r = check_table(run, &owners, &tables[i], at, err);
 		check_covered(run, "tables", 1);
 	}
+	if (!seen)
+		check_note(run, "this kernel has no %s: it dispatches in code alone",
+			   tables[0].symbol);
 	return r;
 }

@@ -28,6 +28,12 @@
 /* Symbols of one kernel: Debian's largest has 199,000. */
 #define SYMBOLS_MAX		(1u << 20)
 
+/*
+ * Symbols at one address: whoever looks for the best name walks over them. In 5.10 all
+ * __kstrtabns_* share one, 9,778 of them.
+ */
+#define SYMBOLS_AT_ONE_MAX	65536u
+
 /* KSYM_NAME_LEN of the kernel is 512 from 6.1 (b8a94bfb3395). */
 #define SYMBOL_NAME_MAX		512u
 

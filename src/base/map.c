@@ -3,30 +3,16 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
+
+#include "base/hash.h"
 
 #define ROOM_FIRST 64u
 #define ROOM_MAX   (1u << 30)
 
-/*
- * Multiply-shift hashing is universal over the choice of its odd factor. The factor comes
- * from what the kernel gives every process at exec(2) (AT_RANDOM), so it costs no system
- * call that a sandbox would have to allow.
- */
-static uint64_t factor(void)
-{
-	const void *random = (const void *)getauxval(AT_RANDOM);	/* NOLINT: how it is given */
-	uint64_t word = 0x9e3779b97f4a7c15ull;
-
-	if (random)
-		memcpy(&word, random, sizeof(word));
-	return word | 1;
-}
-
 /* Where @key is, or the free place where it would go. */
 static uint32_t place_of(const struct map *map, uint64_t key)
 {
-	uint32_t at = (uint32_t)((key * factor()) >> (64 - __builtin_ctz(map->room)));
+	uint32_t at = (uint32_t)(hash_number(key, hash_secret()) >> (64 - __builtin_ctz(map->room)));
 
 	while (map->keys[at] && map->keys[at] != key)
 		at = (at + 1) & (map->room - 1);

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "guest/paging.h"
 
@@ -33,7 +33,7 @@ struct view {
 	bool has_kernel;
 	uint64_t fuel;
 	uint64_t touches;
-	uint64_t mix;		/* odd and random: no guest can choose pages that collide */
+	uint64_t secret;	/* of the hash: no guest can choose pages that collide */
 	struct view_stats stats;
 
 	uint8_t (*pages)[GUEST_PAGE_SIZE];
@@ -57,9 +57,7 @@ int view_open(struct ram *ram, uint64_t fuel, struct view **ret)
 		return -ENOMEM;
 	view->ram = ram;
 	view->fuel = fuel;
-	if (getrandom(&view->mix, sizeof(view->mix), GRND_NONBLOCK) < 0)
-		view->mix = 0x9e3779b97f4a7c15ull;	/* early at boot of the host */
-	view->mix |= 1;
+	view->secret = hash_secret();
 	view->pages = malloc((size_t)VIEW_PAGES_MAX * GUEST_PAGE_SIZE);
 	view->numbers = calloc(VIEW_PAGES_MAX, sizeof(*view->numbers));
 	view->slots = malloc(SLOTS * sizeof(*view->slots));
@@ -129,7 +127,7 @@ int view_burn(struct view *view, uint64_t pages, struct err *err)
 /* The slot of a page number, or the free one where it would go. */
 static uint32_t *slot_of(const struct view *view, uint64_t number)
 {
-	uint32_t i = (uint32_t)(number * view->mix >> 32) % SLOTS;
+	uint32_t i = (uint32_t)(hash_number(number, view->secret) >> 32) % SLOTS;
 
 	while (view->slots[i] != NO_PAGE && view->numbers[view->slots[i]] != number)
 		i = (i + 1) % SLOTS;

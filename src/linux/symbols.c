@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/names.h"
 #include "linux/kallsyms.h"
 
 struct symbols {
@@ -15,47 +16,37 @@ struct symbols {
 	uint64_t *at;		/* ascending */
 	uint32_t *name;		/* offset into pool: the type's letter stands before it */
 	char *pool;
-	uint32_t *slots;	/* hash of the name → index + 1; 0: free */
-	uint32_t slots_n;	/* a power of two */
+	struct names names;	/* → index + 1 */
 	char layout[64];
 };
 
-static uint32_t hash_name(const char *name)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 16777619u;
-	return h;
-}
-
-/* Names to find symbols by; the first of several equal names stands first in its chain. */
+/* Names to find symbols by; of several equal ones the first, so it is added last. */
 static int hash_names(struct symbols *symbols)
 {
-	for (symbols->slots_n = 16; symbols->slots_n < 2 * symbols->n; symbols->slots_n *= 2)
-		;
-	symbols->slots = calloc(symbols->slots_n, sizeof(*symbols->slots));
-	if (!symbols->slots)
-		return -ENOMEM;
-	for (size_t i = 0; i < symbols->n; i++) {
-		uint32_t slot = hash_name(symbols->pool + symbols->name[i]) &
-				(symbols->slots_n - 1);
+	const char *pool = symbols->pool;
+	int r = names_init(&symbols->names, pool, (uint32_t)symbols->n);
 
-		while (symbols->slots[slot])
-			slot = (slot + 1) & (symbols->slots_n - 1);
-		symbols->slots[slot] = (uint32_t)i + 1;
+	for (size_t i = symbols->n; r >= 0 && i-- > 0;) {
+		uint32_t text = symbols->name[i];
+
+		names_add(&symbols->names, (uint32_t)i + 1, text, strlen(pool + text));
 	}
-	return 0;
+	return r;
 }
 
 static int check_order(const struct symbols *symbols, gva text, struct err *err)
 {
+	uint32_t same = 0;
 	gva at;
 	int r;
 
-	for (size_t i = 1; i < symbols->n; i++)
+	for (size_t i = 1; i < symbols->n; i++) {
 		if (symbols->at[i] < symbols->at[i - 1])
 			return err_set(err, -EBADMSG, "symbol %zu is out of order", i);
+		same = symbols->at[i] == symbols->at[i - 1] ? same + 1 : 0;
+		if (same == SYMBOLS_AT_ONE_MAX)
+			return err_set(err, -EBADMSG, "over %u symbols at one address", same);
+	}
 	r = symbols_find(symbols, "_text", &at, err);
 	if (r < 0)
 		return r;
@@ -105,7 +96,7 @@ void symbols_free(struct symbols **symbols)
 	free((*symbols)->at);
 	free((*symbols)->name);
 	free((*symbols)->pool);
-	free((*symbols)->slots);
+	names_free(&(*symbols)->names);
 	free(*symbols);
 	*symbols = NULL;
 }
@@ -129,15 +120,11 @@ struct symbol symbols_get(const struct symbols *symbols, size_t i)
 
 int symbols_find(const struct symbols *symbols, const char *name, gva *ret, struct err *err)
 {
-	uint32_t slot = hash_name(name) & (symbols->slots_n - 1);
+	uint32_t number = names_find(&symbols->names, name, strlen(name));
 
-	for (; symbols->slots[slot]; slot = (slot + 1) & (symbols->slots_n - 1)) {
-		uint32_t i = symbols->slots[slot] - 1;
-
-		if (!strcmp(symbols->pool + symbols->name[i], name)) {
-			ret->v = symbols->at[i];
-			return 0;
-		}
+	if (number) {
+		ret->v = symbols->at[number - 1];
+		return 0;
 	}
 	return err_set(err, -ENOENT, "the kernel has no symbol '%s'", name);
 }

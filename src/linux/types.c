@@ -7,13 +7,13 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/names.h"
 
 #define BTF_MAGIC	0xeb9fu
 #define BTF_HEADER_MIN	24u
 #define BTF_HEADER_MAX	256u	/* room for what later versions append */
 #define TYPE_BYTES	12u	/* name, info, size or type */
 #define POINTER_BYTES	8u
-#define NAME_MAX_BYTES	128u	/* of one part of a path; C's own limit in the kernel is lower */
 
 /* Members that one lookup may look at: the largest struct has some hundreds. */
 #define LOOKUP_MEMBERS_MAX 200000u
@@ -40,8 +40,8 @@ struct types {
 
 	uint32_t *offset;	/* of type i (1..n) in data; [0] unused */
 	uint32_t n;
-	uint32_t *slots;	/* hash of the name → struct, union, enum or typedef; 0: free */
-	uint32_t slots_n;
+	struct names objects;	/* → struct, union or typedef */
+	struct names enums;
 	struct resolved *resolved;
 };
 
@@ -195,44 +195,43 @@ static int check_references(const struct types *types, struct err *err)
 	return 0;
 }
 
-static uint32_t hash_name(const char *name, size_t len)
+static bool is_enum(enum kind kind)
 {
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 16777619u;
-	return h;
+	return kind == KIND_ENUM || kind == KIND_ENUM64;
 }
 
-static bool is_named_kind(enum kind kind)
+static bool has_members(enum kind kind)
 {
-	return kind == KIND_STRUCT || kind == KIND_UNION || kind == KIND_ENUM ||
-	       kind == KIND_ENUM64 || kind == KIND_TYPEDEF;
+	return kind == KIND_STRUCT || kind == KIND_UNION;
 }
 
+static bool is_typedef(enum kind kind)
+{
+	return kind == KIND_TYPEDEF;
+}
+
+static void add_names(struct types *types, struct names *names, bool (*wanted)(enum kind))
+{
+	for (uint32_t id = types->n; id; id--) {
+		struct type t = type_at(types, id);
+
+		if (t.name[0] && wanted(t.kind))
+			names_add(names, id, (uint32_t)(t.name - types->strings), strlen(t.name));
+	}
+}
+
+/* Of several types of one name the first, and one with members before a typedef: added last. */
 static int hash_names(struct types *types)
 {
-	uint32_t named = 0;
+	int r = names_init(&types->objects, types->strings, types->n);
 
-	for (uint32_t id = 1; id <= types->n; id++)
-		named += is_named_kind(type_at(types, id).kind);
-	for (types->slots_n = 16; types->slots_n < 2 * named; types->slots_n *= 2)
-		;
-	types->slots = calloc(types->slots_n, sizeof(*types->slots));
-	if (!types->slots)
-		return -ENOMEM;
-
-	for (uint32_t id = 1; id <= types->n; id++) {
-		struct type t = type_at(types, id);
-		uint32_t i;
-
-		if (!t.name[0] || !is_named_kind(t.kind))
-			continue;
-		i = hash_name(t.name, strlen(t.name)) & (types->slots_n - 1);
-		while (types->slots[i])
-			i = (i + 1) & (types->slots_n - 1);
-		types->slots[i] = id;
-	}
+	if (r >= 0)
+		r = names_init(&types->enums, types->strings, types->n);
+	if (r < 0)
+		return r;
+	add_names(types, &types->objects, is_typedef);
+	add_names(types, &types->objects, has_members);
+	add_names(types, &types->enums, is_enum);
 	return 0;
 }
 
@@ -278,7 +277,8 @@ void types_free(struct types **types)
 	}
 	free((*types)->blob);
 	free((*types)->offset);
-	free((*types)->slots);
+	names_free(&(*types)->objects);
+	names_free(&(*types)->enums);
 	free(*types);
 	*types = NULL;
 }
@@ -347,8 +347,25 @@ static uint32_t size_of(const struct types *types, uint32_t id)
 /* A struct or union whose members are still to be looked through, and where it lies. */
 struct pending {
 	uint32_t id;
-	uint32_t base_bits;
+	uint64_t base_bits;
 };
+
+/* Anonymous structs and unions in one struct; struct sk_buff has some twenty. */
+#define PENDING_MAX 256u
+
+/* A member that was found; where it begins must fit a struct field. */
+static int set_field(const struct types *types, uint64_t at_bits, uint32_t bits, uint32_t type,
+		     struct field *f, struct err *err)
+{
+	if (at_bits / 8 > UINT32_MAX)
+		return err_set(err, -EBADMSG, "member beyond 4 GiB");
+	f->type = type;
+	f->at = (uint32_t)(at_bits / 8);
+	f->bits = (uint8_t)bits;
+	f->bit_at = (uint8_t)(at_bits % 8);
+	f->size_bytes = bits ? (f->bit_at + bits + 7) / 8 : size_of(types, type);
+	return 0;
+}
 
 /*
  * Find a member by name, inside anonymous structs and unions as well. Breadth first with a
@@ -357,7 +374,7 @@ struct pending {
 static int find_member(const struct types *types, uint32_t id, const char *name, size_t len,
 		       struct field *f, struct err *err)
 {
-	struct pending todo[64] = { { id, f->at * 8 } };
+	struct pending todo[PENDING_MAX] = { { id, (uint64_t)f->at * 8 } };
 	uint32_t n = 1, budget = LOOKUP_MEMBERS_MAX;
 
 	for (uint32_t next = 0; next < n; next++) {
@@ -366,26 +383,22 @@ static int find_member(const struct types *types, uint32_t id, const char *name,
 		for (uint32_t i = 0; i < t.vlen; i++) {
 			const uint8_t *m = t.more + 12 * i;
 			const char *member = types->strings + get_u32(m);
-			uint32_t raw = get_u32(m + 8), inner = strip(types, get_u32(m + 4));
-			uint32_t bits = t.kind_flag ? raw >> 24 : 0, at;
+			uint32_t raw = get_u32(m + 8), bits = t.kind_flag ? raw >> 24 : 0, inner;
+			uint64_t at = todo[next].base_bits + (t.kind_flag ? raw & 0xffffff : raw);
 
 			if (!budget--)
 				return err_set(err, -ELOOP, "too many members");
-			if (__builtin_add_overflow(todo[next].base_bits,
-						   t.kind_flag ? raw & 0xffffff : raw, &at))
-				return err_set(err, -EBADMSG, "member beyond 4 GiB");
-			if (!strncmp(member, name, len) && !member[len]) {
-				f->type = inner;
-				f->at = at / 8;
-				f->bits = (uint8_t)bits;
-				f->bit_at = (uint8_t)(at % 8);
-				f->size_bytes = bits ? (at % 8 + bits + 7) / 8 : size_of(types, inner);
-				return 0;
-			}
-			if (!member[0] && inner && n < ARRAY_SIZE(todo) &&
-			    (type_at(types, inner).kind == KIND_STRUCT ||
-			     type_at(types, inner).kind == KIND_UNION))
-				todo[n++] = (struct pending){ inner, at };
+			if (!strncmp(member, name, len) && !member[len])
+				return set_field(types, at, bits, strip(types, get_u32(m + 4)), f,
+						 err);
+			if (member[0])
+				continue;
+			inner = strip(types, get_u32(m + 4));
+			if (!inner || !has_members(type_at(types, inner).kind))
+				continue;
+			if (n == PENDING_MAX)
+				return err_set(err, -ELOOP, "too many anonymous members");
+			todo[n++] = (struct pending){ inner, at };
 		}
 	}
 	return -ENOENT;
@@ -411,13 +424,16 @@ static int index_array(const struct types *types, uint32_t index, struct field *
 	return 0;
 }
 
-static int find_enumerator(const struct types *types, uint32_t id, const char *name, struct field *f)
+static int find_enumerator(const struct types *types, uint32_t id, const char *name, size_t len,
+			   struct field *f)
 {
 	struct type t = type_at(types, id);
 	uint32_t each = t.kind == KIND_ENUM ? 8 : 12;
 
 	for (uint32_t i = 0; i < t.vlen; i++) {
-		if (strcmp(types->strings + get_u32(t.more + each * i), name))
+		const char *text = types->strings + get_u32(t.more + each * i);
+
+		if (strncmp(text, name, len) || text[len])
 			continue;
 		f->at = get_u32(t.more + each * i + 4);
 		f->size_bytes = t.size_or_type;
@@ -427,72 +443,80 @@ static int find_enumerator(const struct types *types, uint32_t id, const char *n
 	return -ENOENT;
 }
 
-/* The struct, union, enum or typedef of this name; of several the one that has a size. */
-static uint32_t find_named(const struct types *types, const char *name, size_t len, bool is_enum)
+/* The type that a path begins with. */
+static int find_first(const struct types *types, const char *name, size_t len, bool enumeration,
+		      struct field *f, struct err *err)
 {
-	uint32_t i = hash_name(name, len) & (types->slots_n - 1), found = 0;
+	uint32_t id = names_find(enumeration ? &types->enums : &types->objects, name, len);
 
-	for (; types->slots[i]; i = (i + 1) & (types->slots_n - 1)) {
-		struct type t = type_at(types, types->slots[i]);
-		bool enumeration = t.kind == KIND_ENUM || t.kind == KIND_ENUM64;
+	if (!id)
+		return err_set(err, -ENOENT, "no type '%.*s'", (int)len, name);
+	f->type = strip(types, id);
+	f->size_bytes = size_of(types, id);
+	return 0;
+}
 
-		if (enumeration != is_enum || strncmp(t.name, name, len) || t.name[len])
-			continue;
-		if (!found || (t.kind != KIND_TYPEDEF && types->slots[i] < found))
-			found = types->slots[i];
+/* A further part of a path: a member or an enumerator. */
+static int find_next(const struct types *types, const char *name, size_t len, struct field *f,
+		     struct err *err)
+{
+	enum kind kind = f->type ? type_at(types, f->type).kind : 0;
+	int r = -ENOENT;
+
+	if (is_enum(kind))
+		r = find_enumerator(types, f->type, name, len, f);
+	else if (has_members(kind))
+		r = find_member(types, f->type, name, len, f, err);
+	return r == -ENOENT ? err_set(err, r, "no member '%.*s'", (int)len, name) : r;
+}
+
+/* Any number of "[3]" from @path on. Return: the bytes that they take, or an error. */
+static int find_element(const struct types *types, const char *path, const char *end,
+			struct field *f, struct err *err)
+{
+	const char *at = path;
+
+	while (at < end && *at == '[') {
+		char *behind;
+		unsigned long index = strtoul(at + 1, &behind, 10);
+		int r;
+
+		if (behind == at + 1 || behind >= end || *behind != ']' || index > UINT32_MAX)
+			return err_set(err, -EINVAL, "bad index in a path of members");
+		r = index_array(types, (uint32_t)index, f, err);
+		if (r < 0)
+			return r;
+		at = behind + 1;
 	}
-	return found;
+	return (int)(at - path);
 }
 
 /* One alternative of a path, @end not included. */
 static int find_path(const struct types *types, const char *path, const char *end, struct field *f,
 		     struct err *err)
 {
-	bool is_enum = !strncmp(path, "enum ", 5);
-	char part[NAME_MAX_BYTES];
-	uint32_t id;
-	int r = 0;
+	bool enumeration = end - path > 5 && !strncmp(path, "enum ", 5);
 
-	if (is_enum)
+	if (enumeration)
 		path += 5;
-	for (bool first = true; path < end; first = false) {
-		size_t len = strcspn(path, ".[|"), next;
-		char *index_end;
+	for (bool first = true;; first = false) {
+		size_t len = strcspn(path, ".[|");
+		int r;
 
-		if (path + len > end)
-			len = (size_t)(end - path);
-		if (!len || len >= sizeof(part))
-			return err_set(err, -EINVAL, "bad path of a member: %s", path);
-		memcpy(part, path, len);
-		part[len] = '\0';
-
-		if (first) {
-			id = find_named(types, part, len, is_enum);
-			if (!id)
-				return err_set(err, -ENOENT, "no type '%s'", part);
-			f->type = strip(types, id);
-			f->size_bytes = size_of(types, id);
-		} else if (is_enum) {
-			r = find_enumerator(types, f->type, part, f);
-		} else {
-			if (!f->type || (type_at(types, f->type).kind != KIND_STRUCT &&
-					 type_at(types, f->type).kind != KIND_UNION))
-				return err_set(err, -ENOENT, "'%s' of what is no struct", part);
-			r = find_member(types, f->type, part, len, f, err);
-		}
-		if (r == -ENOENT)
-			return err_set(err, r, "no member '%s'", part);
-		next = len;
-		while (r >= 0 && path + next < end && path[next] == '[') {
-			r = index_array(types, (uint32_t)strtoul(path + next + 1, &index_end, 10), f,
-					err);
-			next = (size_t)(index_end - path) + 1;
-		}
+		if (!len)
+			return err_set(err, -EINVAL, "a path of members with an empty part");
+		r = first ? find_first(types, path, len, enumeration, f, err) :
+			    find_next(types, path, len, f, err);
+		if (r >= 0)
+			r = find_element(types, path + len, end, f, err);
 		if (r < 0)
 			return r;
-		path += next + (path[next] == '.');
+		path += len + (size_t)r;
+		if (path == end)
+			return 0;
+		if (*path++ != '.')
+			return err_set(err, -EINVAL, "a path of members with '%c' in it", path[-1]);
 	}
-	return 0;
 }
 
 int types_field(const struct types *types, const char *path, struct field *ret, struct err *err)

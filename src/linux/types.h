@@ -53,7 +53,8 @@ size_t types_bytes(const struct types *types);
  *        "task_struct.__state|task_struct.state". Typedefs may start a path. An array
  *        member may be indexed: "idr.idr_rt", "upid.numbers[1].nr".
  *
- * Return: 0, -ENOENT (text says which part is missing).
+ * Return: 0, -ENOENT (text says which part is missing), -EINVAL (no such path can be), -EBADMSG
+ *         or -ELOOP (types that cannot be).
  */
 nodiscard int types_field(const struct types *types, const char *path, struct field *ret,
 			  struct err *err);
@@ -96,7 +97,8 @@ struct layout {
  * types_layout - resolve a table of members, or give back what was resolved before
  * @ret: the table's struct; owned by @types, as long as it lives
  *
- * Return: 0, -ENOENT (a member that is not optional is missing; the text names it), -ENOMEM.
+ * Return: 0, -ENOENT (a member that is not optional is missing; the text names it), -ENOMEM,
+ *         or as types_field().
  */
 nodiscard int types_layout(struct types *types, const struct layout *layout, const void **ret,
 			   struct err *err);

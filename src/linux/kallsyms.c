@@ -14,6 +14,13 @@
 #define SYMBOLS_MIN	4096u	/* the smallest real kernels have tens of thousands */
 #define POOL_MAX	(64u << 20)
 
+/*
+ * Steps of the search: an image is searched for what fits, and a forged one can hold millions
+ * of places that nearly do. A real one takes half a million, nearly all over its names.
+ */
+#define WORK_MAX	(64u << 20)
+#define WORK_TOKENS	4096u	/* of the look at one place that may be a token table */
+
 /* How far the parts may lie from each other: alignment and a word or two of padding. */
 #define GAP_MAX		64u
 
@@ -31,6 +38,18 @@ static uint64_t get_u64(const struct kallsyms *k, size_t at)
 
 	memcpy(&v, k->image + at, sizeof(v));
 	return v;
+}
+
+/* Pay for work on what may be a forgery; false where it is too much. */
+static bool spend(struct kallsyms *k, uint32_t steps)
+{
+	k->work += steps;
+	return k->work <= WORK_MAX;
+}
+
+static int too_much_work(struct err *err)
+{
+	return err_set(err, -ELOOP, "too many places that nearly are one");
 }
 
 static uint16_t token_at(const struct kallsyms *k, unsigned token)
@@ -102,6 +121,8 @@ static int find_tokens(struct kallsyms *k, struct err *err)
 	while ((hit = memmem(hit, (size_t)(end - hit), digits, sizeof(digits)))) {
 		size_t at = (size_t)(hit - k->image);
 
+		if (!spend(k, WORK_TOKENS))
+			return too_much_work(err);
 		for (unsigned i = 0; i < '0' && at; i++)
 			at = token_before(k, at);
 		if (at && is_token_table(k, at))
@@ -130,13 +151,13 @@ static size_t name_length(const struct kallsyms *k, size_t at, size_t end, size_
 }
 
 /* Walk @n names from @names on: does every 256th begin where its marker says? */
-static bool names_fit(const struct kallsyms *k, size_t names, size_t markers, uint32_t n,
-		      size_t *end)
+static bool names_fit(struct kallsyms *k, size_t names, size_t markers, uint32_t n, size_t *end)
 {
 	size_t at = names, head, len;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (i % GROUP == 0 && at - names != get_u32(k, markers + 4 * (i / GROUP)))
+		if (i % GROUP == 0 &&
+		    (at - names != get_u32(k, markers + 4 * (i / GROUP)) || !spend(k, GROUP)))
 			return false;
 		len = name_length(k, at, markers, &head);
 		if (!len)
@@ -207,9 +228,12 @@ static int find_names(struct kallsyms *k, struct err *err)
 			continue;
 		high = (at - last) & ~3ull;
 		low = high > GROUP_BYTES_MAX ? high - GROUP_BYTES_MAX : 8;
-		for (size_t names = high; names >= low && names >= 8; names -= 4)
+		for (size_t names = high; names >= low && names >= 8; names -= 4) {
 			if (names_at(k, names, at, n))
 				return 0;
+			if (!spend(k, 1))
+				return too_much_work(err);
+		}
 	}
 	return err_set(err, -ENOENT, "no names");
 }
@@ -304,17 +328,60 @@ static uint64_t address_of(const struct kallsyms *k, uint32_t i)
 	}
 }
 
-struct tokens {
-	const char *text[TOKENS];
-	uint8_t len[TOKENS];
+/* Most are a few characters long: so much is copied at once, whatever their length. */
+#define TOKEN_BYTES_FEW 16u
+
+struct token {
+	uint8_t len;
+	char text[TOKEN_BYTES_MAX];
 };
 
-static void load_tokens(const struct kallsyms *k, struct tokens *t)
+static void load_tokens(const struct kallsyms *k, struct token tokens[TOKENS])
 {
 	for (unsigned i = 0; i < TOKENS; i++) {
-		t->text[i] = (const char *)k->image + k->tokens + token_at(k, i);
-		t->len[i] = (uint8_t)strlen(t->text[i]);	/* is_token_table() saw its end */
+		const char *text = (const char *)k->image + k->tokens + token_at(k, i);
+
+		tokens[i].len = (uint8_t)strlen(text);	/* is_token_table() saw its end */
+		memcpy(tokens[i].text, text, tokens[i].len);
 	}
+}
+
+/* Room for one more name of any length that is allowed, its terminator, and a long copy. */
+static int make_room(char **pool, size_t used, size_t *room, size_t first, struct err *err)
+{
+	size_t larger = *room ? 2 * *room : first;
+	char *more;
+
+	if (*room - used >= SYMBOL_NAME_MAX + TOKEN_BYTES_MAX + 2)
+		return 0;
+	if (larger > POOL_MAX)
+		return err_set(err, -ELOOP, "names of over %u bytes", POOL_MAX / 2);
+	more = realloc(*pool, larger);
+	if (!more)
+		return -ENOMEM;
+	*pool = more;
+	*room = larger;
+	return 0;
+}
+
+/* Write a name behind its type's letter. Return: where it ends, or an error. */
+static int unpack_one(const uint8_t *packed, size_t len, const struct token *tokens, char *out)
+{
+	size_t used = 0;
+
+	for (size_t j = 0; j < len; j++) {
+		const struct token *token = &tokens[packed[j]];
+
+		if (used + token->len > SYMBOL_NAME_MAX)
+			return -EBADMSG;
+		if (token->len <= TOKEN_BYTES_FEW)
+			memcpy(out + used, token->text, TOKEN_BYTES_FEW);
+		else
+			memcpy(out + used, token->text, token->len);
+		used += token->len;
+	}
+	out[used] = '\0';
+	return used < 2 ? -EBADMSG : (int)used;
 }
 
 int kallsyms_unpack(const struct kallsyms *k, uint64_t *at, uint32_t *name, char **pool,
@@ -322,38 +389,22 @@ int kallsyms_unpack(const struct kallsyms *k, uint64_t *at, uint32_t *name, char
 {
 	cleanup(freep) char *out = NULL;
 	size_t used = 0, room = 0, from = k->names, head, len;
-	struct tokens tokens;
+	struct token tokens[TOKENS] = {0};
 
-	load_tokens(k, &tokens);
+	load_tokens(k, tokens);
 	for (uint32_t i = 0; i < k->n; i++) {
-		size_t start;
+		int r = make_room(&out, used, &room, (size_t)k->n * 32 + 4096, err);
 
-		/* Room for one more name of any length that is allowed, and its terminator. */
-		if (room - used < SYMBOL_NAME_MAX + TOKEN_BYTES_MAX + 2) {
-			char *more;
-
-			room = room ? 2 * room : (size_t)k->n * 32 + 4096;
-			more = room <= POOL_MAX ? realloc(out, room) : NULL;
-			if (!more)
-				return err_set(err, -ENOMEM, "no memory for symbols");
-			out = more;
-		}
-		start = used;
+		if (r < 0)
+			return r;
 		len = name_length(k, from, k->names_end, &head);
-		for (size_t j = 0; j < len; j++) {
-			uint8_t token = k->image[from + head + j];
-
-			if (used - start + tokens.len[token] > SYMBOL_NAME_MAX)
-				return err_set(err, -EBADMSG, "name of symbol %u is too long", i);
-			memcpy(out + used, tokens.text[token], tokens.len[token]);
-			used += tokens.len[token];
-		}
-		from += head + len;
-		if (used - start < 2)
-			return err_set(err, -EBADMSG, "symbol %u has no name", i);
-		out[used++] = '\0';
-		name[i] = (uint32_t)start + 1;	/* behind the type's letter */
+		r = unpack_one(k->image + from + head, len, tokens, out + used);
+		if (r < 0)
+			return err_set(err, r, "symbol %u has no name, or none that ends", i);
+		name[i] = (uint32_t)used + 1;	/* behind the type's letter */
 		at[i] = address_of(k, i);
+		used += (size_t)r + 1;
+		from += head + len;
 	}
 	*pool = take_ptr(&out);
 	return 0;

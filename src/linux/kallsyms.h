@@ -33,6 +33,7 @@ struct kallsyms {
 		OFFSETS_BASE,	/* base + (u32)offset */
 		OFFSETS_SELF,	/* address of the offset itself + offset */
 	} encoding;
+	uint32_t work;		/* steps of the search so far */
 	bool long_names;	/* lengths from 128 on take two bytes (73bbb94466fd, 6.1) */
 	const char *layout;	/* for a person */
 };

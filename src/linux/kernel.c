@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -17,6 +18,7 @@
 #define BUILD_ID_BYTES	20u
 #define NOTES_MAX	4096u
 #define CHUNK_BYTES	(4u << 20)
+#define HUGE_BYTES	(2u << 20)
 
 struct boot_fields {
 	struct field release, canary, children, sibling, start;
@@ -57,6 +59,17 @@ static gpa image_phys(const struct kernel *kernel, gva at)
 	return gpa_add(kernel->image, at.v - kernel->text.v);
 }
 
+/* Room for an image; in huge pages where the host has them, as to fault in 4 KiB ones takes long. */
+static uint8_t *image_alloc(size_t bytes)
+{
+	void *image;
+
+	if (posix_memalign(&image, HUGE_BYTES, bytes))
+		return NULL;
+	(void)madvise(image, bytes, MADV_HUGEPAGE);
+	return image;
+}
+
 /*
  * The image by physical address: under PTI the kernel unmaps parts of the high mapping
  * that it freed, and those are holes that a translation would stumble over.
@@ -64,25 +77,27 @@ static gpa image_phys(const struct kernel *kernel, gva at)
 static int read_image(struct view *view, const struct anchor *anchor, uint8_t **ret, size_t *size,
 		      struct err *err)
 {
-	cleanup(freep) uint8_t *image = malloc(anchor->size_bytes);
-	size_t have = 0;
-	int r = 0;
+	cleanup(freep) uint8_t *image = image_alloc(anchor->size_bytes);
+	size_t have = 0, chunk = CHUNK_BYTES;
+	int r = -ENOMEM;
 
-	if (!image)
-		return -ENOMEM;
-	while (have < anchor->size_bytes) {
+	while (image && have < anchor->size_bytes) {
 		size_t n = anchor->size_bytes - have;
 
-		if (n > CHUNK_BYTES)
-			n = CHUNK_BYTES;
+		if (n > chunk)
+			n = chunk;
 		r = view_read_phys(view, gpa_add(anchor->image, have), image + have, n, err);
-		if (r == -ESRCH || r == -ELOOP)
-			return r;
+		if (r == -EFAULT && chunk > GUEST_PAGE_SIZE) {
+			chunk /= 2;	/* up to where RAM ends: that may hold all that is needed */
+			continue;
+		}
+		if (r == -EFAULT && have)
+			break;
 		if (r < 0)
-			break;	/* what is there may hold all that is needed */
+			return r;
 		have += n;
 	}
-	if (!have)
+	if (!image)
 		return r;
 	*size = have;
 	*ret = take_ptr(&image);

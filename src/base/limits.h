@@ -75,6 +75,12 @@
 /* Runs of executable pages in the kernel half: some dozens on any kernel seen. */
 #define EXEC_RANGES_MAX		65536u
 
+/* Pages of module data that are searched for a struct module: 256 MiB. */
+#define MODULE_SCAN_PAGES_MAX	65536u
+
+/* Workers of one pool: WQ_MAX_ACTIVE is 2048 in 6.12. */
+#define WORKERS_MAX		8192u
+
 /* Entries of /sys/module: modules and built-in ones that have parameters, some 300. */
 #define MODULE_KOBJECTS_MAX	65536u
 

@@ -403,7 +403,9 @@ static int by_list(const struct kernel *kernel, struct sights *sights, struct er
 	gva head = symbols_lookup(kernel->symbols, "modules");
 
 	sights->by = MODULE_BY_LIST;
-	return head.v ? list_walk(sights->view, head, MODULES_MAX, visit_module, sights, err) : 0;
+	if (!head.v)
+		return -ENOENT;
+	return list_walk(sights->view, head, MODULES_MAX, visit_module, sights, err);
 }
 
 static int by_sysfs(const struct kernel *kernel, struct sights *sights, struct err *err)
@@ -414,10 +416,12 @@ static int by_sysfs(const struct kernel *kernel, struct sights *sights, struct e
 
 	sights->by = MODULE_BY_SYSFS;
 	if (!set.v || !f->set_list.there || !f->entry.there || !f->kobject_module.there)
-		return 0;
+		return -ENOENT;
 	r = view_ptr(sights->view, set, &set, err);
-	if (r < 0 || !set.v)
+	if (r < 0)
 		return r;
+	if (!set.v)
+		return -ENOENT;		/* not made yet: booting */
 	return list_walk(sights->view, field_at(set, &f->set_list), MODULE_KOBJECTS_MAX,
 			 visit_kobject, sights, err);
 }
@@ -433,7 +437,7 @@ static int by_tree(const struct kernel *kernel, struct sights *sights, struct er
 		if (add_sight(sights, nodes.list.v[i].module) < 0)
 			r = -ENOMEM;
 	module_nodes_free(&nodes);
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
 static int by_address(const void *a, const void *b)
@@ -523,7 +527,9 @@ int modules_read(const struct kernel *kernel, struct view *view, unsigned by,
 		if (!(by & ways[i].by))
 			continue;
 		bad = ways[i].walk(kernel, &sights, r < 0 ? NULL : err);
-		if (bad < 0 && !r)
+		if (!bad)
+			ret->walked |= ways[i].by;
+		else if (bad != -ENOENT && !r)
 			r = bad;
 	}
 	merge_sights(&sights);

@@ -98,6 +98,7 @@ struct module_info {
 struct modules {
 	VEC(struct module_info) list;	/* as the guest lists them: newest first */
 	uint32_t *by_address;		/* their indices by address of the struct module */
+	unsigned walked;		/* MODULE_BY_*: ways that were walked to their end */
 };
 
 /**
@@ -107,8 +108,8 @@ struct modules {
  * @ret: on the caller's stack, zeroed; give it to modules_free() whatever came back
  *
  * A module whose struct cannot be read is given nevertheless, with its error. A kernel
- * without the tree (CONFIG_MODULES_TREE_LOOKUP) or without sysfs has no such way, and that
- * is no error.
+ * without the tree (CONFIG_MODULES_TREE_LOOKUP) or without sysfs has no such way, which is
+ * then not among those walked, and no error.
  *
  * Return: 0 (every way was walked to its end), or the first error, and @ret then holds what
  *         was found nevertheless: -EBADMSG, -ELOOP (a list that lies), -EFAULT, -ENOENT (this

@@ -10,7 +10,7 @@
  * the order of what is read: such bytes become \xhh, two lower-case hex digits each.
  *
  *	control characters		C0, DEL, C1 (ECMA-48)
- *	bytes that are not UTF-8	overlong forms, surrogates, stray bytes (Unicode 15, table 3-7)
+ *	bytes that are not UTF-8	stray ones, overlong forms, surrogates (Unicode 3.9)
  *	bidirectional controls		"Trojan Source", CVE-2021-42574
  *	invisible characters		zero width, line and paragraph separators, tags
  *

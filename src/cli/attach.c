@@ -3,30 +3,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/now.h"
 #include "cli/progress.h"
 #include "cli/say.h"
-#include "ram/qemu.h"
 
 /* The guest's memory, and who it is. */
 static int open_target(const char *target, struct attached *attached, struct err *err)
 {
-	char *end;
-	long pid;
+	struct guest *guest = &attached->guest;
+	int r = guests_resolve(target, guest, &attached->ram, err);
 
-	if (strncmp(target, "qemu:", 5))
-		return err_set(err, -ENOENT, "no such guest");
-	errno = 0;
-	pid = strtol(target + 5, &end, 10);
-	if (errno || *end || pid <= 0)
-		return err_set(err, -ENOENT, "no such guest");
-	attached->identity.target = target;
-	attached->identity.hypervisor = "QEMU";
-	return qemu_open((pid_t)pid, &attached->ram, err);
+	if (r < 0)
+		return r;
+	attached->identity = (struct identity){
+		.name = guest->name,
+		.uuid = guest->uuid,
+		.target = guest->target,
+		.hypervisor = guest->hypervisor,
+	};
+	return 0;
 }
 
 static int open_kernel(struct attached *attached, struct err *err)
@@ -78,6 +76,7 @@ void attached_free(struct attached **attached)
 	kernel_close(&(*attached)->kernel);
 	view_close(&(*attached)->view);
 	ram_close(&(*attached)->ram);
+	guest_free(&(*attached)->guest);
 	free(*attached);
 	*attached = NULL;
 }

@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "linux/kernel.h"
+#include "ram/guests.h"
 #include "report/identity.h"
 
 /* A guest that a subcommand works on, from its name on the command line to its kernel. */
 struct attached {
-	struct identity identity;
+	struct guest guest;
+	struct identity identity;	/* of @guest, as reports have it */
 	struct ram *ram;
 	struct view *view;
 	struct kernel *kernel;

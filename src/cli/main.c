@@ -18,10 +18,14 @@ static const struct command version_command;
 
 /* Dispatch, `hvsm help` and completion all come from this table. */
 static const struct command *const subcommands[] = {
+	&list_command,
 	&info_command,
 	&scan_command,
 	&ps_command,
 	&modules_command,
+	&sockets_command,
+	&files_command,
+	&mounts_command,
 	&log_command,
 	&symbols_command,
 	&checks_command,

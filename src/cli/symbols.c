@@ -113,9 +113,9 @@ const struct command symbols_command = {
 	.options = OPTION_JSON,
 	.summary = "the kernel symbols of a guest",
 	.about =
-		"Print the symbol table that the guest's kernel carries in its own memory, all of\n"
-		"it or the given names, in the form of nm(1) and /proc/kallsyms. Names that do not\n"
-		"exist end the command with status 2.",
+		"Print the symbol table that the guest's kernel carries in its own memory, all\n"
+		"of it or the given names, in the form of nm(1) and /proc/kallsyms. Names that do\n"
+		"not exist end the command with status 2.",
 	.example = "  hvsm symbols web1 sys_call_table init_task",
 	.run = symbols_run,
 };

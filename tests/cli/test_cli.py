@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hvsm command as a stranger meets it: what it prints, where to, and how it ends.
+
+Needs no guest; what does is in tests/vm. $HVSM is the program under test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+
+TOP = Path(__file__).resolve().parents[2]
+HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
+LIMIT_S = 60
+
+COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts", "log",
+            "symbols", "checks", "version", "help"]
+ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "log", "symbols"]
+
+# What a name may hold to fool a terminal, a log, or a reader.
+HOSTILE = "ev\x1b[2J\nil\u202e\u200b\x9b"
+ESCAPED = "ev\\x1b[2J\\x0ail\\xe2\\x80\\xae\\xe2\\x80\\x8b\\xc2\\x9b"
+
+
+def hvsm(*args: str, **how: object) -> subprocess.CompletedProcess[str]:
+    """Call hvsm; dying of a signal or a sanitizer is never right."""
+    done = subprocess.run([HVSM, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="strict", timeout=LIMIT_S, check=False, **how)
+    assert done.returncode in (0, 1, 2, 3), f"{args}: {done}"
+    assert "Sanitizer" not in done.stderr, done.stderr
+    return done
+
+
+def schema(name: str) -> dict[str, object]:
+    return json.loads((TOP / "docs" / name).read_text(encoding="utf-8"))
+
+
+def validate(document: dict[str, object]) -> None:
+    """A document against the schema that it names."""
+    views = schema("hvsm.views.1.schema.json")
+    if document["schema"] == "hvsm.report/1":
+        jsonschema.validate(document, schema("hvsm.report.1.schema.json"))
+        return
+    kind = re.fullmatch(r"hvsm\.([a-z]+)/1", str(document["schema"]))
+    jsonschema.validate(document, {**views, "oneOf": [{"$ref": f"#/$defs/{kind.group(1)}"}]})
+
+
+def on_terminal(*args: str, columns: int, env: dict[str, str] | None = None) -> str:
+    """What hvsm prints on a terminal of this width."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen([HVSM, *args], stdin=subprocess.DEVNULL, stdout=slave,
+                          stderr=subprocess.DEVNULL,
+                          env={**os.environ, "TERM": "xterm", **(env or {})}) as process:
+        os.close(slave)
+        out = b""
+        with contextlib.suppress(OSError):      # EIO: the other end was closed
+            while block := os.read(master, 65536):
+                out += block
+        process.wait(LIMIT_S)
+    os.close(master)
+    return out.decode().replace("\r\n", "\n")
+
+
+@contextlib.contextmanager
+def qemu(*args: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A QEMU that has been started and stays at its first instruction."""
+    with subprocess.Popen(["qemu-system-x86_64", "-S", "-nodefaults", "-display", "none",
+                           "-accel", "tcg", "-m", "32M", *args],
+                          stdin=subprocess.DEVNULL) as process:
+        try:
+            time.sleep(0.5)
+            yield process
+        finally:
+            process.kill()
+
+
+class Case(unittest.TestCase):
+    """Assertions that most tests share."""
+
+    def assert_refused(self, done: subprocess.CompletedProcess[str], *words: str) -> None:
+        """Status 2, nothing on stdout, and one line on stderr that has all the words."""
+        self.assertEqual(done.returncode, 2, done)
+        self.assertEqual(done.stdout, "", done)
+        self.assertRegex(done.stderr, r"\Ahvsm: [^\n]+\n\Z")
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def assert_fits(self, text: str, columns: int = 80) -> None:
+        for line in text.splitlines():
+            self.assertLessEqual(len(line), columns, line)
+
+
+class Usage(Case):
+    def test_no_command(self) -> None:
+        self.assert_refused(hvsm(), "hvsm help")
+
+    def test_unknown_command_names_the_near_ones(self) -> None:
+        self.assert_refused(hvsm("skan", "x"), "'skan'", "scan", "hvsm help")
+
+    def test_unknown_option(self) -> None:
+        for command in COMMANDS:
+            self.assert_refused(hvsm(command, "--nonsense"), "--nonsense", f"{command} --help")
+            self.assert_refused(hvsm(command, "-Z"), "-Z", f"{command} --help")
+
+    def test_missing_target(self) -> None:
+        for command in ON_A_TARGET:
+            self.assert_refused(hvsm(command), "TARGET", f"{command} --help")
+
+    def test_one_operand_too_many(self) -> None:
+        self.assert_refused(hvsm("ps", "a", "b"), "'b'")
+        self.assert_refused(hvsm("list", "a"), "'a'")
+
+    def test_unknown_check_names_the_near_ones(self) -> None:
+        for option in ("--only", "--skip"):
+            done = hvsm("scan", "x", option, "syscal-table")
+            self.assert_refused(done, "'syscal-table'", "syscall-table", "hvsm checks")
+
+    def test_no_check_left(self) -> None:
+        done = hvsm("scan", "x", "--only", "syscall-table", "--skip", "syscall-table")
+        self.assert_refused(done, "hvsm checks")
+
+    def test_option_without_its_value(self) -> None:
+        self.assert_refused(hvsm("scan", "x", "--only"), "--only")
+
+    def test_hostile_words_are_escaped(self) -> None:
+        self.assert_refused(hvsm(HOSTILE), ESCAPED)
+        self.assert_refused(hvsm("info", HOSTILE), ESCAPED)
+
+
+class Help(Case):
+    def test_every_command_is_listed(self) -> None:
+        done = hvsm("help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(re.findall(r"^  ([a-z]+) ", done.stdout, re.MULTILINE), COMMANDS)
+        self.assert_fits(done.stdout)
+        self.assertEqual(hvsm("--help").stdout, done.stdout)
+
+    def test_every_command_explains_itself(self) -> None:
+        for command in COMMANDS:
+            done = hvsm(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertTrue(done.stdout.startswith(f"usage: hvsm {command}"))
+            self.assertIn(f"\nexample:\n  hvsm {command}", done.stdout)
+            self.assert_fits(done.stdout)
+            self.assertEqual(hvsm("help", command).stdout, done.stdout)
+
+    def test_help_wins_over_missing_operands(self) -> None:
+        self.assertEqual(hvsm("scan", "--help").returncode, 0)
+
+    def test_version(self) -> None:
+        self.assertRegex(hvsm("version").stdout, r"\Ahvsm \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(hvsm("--version").stdout, hvsm("version").stdout)
+
+    def test_manual_has_every_command_and_option(self) -> None:
+        manual = (TOP / "src" / "cli" / "hvsm.1").read_text(encoding="utf-8")
+        for command in COMMANDS:
+            self.assertIn(f".It Cm {command}", manual)
+            for option in re.findall(r"^  --([a-z]+)", hvsm(command, "--help").stdout,
+                                     re.MULTILINE):
+                self.assertIn(f"Fl -{option}", manual)
+
+
+class Output(Case):
+    def test_closed_stdout(self) -> None:
+        done = subprocess.run(["sh", "-c", '"$0" help >&-', HVSM], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot write", done.stderr)
+
+    def test_full_disk(self) -> None:
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([HVSM, "help"], stdout=full, stderr=subprocess.PIPE,
+                                  text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"\Ahvsm: [^\n]*No space left[^\n]*\n\Z")
+
+    def test_reader_that_leaves(self) -> None:
+        done = subprocess.run(["bash", "-c", '"$0" help | true; exit "${PIPESTATUS[0]}"', HVSM],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_closed_standard_streams(self) -> None:
+        done = subprocess.run(["sh", "-c", '"$0" list <&- >&- 2>&-', HVSM], check=False)
+        self.assertEqual(done.returncode, 2)
+
+
+class Documents(Case):
+    def test_schemas_are_schemas(self) -> None:
+        for path in (TOP / "docs").glob("*.schema.json"):
+            document = json.loads(path.read_text(encoding="utf-8"))
+            jsonschema.Draft202012Validator.check_schema(document)
+
+    def test_checks(self) -> None:
+        done = hvsm("checks", "--json")
+        self.assertEqual(done.stdout.count("\n"), 1)
+        document = json.loads(done.stdout)
+        validate(document)
+        self.assertTrue(document["items"])
+
+    def test_checks_as_text(self) -> None:
+        done = hvsm("checks")
+        self.assert_fits(done.stdout)
+        for check in json.loads(hvsm("checks", "--json").stdout)["items"]:
+            self.assertIn(f"\n{check['id']} (", "\n" + done.stdout)
+
+    def test_documentation_of_the_checks_is_up_to_date(self) -> None:
+        done = subprocess.run([TOP / "scripts" / "make-docs", HVSM, "--check"], check=False,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_list(self) -> None:
+        done = hvsm("list", "--json")
+        self.assertEqual(done.returncode, 0)
+        validate(json.loads(done.stdout))
+
+
+class Targets(Case):
+    """What is no guest is refused by every command, in one line."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def image(self, name: str, content: bytes) -> str:
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def assert_all_refuse(self, target: str, *words: str) -> None:
+        for command in ON_A_TARGET:
+            self.assert_refused(hvsm(command, target), *words)
+            if command != "info":
+                self.assert_refused(hvsm(command, target, "--json"), *words)
+
+    def test_nobody(self) -> None:
+        self.assert_all_refuse("no-such-guest", "'no-such-guest'", "hvsm list")
+
+    def test_processes_that_are_no_guests(self) -> None:
+        for pid in ("1", str(os.getpid()), "0", "-1", "4194305", "99999999999999999999", "x", ""):
+            self.assert_refused(hvsm("info", f"qemu:{pid}"), "qemu:")
+
+    def test_missing_image(self) -> None:
+        self.assert_all_refuse(f"image:{self.folder}/none", "none")
+
+    def test_what_is_no_image(self) -> None:
+        for name, content in {"empty": b"", "page": bytes(4096), "zeros": bytes(8 << 20),
+                              "noise": os.urandom(1 << 20), "elf": b"\x7fELF\2\1\1" + bytes(57),
+                              "lime": b"EMiL" + bytes(28)}.items():
+            with self.subTest(name):
+                self.assert_all_refuse("image:" + self.image(name, content), name)
+
+    def test_folder_and_device(self) -> None:
+        self.assert_refused(hvsm("info", f"image:{self.folder}"), str(self.folder))
+        self.assert_refused(hvsm("info", "image:/dev/null"), "/dev/null")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_unreadable_image(self) -> None:
+        path = self.image("secret", bytes(4096))
+        os.chmod(path, 0o600)
+        os.chmod(self.folder, 0o755)
+        program = shutil.copy(HVSM, self.folder / "hvsm")   # the tree may be root's alone
+        os.chmod(program, 0o755)
+        done = subprocess.run([program, "info", f"image:{path}"], capture_output=True, text=True,
+                              check=False, user="nobody", group="nogroup", extra_groups=[])
+        self.assert_refused(done, "secret", "ermission")
+
+    def test_several_targets_are_each_tried(self) -> None:
+        done = hvsm("scan", "one", "two")
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"\Ahvsm: [^\n]*'one'[^\n]*\nhvsm: [^\n]*'two'[^\n]*\n\Z")
+
+
+@unittest.skipUnless(shutil.which("qemu-system-x86_64"), "QEMU is not installed")
+class Guests(Case):
+    """Guests in which nothing runs yet."""
+
+    def test_guest_without_a_kernel(self) -> None:
+        with qemu("-name", "cold") as process:
+            for command in ON_A_TARGET:
+                self.assert_refused(hvsm(command, f"qemu:{process.pid}"),
+                                    f"qemu:{process.pid}")
+
+    def test_guest_that_has_ended(self) -> None:
+        with qemu() as process:
+            pid = process.pid
+        self.assert_refused(hvsm("scan", f"qemu:{pid}"), str(pid))
+
+    def test_hostile_name_is_escaped_everywhere(self) -> None:
+        with qemu("-name", HOSTILE.replace(",", "")) as process:
+            text = hvsm("list").stdout
+            self.assertIn(ESCAPED, text)
+            found = [guest for guest in json.loads(hvsm("list", "--json").stdout)["items"]
+                     if guest["pid"] == process.pid]
+            self.assertEqual([guest["name"] for guest in found], [ESCAPED])
+            self.assert_refused(hvsm("scan", HOSTILE), ESCAPED)
+
+    def test_rows_are_cut_to_the_terminal_only(self) -> None:
+        with qemu("-name", "n" * 60) as process:
+            self.assert_fits(on_terminal("list", columns=50), 50)
+            self.assertIn("n" * 60, hvsm("list").stdout)
+            self.assertIn(f"qemu:{process.pid}", hvsm("list").stdout)
+
+
+class Completion(Case):
+    def complete(self, *words: str) -> list[str]:
+        """What bash would offer for the last of the words."""
+        script = ('PATH=$1:$PATH; source "$2"; shift 2; COMP_WORDS=("$@"); '
+                  'COMP_CWORD=$(($# - 1)); compopt() { :; }; _hvsm; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script, "bash", str(Path(HVSM).parent),
+                               str(TOP / "src" / "cli" / "hvsm.bash-completion"),
+                               "hvsm", *words],
+                              capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_commands(self) -> None:
+        self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
+        self.assertEqual(self.complete("sym"), ["symbols"])
+
+    def test_options(self) -> None:
+        self.assertEqual(self.complete("ps", "--"), ["--flat", "--long", "--json", "--help"])
+
+    def test_checks(self) -> None:
+        ids = [check["id"] for check in json.loads(hvsm("checks", "--json").stdout)["items"]]
+        self.assertEqual(self.complete("scan", "--only", ""), ids)
+        self.assertEqual(self.complete("scan", "--only", f"{ids[0]},{ids[1]}"),
+                         [f"{ids[0]},{check}" for check in ids if check.startswith(ids[1])])
+
+
+if __name__ == "__main__":
+    unittest.main()

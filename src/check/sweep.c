@@ -63,9 +63,10 @@ static void move_result(struct check_result *to, struct check_result *from)
  * the way were updates in flight; a check that ends with nothing else was never clean and
  * never sure: it is inconclusive.
  */
-static void run_check(const struct check *check, const struct kernel *kernel, struct view *view,
+static void run_check(const struct kernel *kernel, struct view *view,
 		      const struct sweep_options *options, struct check_result *result)
 {
+	const struct check *check = result->check;
 	uint32_t runs = options->runs_max ? options->runs_max : RUNS_MAX;
 	uint32_t pause_us = options->pause_us ? options->pause_us : PAUSE_US;
 	struct check_result none = {0};
@@ -89,7 +90,7 @@ static void run_check(const struct check *check, const struct kernel *kernel, st
 		strcpy(result->reason, "the guest changed what was looked at in every run");
 }
 
-/* The guest is not what it was when the sweep began: nothing that came out can be clean. */
+/* Nothing that came out can be clean any more; what was found stays. */
 static void doubt(struct sweep *sweep, const char *why)
 {
 	for (size_t i = 0; i < sweep->results_n; i++) {
@@ -98,23 +99,67 @@ static void doubt(struct sweep *sweep, const char *why)
 		if (result->state != CHECK_CLEAN)
 			continue;
 		result->state = CHECK_INCONCLUSIVE;
-		snprintf(result->reason, sizeof(result->reason), "%s",
-			 why[0] ? why : "the guest could not be read after the sweep");
+		snprintf(result->reason, sizeof(result->reason), "%s", why);
 	}
 }
 
 /*
- * Is this still the guest that the sweep began with, and did it run meanwhile? An image does
- * not, and need not.
+ * What was read was not one running kernel: the remains of one, half written over, look like
+ * anything, so that what was found in them says nothing either.
  */
-static int check_guest(const struct kernel *kernel, struct view *view,
-		       const struct pulse *pulse, struct err *err)
+static void discard(struct sweep *sweep, const char *why)
+{
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		const struct check *check = sweep->results[i].check;
+
+		check_result_clear(&sweep->results[i]);
+		sweep->results[i].check = check;
+	}
+	doubt(sweep, why);
+}
+
+/* The guest before the sweep: is it the one we know, is it up, where do its clocks stand? */
+static int guest_before(const struct kernel *kernel, struct view *view, struct pulse *pulse,
+			struct err *err)
+{
+	int r;
+
+	view_set_kernel(view, kernel->space);
+	view_refuel(view, VIEW_FUEL_SWEEP);
+	view_refresh(view);
+	r = kernel_check(kernel, view, err);
+	if (r >= 0)
+		r = pulse_booting(kernel, view, err);
+	if (r > 0)
+		return err_set(err, -ESTALE, "the guest's kernel is still booting");
+	return r < 0 ? r : pulse_read(kernel, view, pulse, err);
+}
+
+/*
+ * … and after it: did it run meanwhile, and is it the same? An image does not run, and need
+ * not.
+ */
+static int guest_after(const struct kernel *kernel, struct view *view, const struct pulse *pulse,
+		       struct err *err)
 {
 	int r = 0;
 
+	view_refuel(view, VIEW_FUEL_SWEEP);
+	view_refresh(view);
 	if (ram_is_live(view_ram(view)))
 		r = pulse_wait(kernel, view, pulse, PULSE_WAIT_MS, err);
 	return r < 0 ? r : kernel_check(kernel, view, err);
+}
+
+/* What came out is worth what the guest was worth while it was looked at. */
+static void judge(struct sweep *sweep, int code, const struct err *err)
+{
+	const char *why = err->text[0] ? err->text : "the guest could not be read";
+
+	if (code == -ESRCH)
+		doubt(sweep, why);
+	else if (code < 0)
+		discard(sweep, why);
 }
 
 static uint32_t sum_repeats(const struct sweep *sweep)
@@ -149,24 +194,18 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 		return err_set(err, -ENOMEM, "no memory for a sweep");
 	sweep->started_ns = now_ns(CLOCK_REALTIME);
 
-	view_set_kernel(view, kernel->space);
-	view_refuel(view, VIEW_FUEL_SWEEP);
-	view_refresh(view);
-	r = pulse_read(kernel, view, &pulse, &why);
+	r = guest_before(kernel, view, &pulse, &why);
 	for (size_t i = 0; i < n; i++)
 		if (!options->wanted || options->wanted(checks[i], options->ctx))
-			run_check(checks[i], kernel, view, options,
-				  &sweep->results[sweep->results_n++]);
+			sweep->results[sweep->results_n++].check = checks[i];
+	for (size_t i = 0; i < sweep->results_n && r >= 0; i++)
+		run_check(kernel, view, options, &sweep->results[i]);
 
 	/* Not counted: an idle guest's clock may take its time. */
 	sweep->duration_ns = now_ns(CLOCK_MONOTONIC) - started;
-
-	view_refuel(view, VIEW_FUEL_SWEEP);
-	view_refresh(view);
 	if (r >= 0)
-		r = check_guest(kernel, view, &pulse, &why);
-	if (r < 0)
-		doubt(sweep, why.text);
+		r = guest_after(kernel, view, &pulse, &why);
+	judge(sweep, r, &why);
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;

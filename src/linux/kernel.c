@@ -377,6 +377,29 @@ void kernel_close(struct kernel **kernel)
 	*kernel = NULL;
 }
 
+/*
+ * The image is mapped in one piece, but by way of page tables that were allocated: after a
+ * reset the next kernel makes its own in the very same places, and then parts of the old
+ * image lead into the new one. One look into each 2 MiB notices.
+ */
+static int check_image(const struct kernel *kernel, struct view *view, struct err *err)
+{
+	const uint64_t step = 2u << 20;
+	struct mapping to;
+	int r;
+
+	for (gva at = gva_add(kernel->text, step / 2); at.v < kernel->end.v; at.v += step) {
+		r = view_translate(view, kernel->space, at, &to, err);
+		if (r == -EFAULT)
+			continue;	/* init memory that was freed */
+		if (r < 0)
+			return r;
+		if (to.at.v != image_phys(kernel, at).v)
+			return -ESTALE;
+	}
+	return 0;
+}
+
 int kernel_check(const struct kernel *kernel, struct view *view, struct err *err)
 {
 	char banner[sizeof(kernel->banner)];
@@ -387,6 +410,8 @@ int kernel_check(const struct kernel *kernel, struct view *view, struct err *err
 	r = view_translate(view, kernel->space, kernel->text, &to, err);
 	if (r >= 0 && to.at.v != kernel->image.v)
 		r = -ESTALE;
+	if (r >= 0)
+		r = check_image(kernel, view, err);
 	if (r >= 0)
 		r = read_banner(kernel, view, banner, sizeof(banner), err);
 	if (r >= 0 && strcmp(banner, kernel->banner))

@@ -45,11 +45,40 @@ int pulse_wait(const struct kernel *kernel, struct view *view, const struct puls
 		if (now.ticks - since->ticks > STEP_MAX || now.updates - since->updates > STEP_MAX)
 			return err_set(err, -ESTALE, "the guest's clock jumped: it was reset, or "
 				       "something else lies there now");
-		if (now.ticks != since->ticks || now.updates != since->updates)
+		if (now.ticks != since->ticks)
 			return 0;
 		if (now_ns(CLOCK_MONOTONIC) >= end)
 			return err_set(err, -ESTALE, "the guest's clock stands still: it is paused, "
 				       "or was reset and has not booted yet");
 		usleep(POLL_US);
 	}
+}
+
+struct state_fields {
+	struct field running;
+};
+
+static const struct member state_members[] = {
+	MEMBER(struct state_fields, running, "enum system_states.SYSTEM_RUNNING"),
+};
+LAYOUT(state_layout, struct state_fields, state_members);
+
+int pulse_booting(const struct kernel *kernel, struct view *view, struct err *err)
+{
+	const struct state_fields *f;
+	struct pulse pulse;
+	uint32_t state;
+	gva at;
+	int r;
+
+	r = types_layout(kernel->types, &state_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = kernel_symbol(kernel, "system_state", &at, err);
+	if (r >= 0)
+		r = view_u32(view, at, &state, err);
+	if (r >= 0)
+		r = pulse_read(kernel, view, &pulse, err);
+	if (r < 0)
+		return r;
+	return state < f->running.at && pulse.ticks <= UINT32_MAX;
 }

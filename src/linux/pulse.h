@@ -12,7 +12,7 @@
 
 struct pulse {
 	uint64_t ticks;		/* jiffies_64 */
-	uint32_t updates;	/* of the timekeeper */
+	uint32_t updates;	/* of the timekeeper: only to see it jump */
 };
 
 /**
@@ -34,5 +34,15 @@ nodiscard int pulse_read(const struct kernel *kernel, struct view *view, struct 
  */
 nodiscard int pulse_wait(const struct kernel *kernel, struct view *view,
 			 const struct pulse *since, uint32_t wait_ms, struct err *err);
+
+/**
+ * pulse_booting - is the kernel still on its way up?
+ * Until init runs, a kernel patches itself, frees its init code and builds what checks look
+ * at. It is believed for the first five minutes only: jiffies_64 starts 300 s below 2^32
+ * (INITIAL_JIFFIES) so that its wrap is seen early, and so tells how long ago that was.
+ *
+ * Return: 1 (booting), 0 (no), or an error as pulse_read().
+ */
+nodiscard int pulse_booting(const struct kernel *kernel, struct view *view, struct err *err);
 
 #endif

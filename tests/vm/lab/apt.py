@@ -7,6 +7,7 @@ the host itself can install packages.
 from __future__ import annotations
 
 import os
+import platform
 import re
 from pathlib import Path
 
@@ -29,12 +30,13 @@ def mirrors() -> dict[str, str]:
     # Without lists apt must say where it would begin, which works before any update.
     text = run("apt-get", "update", "--print-uris", "-o", f"Dir::State::lists={empty}",
                what="the host's apt sources")
+    host = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     found: dict[str, str] = {}
     for uri, suite in re.findall(r"'([^']+)/dists/([^']+)/InRelease'", text):
-        if re.search(r"debian-security|security\.debian", uri):
-            found.setdefault("security", uri)
-        elif uri.rstrip("/").endswith("/debian") or "debian" in suite:
+        if suite in (host, "stable", "oldstable", "testing", "unstable", "sid"):
             found.setdefault("main", uri)
+        elif suite.endswith("-security"):
+            found.setdefault("security", uri)
     if os.environ.get("HVSM_MIRROR"):
         found["main"] = os.environ["HVSM_MIRROR"]
     if "main" not in found:

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def used(path: Path, pattern: str) -> Path:
+    """Mark PATH as used, and drop its siblings like PATTERN that nobody used for a week.
+
+    Not sooner: another tree that shares the cache may be about to use another version.
+    """
+    os.utime(path)
+    for other in path.parent.glob(pattern):
+        if time.time() - other.stat().st_mtime > 7 * 24 * 3600:
+            remove(other)
+    return path
 
 
 def digest(*items: bytes | str | Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from typing import Any
 
 from . import LabError, kernels, modules, runner
 from .backends import BACKENDS
@@ -30,16 +31,21 @@ def cmd_list(_: argparse.Namespace) -> int:
     return 0
 
 
+def guest_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says about a guest, as Guest takes it."""
+    return {"machine": args.machine, "memory": args.memory, "smp": args.smp, "cpu": args.cpu,
+            "append": args.append, "la57": args.la57, "pti": {"on": True, "off": False}.get(args.pti),
+            "kaslr": not args.nokaslr, "efi": args.efi, "backend": args.backend, "qmp": not args.no_qmp}
+
+
 def cmd_run(args: argparse.Namespace) -> int:
-    guest = Guest(args.kernel, machine=args.machine, memory=args.memory, smp=args.smp, cpu=args.cpu,
-                  append=args.append, la57=args.la57, pti={"on": True, "off": False}.get(args.pti),
-                  kaslr=not args.nokaslr, efi=args.efi, backend=args.backend, qmp=not args.no_qmp,
-                  name=args.name)
     try:
-        with guest:
+        with Guest(args.kernel, name=args.name, **guest_options(args)) as guest:
             print(f"name {guest.name}\npid {guest.pid}\nrelease {guest.release}")
             print(f"qmp {guest.qmp_socket}\n" if guest.qmp else "", end="")
             print(f"console {guest.dir}/console", flush=True)
+            if args.workload:
+                guest.workload()
             runner.hold(guest)
     except KeyboardInterrupt:
         return 0
@@ -56,7 +62,7 @@ def cmd_build_modules(args: argparse.Namespace) -> int:
 
 def cmd_selftest(args: argparse.Namespace) -> int:
     for name in args.kernel or kernels.names():
-        selftest(name)
+        selftest(name, **guest_options(args))
     return 0
 
 
@@ -83,9 +89,7 @@ def cmd_reset(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_parser(cmd: argparse.ArgumentParser) -> None:
-    cmd.add_argument("kernel", help="such as 6.1, 6.12-generic, new")
-    cmd.add_argument("--name", help="as 'lab.py sh' and 'hvsm' know it")
+def _add_guest_options(cmd: argparse.ArgumentParser) -> None:
     cmd.add_argument("--machine", choices=MACHINES, default="pc")
     cmd.add_argument("--memory", default="512M")
     cmd.add_argument("--smp", type=int, default=1)
@@ -97,7 +101,6 @@ def _run_parser(cmd: argparse.ArgumentParser) -> None:
     cmd.add_argument("--efi", action="store_true", help="OVMF instead of SeaBIOS")
     cmd.add_argument("--backend", choices=BACKENDS, default="anon")
     cmd.add_argument("--no-qmp", action="store_true")
-    cmd.set_defaults(func=cmd_run)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,14 +110,21 @@ def parser() -> argparse.ArgumentParser:
     cmd.add_argument("kernel", nargs="*", help="default: all")
     cmd.add_argument("--refresh", action="store_true", help="look for newer ones")
     cmd.set_defaults(func=cmd_fetch)
-    for name, func, text in (("build-modules", cmd_build_modules, "build the test modules"),
-                             ("selftest", cmd_selftest, "prove the lab from inside its guests")):
-        cmd = sub.add_parser(name, help=text)
-        cmd.add_argument("kernel", nargs="*", help="default: all")
-        cmd.set_defaults(func=func)
+    cmd = sub.add_parser("build-modules", help="build the test modules")
+    cmd.add_argument("kernel", nargs="*", help="default: all")
+    cmd.set_defaults(func=cmd_build_modules)
+    cmd = sub.add_parser("selftest", help="prove the lab from inside its guests")
+    cmd.add_argument("kernel", nargs="*", help="default: all")
+    _add_guest_options(cmd)
+    cmd.set_defaults(func=cmd_selftest)
     cmd = sub.add_parser("list", help="kernels in the cache, and running guests")
     cmd.set_defaults(func=cmd_list)
-    _run_parser(sub.add_parser("run", help="run a guest until Ctrl-C or SIGTERM"))
+    cmd = sub.add_parser("run", help="run a guest until Ctrl-C or SIGTERM")
+    cmd.add_argument("kernel", help="such as 6.1, 6.12-generic, new")
+    cmd.add_argument("--name", help="as 'lab.py sh' and 'hvsm' know it")
+    cmd.add_argument("--workload", action="store_true", help="fill it with one of everything")
+    _add_guest_options(cmd)
+    cmd.set_defaults(func=cmd_run)
     for name, func, text in (("sh", cmd_sh, "run a command in a guest of 'lab.py run'"),
                              ("insmod", cmd_insmod, "load a test module into it"),
                              ("rmmod", cmd_rmmod, "unload one"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import tempfile
 import time
@@ -24,8 +26,23 @@ from .qmp import Qmp
 MACHINES = ("pc", "q35", "microvm")
 BOOT_S = 300        # a guard against a guest that hangs, no measure of anything
 REQUEST_S = 300
+TEMP = "hvsm-lab-"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+
+
+def _host_tsc_khz() -> int:
+    """What TCG's rdtsc counts by: the host's own counter, whose rate is about that of its CPU."""
+    found = re.search(r"^cpu MHz\s*: ([\d.]+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return int(float(found[1]) * 1000) if found else 2500000
+
+
+def _remove_stale() -> None:
+    """Directories of processes that were killed before they could tidy up: RAM files may be in them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{TEMP}*"):
+        owner = path.name[len(TEMP):].split("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            remove(path)
 
 
 class Guest:
@@ -39,17 +56,18 @@ class Guest:
     def __init__(self, kernel: str | Kernel, *, machine: str = "pc", memory: str = "512M",
                  smp: int = 1, cpu: str | None = None, append: str = "", la57: bool = False,
                  pti: bool | None = None, kaslr: bool = True, efi: bool = False,
-                 backend: str = "anon", qmp: bool = True, name: str | None = None,
+                 backend: str = "anon", qmp: bool = True, boot: bool = True, name: str | None = None,
                  extra: tuple[str, ...] = ()) -> None:
         """CPU: QEMU's -cpu in full (then LA57 has no effect). PTI: forced on or off; None leaves
-        it to the kernel. KASLR: False adds nokaslr. EXTRA: further options of QEMU."""
+        it to the kernel. KASLR: False adds nokaslr. BOOT: False leaves the guest in its firmware, which
+        finds nothing to boot. EXTRA: further options of QEMU."""
         if machine not in MACHINES:
             raise LabError(f"no machine '{machine}' (there are: {' '.join(MACHINES)})")
         if efi and machine == "microvm":
             raise LabError("microvm has no EFI firmware here")
         self.kernel = kernel if isinstance(kernel, Kernel) else fetch(kernel)
         self.machine, self.memory, self.smp, self.efi = machine, memory, smp, efi
-        self.backend, self.qmp, self.extra = backend, qmp, extra
+        self.backend, self.qmp, self.boot, self.extra = backend, qmp, boot, extra
         self.name = name or f"hvsm-{self.kernel.name}-{uuid.uuid4().hex[:6]}"
         self.uuid = str(uuid.uuid4())
         self.accel = accel(self.kernel)
@@ -74,6 +92,10 @@ class Guest:
             words.append("pti=on" if pti else "pti=off")
         if not kaslr:
             words.append("nokaslr")
+        if self.machine == "microvm" and self.accel != "kvm":
+            # On a busy host the guest fails to measure its TSC against the PIT, and microvm has
+            # no other clock that ticks so early: it would wait for the first tick for ever.
+            words.append(f"tsc_early_khz={_host_tsc_khz()}")
         return " ".join([*words, append]).strip()
 
     # --- life ---
@@ -88,10 +110,11 @@ class Guest:
 
     def start(self, wait: bool = True) -> None:
         """Start QEMU, and unless WAIT is False wait until labd answers."""
-        self._temp = tempfile.TemporaryDirectory(prefix="hvsm-lab-")
+        _remove_stale()
+        self._temp = tempfile.TemporaryDirectory(prefix=f"{TEMP}{os.getpid()}-")
         try:
             self._launch()
-            if wait:
+            if wait and self.boot:
                 self.wait_ready()
         except BaseException:
             self.stop()
@@ -108,6 +131,16 @@ class Guest:
         """Switch off and on again: a new QEMU process, with fresh memory and the same options."""
         self._kill()
         self._launch()
+        if self.boot:
+            self.wait_ready()
+
+    def kexec(self, append: str = "") -> None:
+        """Boot the same kernel from the running one: the machine sees no reset."""
+        self.put("/tmp/vmlinuz", self.kernel.vmlinuz.read_bytes())
+        self.put("/tmp/initrd", initramfs(self.kernel).read_bytes())
+        self.sh("kexec load /tmp/vmlinuz /tmp/initrd " + shlex.quote(f"{self.cmdline} {append}".strip()))
+        self.sh("(sleep 0.2; kexec go) >/dev/null 2>&1 </dev/null &")
+        self._drop_channel()
         self.wait_ready()
 
     def reset(self, wait: bool = True) -> None:
@@ -148,11 +181,12 @@ class Guest:
                 "-display", "none", "-nic", "none", "-parallel", "none",
                 "-serial", f"file:{self.dir}/console",
                 "-monitor", f"unix:{self.dir}/monitor,server=on,wait=off",
-                "-kernel", str(self.kernel.vmlinuz), "-initrd", str(initramfs(self.kernel)),
-                "-append", self.cmdline,
                 "-device", f"virtio-serial-{bus}",
                 "-chardev", f"socket,id=lab,path={self.dir}/lab,server=on,wait=off",
                 "-device", "virtserialport,chardev=lab,name=hvsm.lab"]
+        if self.boot:
+            argv += ["-kernel", str(self.kernel.vmlinuz), "-initrd", str(initramfs(self.kernel)),
+                     "-append", self.cmdline]
         if self.qmp:
             argv += ["-qmp", f"unix:{self.qmp_socket},server=on,wait=off"]
         if self.efi:
@@ -200,6 +234,12 @@ class Guest:
     def monitor(self, line: str) -> str:
         """Run a command of QEMU's human monitor, which every lab guest has, with QMP or without."""
         return ask(self.dir / "monitor", line)
+
+    def dump(self, path: Path) -> None:
+        """Write an ELF core of the guest's memory, as QEMU's dump-guest-memory makes it."""
+        self.monitor(f"dump-guest-memory {path}")
+        if not path.exists():
+            raise LabError(f"{self.name}: QEMU wrote no {path}")
 
     def qmp_command(self, name: str, **arguments: object) -> object:
         with Qmp(self.qmp_socket) as qmp:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from . import LabError
-from .cache import VM_DIR, cache_dir, digest, lock, run
+from .cache import VM_DIR, cache_dir, digest, lock, run, used
 from .kernels import BOOT_MODULES, Kernel
 
 GUEST_DIR = VM_DIR / "guest"
@@ -77,12 +77,10 @@ def initramfs(kernel: Kernel) -> Path:
     file = cache_dir("images") / f"{kernel.name}-{key}.cpio"
     with lock(f"image-{kernel.name}"):
         if not file.exists():
-            for old in file.parent.glob(f"{kernel.name}-*.cpio"):
-                old.unlink()
             part = file.with_suffix(".part")
             part.write_bytes(_archive(kernel, contents))
             part.rename(file)
-    return file
+        return used(file, f"{kernel.name}-*.cpio")
 
 
 def _archive(kernel: Kernel, contents: dict[str, Path]) -> bytes:

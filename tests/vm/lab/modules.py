@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import LabError
 from .apt import Apt
-from .cache import VM_DIR, cache_dir, digest, lock, made_whole, progress, run
+from .cache import VM_DIR, cache_dir, digest, lock, made_whole, progress, run, used
 from .kernels import FLAVOURS, GENERATIONS, Kernel, fetch
 
 SOURCES = VM_DIR / "modules"
@@ -34,10 +34,9 @@ def built(kernel: Kernel) -> dict[str, Path]:
     place = cache_dir("modules", kernel.name) / key
     with lock(f"modules-{kernel.name}"):
         if not place.is_dir():
-            for old in place.parent.iterdir():
-                shutil.rmtree(old)
             with made_whole(place) as part:
                 _build(kernel, part)
+        used(place, "*")
     return {path.stem: path for path in place.glob("*.ko")}
 
 

@@ -18,6 +18,15 @@ LAB_STUB();
 static gate_desc *gate;
 static gate_desc original;
 
+static int hooked_get(char *buffer, const struct kernel_param *param)
+{
+	return sprintf(buffer, "%c\n", gate && gate_offset(gate) == (unsigned long)lab_stub ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops hooked_ops = { .get = hooked_get };
+module_param_cb(hooked, &hooked_ops, NULL, 0444);
+MODULE_PARM_DESC(hooked, "read: does the gate lead to this module?");
+
 static int __init hook_init(void)
 {
 	unsigned long stub = (unsigned long)lab_stub;

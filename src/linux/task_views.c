@@ -39,9 +39,8 @@ static int add_list(struct task_set *set, gva head, const struct field *member,
 		    enum task_view view, struct err *err)
 {
 	struct links links = { set, member, view };
-	int r = list_walk(set->view, head, TASKS_MAX, add_link, &links, err);
 
-	return r < 0 ? wrap(err, r, "%s", task_view_name(view)) : 0;
+	return list_walk(set->view, head, TASKS_MAX, add_link, &links, err);
 }
 
 int tasks_by_list(struct task_set *set, struct err *err)
@@ -52,61 +51,72 @@ int tasks_by_list(struct task_set *set, struct err *err)
 	r = types_layout(set->kernel->types, &view_layout, (const void **)&f, err);
 	if (r < 0)
 		return r;
-	return add_list(set, field_at(set->init_task, &f->tasks), &f->tasks, VIEW_LIST, err);
+	r = add_list(set, field_at(set->init_task, &f->tasks), &f->tasks, VIEW_LIST, err);
+	return r < 0 ? wrap(err, r, "%s", task_view_name(VIEW_LIST)) : 0;
+}
+
+struct kin {
+	struct task_set *set;
+	const struct view_fields *f;
+	struct map groups;	/* signal_struct whose threads were gone through */
+	int first;		/* the first failure: one broken list hides no other */
+	struct err *err;	/* says what that was */
+};
+
+/* Return: 0 (also where that list failed), or what makes going on pointless. */
+static int note_failure(struct kin *kin, int r, const struct err *err, enum task_view view)
+{
+	if (r < 0 && !kin->first) {
+		if (kin->err)
+			*kin->err = *err;
+		kin->first = wrap(kin->err, r, "%s", task_view_name(view));
+	}
+	return r == -ELOOP || r == -ESRCH || r == -ENOMEM ? r : 0;
 }
 
 /* The threads of the group that @task belongs to, once per group. */
-static int add_threads(struct task_set *set, const struct view_fields *f, gva task,
-		       struct map *groups, struct err *err)
+static int add_threads(struct kin *kin, gva task, struct err *err)
 {
 	gva signal;
 	int r;
 
-	r = field_ptr(set->view, task, &f->signal, &signal, err);
+	r = field_ptr(kin->set->view, task, &kin->f->signal, &signal, err);
 	if (r < 0 || !signal.v)
 		return r;
-	r = map_put(groups, signal.v, 0);
+	r = map_put(&kin->groups, signal.v, 0);
 	if (r)
 		return r < 0 ? r : 0;
-	return add_list(set, field_at(signal, &f->thread_head), &f->thread_node, VIEW_THREADS,
-			err);
+	return add_list(kin->set, field_at(signal, &kin->f->thread_head), &kin->f->thread_node,
+			VIEW_THREADS, err);
 }
 
-static int add_kin(struct task_set *set, const struct view_fields *f, gva task,
-		   struct map *groups, struct err *err)
+static int add_kin(struct kin *kin, gva task)
 {
-	int r, threads = add_threads(set, f, task, groups, err);
+	const struct view_fields *f = kin->f;
+	struct err err = {0};
+	int r;
 
-	if (threads == -ELOOP || threads == -ESRCH || threads == -ENOMEM)
-		return threads;
-	r = add_list(set, field_at(task, &f->children), &f->sibling, VIEW_CHILDREN,
-		     threads < 0 ? NULL : err);
-	return threads < 0 ? threads : r;
-}
-
-/*
- * The set grows while it is gone through, up to TASKS_MAX. One group that is broken does not
- * keep the others from being looked at; the first failure is what is returned.
- */
-int tasks_by_kin(struct task_set *set, struct err *err)
-{
-	const struct view_fields *f;
-	struct map groups = {0};
-	int r, first;
-
-	r = types_layout(set->kernel->types, &view_layout, (const void **)&f, err);
+	r = note_failure(kin, add_threads(kin, task, &err), &err, VIEW_THREADS);
 	if (r < 0)
 		return r;
-	first = add_kin(set, f, set->init_task, &groups, err);
-	for (size_t i = 0; i < set->n; i++) {
-		if (first == -ELOOP || first == -ESRCH || first == -ENOMEM)
-			break;
-		r = add_kin(set, f, set->v[i].at, &groups, first < 0 ? NULL : err);
-		if (r < 0 && (first >= 0 || r == -ELOOP || r == -ESRCH || r == -ENOMEM))
-			first = first < 0 ? err_set(err, r, "threads and children") : r;
-	}
-	map_free(&groups);
-	return first;
+	return note_failure(kin, add_list(kin->set, field_at(task, &f->children), &f->sibling,
+					  VIEW_CHILDREN, &err), &err, VIEW_CHILDREN);
+}
+
+/* The set grows while it is gone through, up to TASKS_MAX. */
+int tasks_by_kin(struct task_set *set, struct err *err)
+{
+	struct kin kin = { .set = set, .err = err };
+	int r;
+
+	r = types_layout(set->kernel->types, &view_layout, (const void **)&kin.f, err);
+	if (r < 0)
+		return r;
+	r = add_kin(&kin, set->init_task);
+	for (size_t i = 0; r >= 0 && i < set->n; i++)
+		r = add_kin(&kin, set->v[i].at);
+	map_free(&kin.groups);
+	return kin.first;
 }
 
 /* A kernel that has the types of a view has its root, too; one without it hides something. */

@@ -162,7 +162,7 @@ static uint32_t string(struct btf *btf, const char *text)
 	return at;
 }
 
-enum { KIND_INT = 1, KIND_PTR = 2, KIND_ARRAY = 3, KIND_STRUCT = 4 };
+enum { KIND_INT = 1, KIND_PTR = 2, KIND_ARRAY = 3, KIND_STRUCT = 4, KIND_ENUM = 6 };
 
 static uint32_t type_head(struct btf *btf, const char *name, uint32_t kind, uint32_t vlen,
 			  bool flag, uint32_t size)
@@ -209,11 +209,28 @@ static uint32_t member_type(struct btf *btf, const struct made_member *member)
 	return btf->ids;
 }
 
+static void make_enum(struct btf *btf, const struct made_struct *made)
+{
+	uint32_t n = 0;
+
+	while (n < 32 && made->members[n].name)
+		n++;
+	type_head(btf, made->name + strlen("enum "), KIND_ENUM, n, false, made->size);
+	for (uint32_t i = 0; i < n; i++) {
+		word(btf, string(btf, made->members[i].name));
+		word(btf, made->members[i].at);
+	}
+}
+
 static void make_struct(struct btf *btf, const struct made_struct *made)
 {
 	uint32_t types[32], n = 0;
 	bool bits = false;
 
+	if (!strncmp(made->name, "enum ", strlen("enum "))) {
+		make_enum(btf, made);
+		return;
+	}
 	for (; n < 32 && made->members[n].name; n++) {
 		types[n] = member_type(btf, &made->members[n]);
 		bits |= made->members[n].bits > 0;

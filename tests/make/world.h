@@ -35,7 +35,7 @@ struct made_member {
 };
 
 struct made_struct {
-	const char *name;
+	const char *name;	/* "enum x": its members' values stand in their @at */
 	uint32_t size;
 	struct made_member members[32];
 };

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Tasks: what `hvsm ps` lists is what /proc lists, entry by entry; who hides is found; who is busy is not."""
 
 from __future__ import annotations

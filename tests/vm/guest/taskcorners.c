@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /*
  * taskcorners - processes of the kinds that are easy to get wrong
  *

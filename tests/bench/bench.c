@@ -77,7 +77,7 @@ static int work_sockets(struct bench *bench, size_t *objects, struct err *err)
 
 	if (r >= 0)
 		r = socket_list(bench->kernel, bench->view, &tasks, &sockets, err);
-	*objects = sockets.n;
+	*objects = sockets.all.n;
 	sockets_free(&sockets);
 	tasks_free(&tasks);
 	return r;
@@ -88,7 +88,7 @@ static int work_log(struct bench *bench, size_t *objects, struct err *err)
 	struct log log = {0};
 	int r = log_read(bench->kernel, bench->view, &log, err);
 
-	*objects = log.n;
+	*objects = log.all.n;
 	log_free(&log);
 	return r;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * corners - sockets, files and mounts in the rarer states, beside what workload makes
  *

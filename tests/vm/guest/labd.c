@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * labd - the guest's first process and the lab's hand inside it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * probe - go once through what a test module may have hooked, and say whether it still works
  *

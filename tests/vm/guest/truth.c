@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * truth - what this kernel says about itself, raw, for the host to parse
  *

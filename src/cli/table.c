@@ -46,7 +46,6 @@ static void put_spaces(size_t n, FILE *to)
 static size_t put_cell(const struct table *table, size_t column, const char *text,
 		       size_t width, size_t left, FILE *to)
 {
-	bool last = column + 1 == table->columns_n;
 	size_t n = columns_fit(text, left), padding = 0;
 	size_t taken = text[n] ? left : columns_of(text);
 
@@ -55,27 +54,36 @@ static size_t put_cell(const struct table *table, size_t column, const char *tex
 	if (table->columns[column].right)
 		put_spaces(padding, to);
 	fwrite(text, 1, n, to);
-	if (!table->columns[column].right && !last)
+	if (!table->columns[column].right)
 		put_spaces(padding, to);
 	return taken + padding;
 }
 
-/* One row; @cells gives the text of each column. */
+static const char *cell_text(const struct table *table, char *const *cells, size_t column)
+{
+	return cells ? cells[column] : table->columns[column].heading;
+}
+
+/*
+ * One row; @cells has the text of each column, NULL is the heading. Behind the last cell that
+ * is not empty nothing is printed, and that one is padded only to be put to the right.
+ */
 static void put_row(const struct table *table, char *const *cells, const size_t *widths,
 		    size_t width, FILE *to)
 {
-	size_t left = width ? width : SIZE_MAX;
+	size_t left = width ? width : SIZE_MAX, n = table->columns_n;
 
-	for (size_t i = 0; i < table->columns_n; i++) {
-		const char *text = cells ? cells[i] : table->columns[i].heading;
+	while (n && !*cell_text(table, cells, n - 1))
+		n--;
+	for (size_t i = 0; i < n && left; i++) {
+		bool padded = i + 1 < n || table->columns[i].right;
 
-		if (i) {
-			if (left <= GAP)
-				break;
-			put_spaces(GAP, to);
-			left -= GAP;
-		}
-		left -= put_cell(table, i, text, widths[i], left, to);
+		left -= put_cell(table, i, cell_text(table, cells, i), padded ? widths[i] : 0, left,
+				 to);
+		if (i + 1 == n || left <= GAP)
+			break;
+		put_spaces(GAP, to);
+		left -= GAP;
 	}
 	putc('\n', to);
 }

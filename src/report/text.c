@@ -12,10 +12,14 @@
 #include "report/human.h"
 #include "report/verdict.h"
 
-/* Where the text of a finding, and that of a check, begins. */
+/* Where the text of a finding begins, its facts, and their values. */
 #define FINDING_INDENT 10
-#define FACT_INDENT    12
+#define FACT_INDENT    (FINDING_INDENT + 2)
+#define VALUE_INDENT   (FACT_INDENT + 10)
+
+/* Where the id of a check begins, and what it covered. */
 #define CHECK_INDENT   14
+#define COVERED_INDENT (CHECK_INDENT + 18)
 
 /* SGR sequences (ECMA-48, 8.3.117); findings and verdicts share them. */
 #define RED    "\033[1;31m"
@@ -69,10 +73,11 @@ void text_wrap(const char *text, size_t first, size_t indent, FILE *to)
 	}
 }
 
-static void put_line(const struct page *page, size_t indent, const char *fmt, ...)
-	printf_like(3, 4);
+/* A paragraph of its own, whose first line begins at @first and the others at @indent. */
+static void put_lines(const struct page *page, size_t first, size_t indent, const char *fmt, ...)
+	printf_like(4, 5);
 
-static void put_line(const struct page *page, size_t indent, const char *fmt, ...)
+static void put_lines(const struct page *page, size_t first, size_t indent, const char *fmt, ...)
 {
 	cleanup(freep) char *text = NULL;
 	va_list args;
@@ -82,8 +87,8 @@ static void put_line(const struct page *page, size_t indent, const char *fmt, ..
 		text = NULL;
 	va_end(args);
 
-	fprintf(page->to, "%*s", (int)indent, "");
-	text_wrap(text ? text : "(no memory)", indent, indent + 2, page->to);
+	fprintf(page->to, "%*s", (int)first, "");
+	text_wrap(text ? text : "(no memory)", first, indent, page->to);
 }
 
 static const char *verdict_colour(enum verdict verdict)
@@ -101,27 +106,36 @@ static const char *verdict_colour(enum verdict verdict)
 static void put_head(const struct page *page, const struct report *report)
 {
 	enum verdict verdict = verdict_of(report->sweep);
+	const struct identity *guest = report->guest;
+	const char *name = identity_name(guest);
 
 	put_coloured(page, verdict_colour(verdict), verdict_name(verdict));
 	fputs("  ", page->to);
-	text_wrap(identity_name(report->guest), strlen(verdict_name(verdict)) + 2, FINDING_INDENT,
-		  page->to);
-	put_line(page, 0, "%s, %s, Linux %s", report->guest->target, report->guest->hypervisor,
-		 report->kernel->release);
+	text_wrap(name, strlen(verdict_name(verdict)) + 2, FINDING_INDENT, page->to);
+	put_lines(page, 0, 2, "%s%s%s, Linux %s", name == guest->target ? "" : guest->target,
+		  name == guest->target ? "" : ", ", guest->hypervisor, report->kernel->release);
+}
+
+/* A symbol that is only the address again says nothing. */
+static bool has_symbol(const struct evidence *e)
+{
+	return e->symbol && *e->symbol && strncmp(e->symbol, "0x", 2);
 }
 
 static void put_fact(const struct page *page, const struct evidence *e)
 {
-	if (e->at.v)
-		put_line(page, FINDING_INDENT, "%s at %#" PRIx64 "%s%s%s", e->what, e->at.v,
-			 e->symbol ? " (" : "", e->symbol ? e->symbol : "",
-			 e->symbol ? ")" : "");
+	if (has_symbol(e))
+		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s at %#" PRIx64 " (%s)", e->what,
+			  e->at.v, e->symbol);
+	else if (e->at.v)
+		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s at %#" PRIx64, e->what,
+			  e->at.v);
 	else
-		put_line(page, FINDING_INDENT, "%s", e->what);
+		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s", e->what);
 	if (e->expected)
-		put_line(page, FACT_INDENT, "expected  %s", e->expected);
+		put_lines(page, FACT_INDENT, VALUE_INDENT, "expected  %s", e->expected);
 	if (e->found)
-		put_line(page, FACT_INDENT, "found     %s", e->found);
+		put_lines(page, FACT_INDENT, VALUE_INDENT, "found     %s", e->found);
 }
 
 static void put_techniques(const struct page *page, const struct finding *finding)
@@ -141,16 +155,12 @@ static void put_finding(const struct page *page, const struct finding *finding)
 	fprintf(page->to, "%*s", FINDING_INDENT - (int)strlen(severity), "");
 	text_wrap(finding->title, FINDING_INDENT, FINDING_INDENT, page->to);
 
-	if (finding->object_at.v)
-		put_line(page, FINDING_INDENT, "%s %s at %#" PRIx64, finding->object_kind,
-			 finding->object_name, finding->object_at.v);
-	else
-		put_line(page, FINDING_INDENT, "%s %s", finding->object_kind,
-			 finding->object_name);
+	put_lines(page, FINDING_INDENT, FACT_INDENT, "%s %s", finding->object_kind,
+		  finding->object_name);
+	if (finding->owner)
+		put_lines(page, FINDING_INDENT, FACT_INDENT, "owner: %s", finding->owner);
 	for (size_t i = 0; i < finding->evidence.n; i++)
 		put_fact(page, &finding->evidence.v[i]);
-	if (finding->owner)
-		put_line(page, FINDING_INDENT, "owner: %s", finding->owner);
 	put_techniques(page, finding);
 }
 
@@ -179,19 +189,25 @@ static const char *state_colour(enum check_state state)
 	}
 }
 
-/* "450 entries, 2 tables"; to be freed, NULL: no memory. */
+/* "450 entries, 2 tables"; to be freed, NULL: no memory. What was not there is left out. */
 static char *covered_text(const struct check_result *result)
 {
+	const char *separator = "";
 	char *text = NULL;
 	size_t size;
 	FILE *to = open_memstream(&text, &size);
 
 	if (!to)
 		return NULL;
-	for (size_t i = 0; i < result->covered.n; i++)
-		fprintf(to, "%s%" PRIu64 " %s", i ? ", " : "", result->covered.v[i].count,
-			result->covered.v[i].what);
-	if (!result->covered.n)
+	for (size_t i = 0; i < result->covered.n; i++) {
+		const struct covered *covered = &result->covered.v[i];
+
+		if (!covered->count)
+			continue;
+		fprintf(to, "%s%" PRIu64 " %s", separator, covered->count, covered->what);
+		separator = ", ";
+	}
+	if (!*separator)
 		fputs("nothing", to);
 	if (fclose(to)) {
 		free(text);
@@ -204,15 +220,16 @@ static void put_check(const struct page *page, const struct check_result *result
 {
 	cleanup(freep) char *covered = covered_text(result);
 	const char *state = check_state_name(result->state);
-	int n;
+	size_t at = CHECK_INDENT + strlen(result->check->id) + 1;
 
+	if (at < COVERED_INDENT)
+		at = COVERED_INDENT;
 	put_coloured(page, state_colour(result->state), state);
-	n = fprintf(page->to, "%*s%-17s ", CHECK_INDENT - (int)strlen(state), "",
-		    result->check->id);
-	text_wrap(covered ? covered : "(no memory)",
-		  strlen(state) + (size_t)(n > 0 ? n : 0), CHECK_INDENT + 18, page->to);
+	fprintf(page->to, "%*s%-*s", CHECK_INDENT - (int)strlen(state), "",
+		(int)at - CHECK_INDENT, result->check->id);
+	text_wrap(covered ? covered : "(no memory)", at, COVERED_INDENT, page->to);
 	if (*result->reason)
-		put_line(page, CHECK_INDENT, "%s", result->reason);
+		put_lines(page, COVERED_INDENT, COVERED_INDENT, "%s", result->reason);
 }
 
 static void put_sweep(const struct page *page, const struct report *report)

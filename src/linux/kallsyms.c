@@ -23,6 +23,7 @@
 
 /* How far the parts may lie from each other: alignment and a word or two of padding. */
 #define GAP_MAX		64u
+#define ALIGN		8u	/* of each part; the markers follow the names at once */
 
 static uint32_t get_u32(const struct kallsyms *k, size_t at)
 {
@@ -180,7 +181,8 @@ static bool names_at(struct kallsyms *k, size_t names, size_t markers, uint32_t 
 			continue;
 		for (int is_long = 1; is_long >= 0; is_long--) {
 			k->long_names = is_long;
-			if (!names_fit(k, names, markers, n, &end))
+			/* Names that do not reach the markers are some of the names. */
+			if (!names_fit(k, names, markers, n, &end) || markers - end >= ALIGN)
 				continue;
 			k->names = names;
 			k->names_end = end;

@@ -495,7 +495,7 @@ static int find_element(const struct types *types, const char *path, const char 
 static int find_path(const struct types *types, const char *path, const char *end, struct field *f,
 		     struct err *err)
 {
-	bool enumeration = end - path > 5 && !strncmp(path, "enum ", 5);
+	bool enumeration = !strncmp(path, "enum ", 5);
 
 	if (enumeration)
 		path += 5;

@@ -66,6 +66,9 @@
 /* Users of ftrace, each possibly with a trampoline: BPF and live patching make most. */
 #define FTRACE_OPS_MAX		65536u
 
+/* Kprobes in one of 64 buckets: a tracer that probes every function has some 1,000. */
+#define KPROBES_MAX		16384u
+
 /* Pages of instruction slots: each holds some 30 probes. */
 #define KPROBE_PAGES_MAX	16384u
 

@@ -76,6 +76,15 @@ static bool is_all_thunks(const uint8_t *page)
 	return thunks > 0;
 }
 
+bool exec_is_thunk(struct view *view, gva at)
+{
+	uint8_t page[GUEST_PAGE_SIZE];
+	size_t i = at.v & GUEST_PAGE_MASK;
+
+	return view_read(view, gva_of(at.v & ~GUEST_PAGE_MASK), page, sizeof(page), NULL) >= 0 &&
+	       is_all_thunks(page) && page[i] != INT3 && (!i || page[i - 1] == INT3);
+}
+
 static enum owner_kind judge_page(const uint8_t *page)
 {
 	if (is_all_int3(page))

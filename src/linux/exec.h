@@ -40,6 +40,9 @@ nodiscard int exec_read(const struct kernel *kernel, struct view *view, struct o
 
 void exec_free(struct exec_ranges *ranges);
 
+/* Is @at in a page that holds nothing but thunks (see OWNER_THUNKS), at the start of one? */
+bool exec_is_thunk(struct view *view, gva at);
+
 /* The owner of a range in words, as owner_of() gives it. */
 void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret);
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/dispatch.h"
+
+#include <capstone/capstone.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "check/code.h"
+#include "linux/exec.h"
+
+/* An ENDBR64, or the NOP that took its place, may stand before the tracer's call. */
+#define TRACE_SITE_MAX 4u
+
+#define IMAGE_LOW  0xffffffff80000000ull	/* where code can lie that imm32 reaches */
+#define IMAGE_HIGH 0xffffffffff000000ull
+
+int dispatch_owners(struct dispatch *dispatch, struct err *err)
+{
+	return dispatch->owners ? 0 :
+				  owners_open(dispatch->kernel, dispatch->view,
+					      &dispatch->owners, err);
+}
+
+void dispatch_close(struct dispatch *dispatch)
+{
+	owners_close(&dispatch->owners);
+	kprobes_free(&dispatch->kprobes);
+}
+
+static int find_kprobe(struct dispatch *dispatch, gva at, bool *ret, struct err *err)
+{
+	int r = 0;
+
+	dispatch->fixed = false;
+	if (!dispatch->kprobes_read) {
+		r = kprobes_read(dispatch->kernel, dispatch->view, &dispatch->kprobes, err);
+		dispatch->kprobes_read = r >= 0;
+	}
+	*ret = kprobes_find(&dispatch->kprobes, at);
+	return *ret ? 0 : r;
+}
+
+static bool is_kernel_text(const struct dispatch *dispatch, gva at)
+{
+	gva end = symbols_lookup(dispatch->kernel->symbols, "_etext");
+
+	return at.v >= dispatch->kernel->text.v && at.v < end.v;
+}
+
+static bool is_function(const struct dispatch *dispatch, gva at)
+{
+	struct symbol symbol;
+
+	return is_kernel_text(dispatch, at) &&
+	       symbols_at(dispatch->kernel->symbols, at, &symbol, NULL) >= 0 &&
+	       symbol.at.v == at.v && strchr("tTwW", symbol.type);
+}
+
+bool dispatch_is_traced(struct dispatch *dispatch, gva function, const struct insn *insn,
+			gva target)
+{
+	struct owner owner;
+
+	if (insn->flow != INSN_CALL || insn->at.v - function.v > TRACE_SITE_MAX)
+		return false;
+	if (is_kernel_text(dispatch, target))
+		return symbols_is_start(dispatch->kernel->symbols, target, "ftrace_") ||
+		       symbols_is_start(dispatch->kernel->symbols, target, "__fentry__");
+	dispatch->fixed = false;
+	return dispatch_owners(dispatch, NULL) >= 0 &&
+	       owner_of(dispatch->owners, target, &owner, NULL) >= 0 &&
+	       (owner.kind == OWNER_FTRACE || owner.kind == OWNER_BPF);
+}
+
+static int report(struct dispatch *dispatch, const struct dispatch_code *code,
+		  const struct insn *insn, const char *what, const char *expected, gva target,
+		  struct err *err)
+{
+	struct finding *finding;
+	char symbol[160];
+	int r = dispatch_owners(dispatch, err);
+
+	if (r < 0)
+		return r;
+	dispatch->sound = false;
+	finding = check_finding(dispatch->run, SEVERITY_CRITICAL, "code", insn->at, "%s",
+				symbols_print(dispatch->kernel->symbols, insn->at, symbol,
+					      sizeof(symbol)));
+	finding_title(finding, "Patched code on the way to system calls: %s", code->name);
+	code_evidence_bytes(dispatch->run, dispatch->owners, finding, "instruction", insn->at);
+	if (target.v)
+		code_evidence(dispatch->run, dispatch->owners, finding, what, insn->at, expected,
+			      target);
+	else
+		finding_evidence(finding, what, insn->at, symbol, expected, NULL);
+	return 0;
+}
+
+/* A branch out of the code. */
+static int check_target(struct dispatch *dispatch, const struct dispatch_code *code,
+			const struct insn *insn, gva target, struct err *err)
+{
+	gva function = code->at;
+	struct symbol symbol;
+	bool probed = false;
+	int r;
+
+	if (code->may_lead_to ? code->may_lead_to(code->ctx, target) :
+				is_function(dispatch, target))
+		return 0;
+	/* Entry code holds many functions: the tracer's place is at the start of each. */
+	if (symbols_at(dispatch->kernel->symbols, insn->at, &symbol, NULL) >= 0)
+		function = symbol.at;
+	if (dispatch_is_traced(dispatch, function, insn, target))
+		return 0;
+	if (!is_kernel_text(dispatch, target)) {
+		dispatch->fixed = false;
+		if (exec_is_thunk(dispatch->view, target))
+			return 0;
+		/* An optimised kprobe is a jump into the slots. */
+		if (insn->flow == INSN_JUMP) {
+			r = find_kprobe(dispatch, insn->at, &probed, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	if (probed) {
+		struct owner owner;
+
+		r = dispatch_owners(dispatch, err);
+		if (r < 0)
+			return r;
+		if (owner_of(dispatch->owners, target, &owner, NULL) >= 0 &&
+		    owner.kind == OWNER_KPROBE)
+			return 0;
+	}
+	return report(dispatch, code, insn, "branch",
+		      code->may_lead_to ? "a system call's function" :
+					  "the start of a function of the kernel",
+		      target, err);
+}
+
+static int check_direct(struct dispatch *dispatch, const struct dispatch_code *code,
+			const struct insn *insn, struct err *err)
+{
+	if (insn->target.v - code->at.v >= code->size)
+		return check_target(dispatch, code, insn, insn->target, err);
+	if (insns_find(&code->insns, insn->target))
+		return 0;
+	return report(dispatch, code, insn, "branch", "the start of an instruction", insn->target,
+		      err);
+}
+
+/* Tables that code here goes through, each by its own symbol. */
+static bool is_known_table(const struct kernel *kernel, gva at)
+{
+	static const char *const names[] = {
+		"sys_call_table", "ia32_sys_call_table", "x32_sys_call_table", "sysvec_table",
+		"__per_cpu_offset",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (symbols_lookup(kernel->symbols, names[i]).v == at.v)
+			return true;
+	return false;
+}
+
+/* An operand that takes an element of a table of pointers, or a pointer. */
+static int check_memory(struct dispatch *dispatch, const struct dispatch_code *code,
+			const struct insn *insn, const struct insn_operand *operand,
+			struct err *err)
+{
+	bool indirect = insn->flow == INSN_JUMP_INDIRECT || insn->flow == INSN_CALL_INDIRECT;
+	gva at = gva_of((uint64_t)operand->value), target;
+	int r;
+
+	if (operand->type != INSN_MEMORY || operand->segment != X86_REG_INVALID)
+		return 0;
+	if (operand->reg == X86_REG_INVALID && operand->index != X86_REG_INVALID &&
+	    operand->scale == 8)
+		return is_known_table(dispatch->kernel, at) ?
+			       0 :
+			       report(dispatch, code, insn, "table", "sys_call_table", at, err);
+	if (!indirect || operand->index != X86_REG_INVALID)
+		return 0;
+	if (operand->reg == X86_REG_RIP)
+		at = gva_add(at, insn->at.v + insn->size_bytes);
+	else if (operand->reg != X86_REG_INVALID)
+		return 0;
+	dispatch->fixed = false;
+	r = view_ptr(dispatch->view, at, &target, err);
+	return r < 0 ? r : check_target(dispatch, code, insn, target, err);
+}
+
+/* Constants that are code addresses: what a hook loads or pushes to go there. */
+static int check_constant(struct dispatch *dispatch, const struct dispatch_code *code,
+			  const struct insn *insn, struct err *err)
+{
+	const struct insn_operand *operand = &insn->operand[insn->id != X86_INS_PUSH];
+	gva at = gva_of((uint64_t)operand->value);
+
+	if (insn->id != X86_INS_PUSH && insn->id != X86_INS_MOV && insn->id != X86_INS_MOVABS)
+		return 0;
+	if (operand->type != INSN_IMMEDIATE || at.v < IMAGE_LOW || at.v >= IMAGE_HIGH)
+		return 0;
+	if (insn->id == X86_INS_PUSH && at.v - code->at.v < code->size)
+		return 0;	/* asm_exc_nmi returns to itself through an iret frame */
+	if (insn->id != X86_INS_PUSH && at.v >= dispatch->kernel->text.v &&
+	    at.v < dispatch->kernel->end.v)
+		return 0;	/* the text of a panic */
+	return report(dispatch, code, insn, "address in the code", "none", at, err);
+}
+
+static int check_trap(struct dispatch *dispatch, const struct dispatch_code *code, size_t i,
+		      struct err *err)
+{
+	const struct insn *insn = &code->insns.list.v[i];
+	bool probed;
+	int r;
+
+	/* Behind what never goes on there, it is padding. */
+	if (i && insn[-1].flow != INSN_NEXT && insn[-1].flow != INSN_BRANCH)
+		return 0;
+	r = find_kprobe(dispatch, insn->at, &probed, err);
+	if (r < 0 || probed)
+		return r;
+	return report(dispatch, code, insn, "breakpoint", "a kprobe that is registered", gva_of(0),
+		      err);
+}
+
+static int check_insn(struct dispatch *dispatch, const struct dispatch_code *code, size_t i,
+		      struct err *err)
+{
+	const struct insn *insn = &code->insns.list.v[i];
+	int r = 0;
+
+	switch (insn->flow) {
+	case INSN_JUMP:
+	case INSN_BRANCH:
+	case INSN_CALL:
+		return check_direct(dispatch, code, insn, err);
+	case INSN_TRAP:
+		return check_trap(dispatch, code, i, err);
+	default:
+		for (size_t k = 0; k < ARRAY_SIZE(insn->operand) && r >= 0; k++)
+			r = check_memory(dispatch, code, insn, &insn->operand[k], err);
+		return r < 0 ? r : check_constant(dispatch, code, insn, err);
+	}
+}
+
+int dispatch_check(struct dispatch *dispatch, const struct dispatch_code *code, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < code->insns.list.n && r >= 0; i++)
+		r = check_insn(dispatch, code, i, err);
+	if (r >= 0 && code->insns.bytes < code->size) {
+		dispatch->sound = false;
+		check_inconclusive(dispatch->run, "%s: no instruction at %#" PRIx64, code->name,
+				   code->at.v + code->insns.bytes);
+	}
+	return r;
+}

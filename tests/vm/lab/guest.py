@@ -92,6 +92,10 @@ class Guest:
             words.append("pti=on" if pti else "pti=off")
         if not kaslr:
             words.append("nokaslr")
+        if self.accel != "kvm":
+            # The kernel waits some ticks for its timer and panics ("IO-APIC + timer doesn't
+            # work") where a busy host did not let the emulator run meanwhile.
+            words.append("no_timer_check")
         if self.machine == "microvm" and self.accel != "kvm":
             # On a busy host the guest fails to measure its TSC against the PIT, and microvm has
             # no other clock that ticks so early: it would wait for the first tick for ever.

@@ -27,7 +27,7 @@ static json_t *guest_json(const struct guest *guest)
 			 "hypervisor", encode_text(guest->hypervisor),
 			 "pid", encode_count((uint64_t)guest->pid),
 			 "machine", encode_text(guest->machine),
-			 "accel", encode_text(guest->accel),
+			 "accelerator", encode_text(guest->accel),
 			 "qmp", encode_text(guest->qmp),
 			 "memory_bytes", encode_count(guest->memory_bytes),
 			 "vcpus", encode_count(guest->vcpus),

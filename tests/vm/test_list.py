@@ -20,7 +20,7 @@ BOOT_S = 120.0
 
 
 def listed(name: str) -> dict[str, Any]:
-    guests = [g for g in hvsm("list", "--json").json["guests"] if g["name"] == name]
+    guests = [g for g in hvsm("list", "--json").json["items"] if g["name"] == name]
     assert len(guests) == 1, guests
     return guests[0]
 

@@ -472,7 +472,7 @@ static int open_monitor(const struct proc *proc, const char *path, struct qmp **
 	/* A command line may name any socket: talk to QEMU itself only. */
 	if (qmp_peer(s, NULL) != proc->pid)
 		return err_set(err, -ESRCH, "the socket belongs to another process");
-	return qmp_open(take_fd(&s), QMP_GREETING_MS, ret, err);
+	return qmp_open(take_fd(&s), QMP_GREETING_MS, QMP_ANSWER_MS, ret, err);
 }
 
 static int layout_from_monitors(const struct qemu *qemu, const struct qemu_args *args,
@@ -613,7 +613,7 @@ int qemu_open_qmp(const char *path, struct ram **ret, pid_t *pid, struct err *er
 	peer = qmp_peer(s, err);
 	if (peer < 0)
 		return wrap(err, peer, "QMP socket '%s'", path);
-	r = qmp_open(take_fd(&s), QMP_GREETING_MS, &qmp, err);
+	r = qmp_open(take_fd(&s), QMP_GREETING_MS, QMP_ANSWER_MS, &qmp, err);
 	if (r < 0)
 		return wrap(err, r, "QMP socket '%s'", path);
 	r = open_pid(peer, qmp, ret, err);

@@ -19,6 +19,7 @@
 
 struct qmp {
 	int fd;
+	int answer_ms;
 	char *bytes;		/* received and not yet used */
 	size_t n, room;
 };
@@ -170,7 +171,7 @@ static int transmit(struct qmp *qmp, const json_t *message, struct err *err)
 /* Send @command and wait for what it returns; a new reference. */
 static int execute(struct qmp *qmp, const json_t *command, json_t **ret, struct err *err)
 {
-	int64_t deadline = now_ms() + QMP_ANSWER_MS;
+	int64_t deadline = now_ms() + qmp->answer_ms;
 	json_t *message, *value;
 	int r = transmit(qmp, command, err);
 
@@ -219,7 +220,7 @@ static int negotiate(struct qmp *qmp, int greeting_ms, struct err *err)
 	return r;
 }
 
-int qmp_open(int fd, int greeting_ms, struct qmp **ret, struct err *err)
+int qmp_open(int fd, int greeting_ms, int answer_ms, struct qmp **ret, struct err *err)
 {
 	cleanup(qmp_close) struct qmp *qmp = calloc(1, sizeof(*qmp));
 	int r;
@@ -229,6 +230,7 @@ int qmp_open(int fd, int greeting_ms, struct qmp **ret, struct err *err)
 		return -ENOMEM;
 	}
 	qmp->fd = fd;
+	qmp->answer_ms = answer_ms;
 	r = negotiate(qmp, greeting_ms, err);
 	if (r < 0)
 		return r;

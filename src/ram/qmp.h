@@ -33,14 +33,16 @@ nodiscard pid_t qmp_peer(int fd, struct err *err);
 /**
  * qmp_open - begin to talk
  * @fd:          connected; closed by qmp_close(), or by a failure
- * @greeting_ms: how long to wait for the first word
+ * @greeting_ms: how long to wait for the first word, QMP_GREETING_MS
+ * @answer_ms:   how long to wait for each answer, QMP_ANSWER_MS
  *
  * Nothing is sent before the peer has greeted as QEMU does.
  *
  * Return: 0, -ETIMEDOUT (serves somebody else), -EBADMSG (does not speak QMP), -ENOMEM, or
  *         another errno.
  */
-nodiscard int qmp_open(int fd, int greeting_ms, struct qmp **ret, struct err *err);
+nodiscard int qmp_open(int fd, int greeting_ms, int answer_ms, struct qmp **ret,
+		       struct err *err);
 
 /**
  * qmp_human - a command of the monitor for people

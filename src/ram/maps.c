@@ -32,10 +32,10 @@ static uint64_t number(struct bytes *b, unsigned base, char end)
 	return 0;
 }
 
-/* One line without its newline; @line is a string. */
-static bool parse_area(char *line, size_t len, struct area *area)
+/* One line, with a NUL in place of its newline. */
+static bool parse_area(const char *line, size_t len, struct area *area)
 {
-	struct bytes b = bytes_of(line, len);
+	struct bytes b = bytes_of(line, len + 1);
 	char rights[5] = "";
 
 	area->start = number(&b, 16, '-');
@@ -47,13 +47,13 @@ static bool parse_area(char *line, size_t len, struct area *area)
 	area->offset = number(&b, 16, ' ');
 	area->major = (uint32_t)number(&b, 16, ':');
 	area->minor = (uint32_t)number(&b, 16, ' ');
-	/* The inode is followed by one blank, and by more where a path follows. */
+	/* Where no path follows, the inode may be the end. */
 	area->inode = number(&b, 10, b.left && memchr(b.at, ' ', b.left) ? ' ' : '\0');
 	if (!bytes_ok(&b))
 		return false;
 	while (b.left && *b.at == ' ')
 		(void)bytes_u8(&b);
-	area->path = line + (len - b.left);
+	area->path = b.left ? (const char *)b.at : "";
 	return area->start < area->end && !((area->start | area->end) & 0xfff);
 }
 

@@ -258,12 +258,16 @@ static int take_mon(struct parse *parse, const struct qemu_opts *opts)
 static int take_qmp(struct parse *parse, const struct qemu_opts *opts)
 {
 	const char *device = qemu_opts_get(opts, "device");
+	const char *path = qemu_opts_get(opts, "unix:path");	/* "unix:path=PATH" */
 
-	if (!device || qemu_opts_on(opts, "abstract"))
+	if (device && !strncmp(device, "unix:", 5))
+		path = device + 5;
+	if (qemu_opts_on(opts, "abstract"))
 		return 0;
-	if (!strncmp(device, "unix:", 5))
-		return add_string(&parse->args->monitors,
-				  device + 5 + (strncmp(device + 5, "path=", 5) ? 0 : 5));
+	if (path)
+		return add_string(&parse->args->monitors, path);
+	if (!device)
+		return 0;
 	if (!strncmp(device, "chardev:", 8))
 		return add_string(&parse->control, device + 8);
 	return 0;

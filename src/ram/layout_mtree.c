@@ -210,7 +210,8 @@ static int add_piece(struct ram_layout *layout, const char *block, uint64_t star
 static int lay(const struct mtree *mtree, const struct line *alias, struct ram_layout *layout,
 	       struct err *err)
 {
-	uint64_t size = alias->last - alias->start + 1, at = alias->offset, done = 0;
+	uint64_t size = alias->last - alias->start + 1;	/* not 0: not everywhere */
+	uint64_t at = alias->offset, done = 0;
 
 	for (size_t i = 0; i < mtree->blocks.n && done < size; i++) {
 		const struct line *block = &mtree->blocks.v[i];
@@ -219,9 +220,9 @@ static int lay(const struct mtree *mtree, const struct line *alias, struct ram_l
 
 		if (at < block->start || at > block->last)
 			continue;
-		n = block->last - at + 1;
-		if (n > size - done)
-			n = size - done;
+		n = size - done;
+		if (n - 1 > block->last - at)
+			n = block->last - at + 1;
 		r = add_piece(layout, block->name, alias->start + done, n, at - block->start, err);
 		if (r < 0)
 			return r;

@@ -66,7 +66,7 @@ struct choice {
 	struct dispatch *dispatch;
 	const struct dispatch_code *code;
 	enum syscall_abi abi;
-	gva *target;		/* by number; 0: not known */
+	struct follow_result *to;	/* by number */
 	uint32_t n;
 };
 
@@ -124,13 +124,20 @@ static uint32_t count_numbers(const struct kernel *kernel)
 	return (uint32_t)(bytes / 8);
 }
 
+static bool leads_to(const struct choice *choice, uint32_t number, gva target)
+{
+	const struct follow_result *to = &choice->to[number];
+
+	return to->end == FOLLOW_LEAVES && to->target.v == target.v;
+}
+
 /* Numbers that share @target. */
 static uint32_t count_same(const struct choice *choice, gva target)
 {
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < choice->n; i++)
-		n += choice->target[i].v == target.v;
+		n += leads_to(choice, i, target);
 	return n;
 }
 
@@ -150,7 +157,8 @@ static int report_all(const struct choice *choice, gva target, uint32_t numbers)
 static int judge_number(const struct choice *choice, uint32_t number, struct err *err)
 {
 	struct dispatch *dispatch = choice->dispatch;
-	gva target = choice->target[number];
+	gva target = choice->to[number].target, from = choice->to[number].at;
+	struct finding *finding;
 	enum syscall_fit fit;
 	char expected[96];
 	uint32_t same;
@@ -167,8 +175,9 @@ static int judge_number(const struct choice *choice, uint32_t number, struct err
 	same = fit == SYSCALL_FOREIGN ? count_same(choice, target) : 1;
 	if (same > SAME_MAX)
 		return report_all(choice, target, same);
-	syscall_entry_finding(dispatch->run, dispatch->owners, choice->code->name, choice->abi,
-			      number, gva_of(0), target, fit, expected);
+	finding = syscall_entry_finding(dispatch->run, dispatch->owners, choice->code->name,
+					choice->abi, number, from, target, fit, expected);
+	code_evidence_bytes(dispatch->run, dispatch->owners, finding, "branch", from);
 	return 0;
 }
 
@@ -180,7 +189,7 @@ static bool choice_may_lead_to(void *ctx, gva target)
 	char expected[96];
 
 	for (uint32_t i = 0; i < choice->n; i++)
-		if (choice->target[i].v == target.v)
+		if (leads_to(choice, i, target))
 			return true;
 	return syscall_judge(kernel, choice->abi, UINT32_MAX, target, expected,
 			     sizeof(expected)) == SYSCALL_RIGHT ||
@@ -194,14 +203,11 @@ static int follow_numbers(struct choice *choice, struct err *err)
 	int r = 0;
 
 	for (uint32_t i = 0; i < choice->n; i++) {
-		struct follow_result to =
-			follow_code(&choice->code->insns, X86_REG_RSI, i, &ops);
-
-		choice->target[i] = to.end == FOLLOW_LEAVES ? to.target : gva_of(0);
-		unknown += to.end != FOLLOW_LEAVES;
+		choice->to[i] = follow_code(&choice->code->insns, X86_REG_RSI, i, &ops);
+		unknown += choice->to[i].end != FOLLOW_LEAVES;
 	}
 	for (uint32_t i = 0; r >= 0 && i < choice->n; i++)
-		if (choice->target[i].v)
+		if (choice->to[i].end == FOLLOW_LEAVES)
 			r = judge_number(choice, i, err);
 	if (unknown) {
 		choice->dispatch->sound = false;
@@ -216,11 +222,11 @@ static int check_choice(struct dispatch *dispatch, struct dispatch_code *code,
 			enum syscall_abi abi, struct err *err)
 {
 	uint32_t n = count_numbers(dispatch->kernel) + NUMBERS_MORE;
-	cleanup(freep) gva *target = calloc(n, sizeof(*target));
-	struct choice choice = { dispatch, code, abi, target, n };
+	cleanup(freep) struct follow_result *to = calloc(n, sizeof(*to));
+	struct choice choice = { dispatch, code, abi, to, n };
 	int r;
 
-	if (!target)
+	if (!to)
 		return -ENOMEM;
 	r = follow_numbers(&choice, err);
 	if (r < 0)

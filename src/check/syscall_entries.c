@@ -11,9 +11,10 @@
 /* Fewer than this is no table: the ABI had 300 numbers before there was an x86-64 BTF. */
 #define ENTRIES_MIN 300u
 
-void syscall_entry_finding(struct check_run *run, struct owners *owners, const char *place,
-			   enum syscall_abi abi, uint32_t number, gva at, gva handler,
-			   enum syscall_fit fit, const char *expected)
+struct finding *syscall_entry_finding(struct check_run *run, struct owners *owners,
+				      const char *place, enum syscall_abi abi, uint32_t number,
+				      gva at, gva handler, enum syscall_fit fit,
+				      const char *expected)
 {
 	enum severity severity = fit == SYSCALL_FOREIGN ? SEVERITY_CRITICAL : SEVERITY_HIGH;
 	struct finding *finding;
@@ -25,6 +26,7 @@ void syscall_entry_finding(struct check_run *run, struct owners *owners, const c
 			      fit == SYSCALL_FOREIGN ? "code that is no system call" :
 						       "another system call's function");
 	code_evidence(run, owners, finding, "system call entry", at, expected, handler);
+	return finding;
 }
 
 /* The table ends where the next symbol begins; what aligns that is zero. */

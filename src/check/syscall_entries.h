@@ -25,11 +25,14 @@ nodiscard int syscall_entries_check(struct check_run *run, const struct syscall_
 /**
  * syscall_entry_finding - report a number that leads to the wrong place
  * @place:   what leads there: "sys_call_table", "x64_sys_call"
- * @at:      where that is written; 0: not in one place
+ * @at:      where that is written: the entry, or the instruction
  * @handler: where it leads
+ *
+ * Return: the finding, as check_finding() gives it.
  */
-void syscall_entry_finding(struct check_run *run, struct owners *owners, const char *place,
-			   enum syscall_abi abi, uint32_t number, gva at, gva handler,
-			   enum syscall_fit fit, const char *expected);
+struct finding *syscall_entry_finding(struct check_run *run, struct owners *owners,
+				      const char *place, enum syscall_abi abi, uint32_t number,
+				      gva at, gva handler, enum syscall_fit fit,
+				      const char *expected);
 
 #endif

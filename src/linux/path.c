@@ -73,13 +73,16 @@ static int tail_add(struct tail *tail, const char *text, size_t len, struct err 
 	return 0;
 }
 
-/* To the start of the buffer, behind @mark as far as it fits. */
+/* To the start of the buffer, behind @mark, which takes the place of text if it must. */
 static int tail_finish(struct tail *tail, const char *mark)
 {
-	size_t len = tail->size - 1 - tail->at, before = strlen(mark);
+	size_t before = strlen(mark), len;
 
+	if (before > tail->size - 1)
+		before = tail->size - 1;
 	if (before > tail->at)
-		before = tail->at;
+		tail->at = before;
+	len = tail->size - 1 - tail->at;
 	memmove(tail->buf + before, tail->buf + tail->at, len + 1);
 	memcpy(tail->buf, mark, before);
 	return (int)(before + len);
@@ -121,6 +124,8 @@ static int mount_point(struct view *view, const struct path_fields *f, gva mnt,
 		return wrap(err, r, "mount");
 	if (parent.v == mount.v)
 		return -ENOENT;
+	if (!gva_is_kernel(parent))
+		return fail(err, -EBADMSG, mount, "parent of a mount out of place");
 	*ret = (struct place){ field_at(parent, &f->mount_mnt), dentry };
 	return 0;
 }
@@ -299,7 +304,8 @@ static int print_place(struct view *view, const struct path_fields *f, struct pl
 	if (r >= 0)
 		r = climb(view, f, at, root, &tail, err);
 	if (r < 0) {
-		tail_finish(&tail, tail.buf[tail.at] == '/' ? "?" : "?/");
+		tail.at += tail.buf[tail.at] == '/';
+		tail_finish(&tail, "?/");
 		return r;
 	}
 	return tail_finish(&tail, tail.buf[tail.at] == '/' ? "" : "/");

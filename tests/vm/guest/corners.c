@@ -395,6 +395,12 @@ static void mounts(void)
 	make("/mnt/ro");
 	must(mount("ro", "/mnt/ro", "tmpfs", MS_RDONLY, NULL));
 	must(mount("/etc/passwd", "/etc/group", NULL, MS_BIND, NULL));	/* a file on a file */
+	must(open("/mnt/net", O_CREAT | O_WRONLY, 0600));
+	must(mount("/proc/self/ns/net", "/mnt/net", NULL, MS_BIND, NULL));
+	must(open("/tmp/gone", O_CREAT | O_WRONLY, 0600));
+	must(open("/mnt/gone", O_CREAT | O_WRONLY, 0600));
+	must(mount("/tmp/gone", "/mnt/gone", NULL, MS_BIND, NULL));
+	must(unlink("/tmp/gone"));	/* mounted under a name, and without one */
 }
 
 /* In a root of its own: what it mounts has another name for it than for the rest. */

@@ -9,7 +9,7 @@
 /* The kernel gives every process random bytes at exec(2). */
 uint64_t hash_secret(void)
 {
-	const void *random = (const void *)getauxval(AT_RANDOM);	/* NOLINT: how it is given */
+	const void *random = (const void *)getauxval(AT_RANDOM);
 	uint64_t word = GOLDEN;
 
 	if (random)

@@ -12,7 +12,8 @@
 /* Where @key is, or the free place where it would go. */
 static uint32_t place_of(const struct map *map, uint64_t key)
 {
-	uint32_t at = (uint32_t)(hash_number(key, hash_secret()) >> (64 - __builtin_ctz(map->room)));
+	uint64_t hash = hash_number(key, hash_secret());
+	uint32_t at = (uint32_t)(hash >> (64 - __builtin_ctz(map->room)));
 
 	while (map->keys[at] && map->keys[at] != key)
 		at = (at + 1) & (map->room - 1);

@@ -75,8 +75,8 @@ static void find_stubs(struct idt *idt)
 	for (uint64_t stride = 8; stride <= 16; stride *= 2) {
 		uint64_t vectors = (spurious.v - idt->stubs.v) / stride;
 
-		if ((spurious.v - idt->stubs.v) % stride == 0 && vectors >= 0xe0 - VECTOR_EXTERNAL &&
-		    vectors < GATES - VECTOR_EXTERNAL)
+		if ((spurious.v - idt->stubs.v) % stride == 0 &&
+		    vectors >= 0xe0 - VECTOR_EXTERNAL && vectors < GATES - VECTOR_EXTERNAL)
 			idt->stride = stride;
 	}
 }
@@ -184,8 +184,8 @@ static int check_gate(struct idt *idt, unsigned vector, const uint8_t *bytes, st
 	form = judge_form(vector, &gate);
 	if (form) {
 		finding = gate_finding(idt, vector, SEVERITY_HIGH);
-		snprintf(found, sizeof(found), "selector %#x, type %#x, DPL %u, IST %u", gate.selector,
-			 gate.type, gate.dpl, gate.ist);
+		snprintf(found, sizeof(found), "selector %#x, type %#x, DPL %u, IST %u",
+			 gate.selector, gate.type, gate.dpl, gate.ist);
 		finding_evidence(finding, form, at, NULL, "selector 0x10, type 0xe", found);
 	}
 	return 0;
@@ -278,7 +278,8 @@ static int idt_run(struct check_run *run, struct err *err)
 		return err_set(err, -ENOTSUP, "interrupt handlers of a kernel before 5.8");
 	find_stubs(&idt);
 	if (!idt.stride)
-		return err_set(err, -ENOTSUP, "this kernel's interrupt stubs are laid out otherwise");
+		return err_set(err, -ENOTSUP,
+			       "this kernel's interrupt stubs are laid out otherwise");
 	idt.early = symbols_lookup(kernel->symbols, "early_idt_handler_array");
 	r = check_gates(&idt, err);
 	if (r >= 0)

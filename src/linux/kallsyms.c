@@ -284,7 +284,8 @@ static int find_offsets(struct kallsyms *k, struct err *err)
 	size_t bytes = 4 * (size_t)k->n, after = k->index + 2 * TOKENS;
 
 	/* Up to 6.3: offsets, base, number of symbols, names. */
-	for (size_t at = (k->names - 8) & ~7ull; at + GAP_MAX > k->names && at >= bytes + 8; at -= 8)
+	for (size_t at = (k->names - 8) & ~7ull; at + GAP_MAX > k->names && at >= bytes + 8;
+	     at -= 8)
 		if (base_at(k, at, at - ((bytes + 7) & ~7ull), "offsets before the names"))
 			return 0;
 	/* From 6.4 (404bad70fcf7): … tokens, index, offsets, base. */

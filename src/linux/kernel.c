@@ -59,7 +59,7 @@ static gpa image_phys(const struct kernel *kernel, gva at)
 	return gpa_add(kernel->image, at.v - kernel->text.v);
 }
 
-/* Room for an image; in huge pages where the host has them, as to fault in 4 KiB ones takes long. */
+/* Room for an image; in huge pages where the host has them: to fault in 4 KiB ones takes long. */
 static uint8_t *image_alloc(size_t bytes)
 {
 	void *image;
@@ -112,7 +112,8 @@ static int find_types(struct kernel *kernel, const uint8_t *image, size_t size, 
 	if (symbols_find(kernel->symbols, "__start_BTF", &start, err) < 0 ||
 	    symbols_find(kernel->symbols, "__stop_BTF", &stop, err) < 0)
 		return err_set(err, -ENOTSUP,
-			       "this kernel was built without CONFIG_DEBUG_INFO_BTF: hvsm needs it");
+			       "this kernel was built without CONFIG_DEBUG_INFO_BTF, which "
+			       "hvsm needs");
 	blob = stop.v > start.v ?
 		image_part(kernel, image, size, start, stop.v - start.v) : NULL;
 	if (!blob)

@@ -22,7 +22,7 @@ struct log_record {
 	bool lost;		/* its text was overwritten already; @text is "" */
 	bool by_cpu;		/* @caller is a CPU (in an interrupt), otherwise a TID */
 	uint32_t caller;
-	char comm[17];		/* of the task that wrote it; "" where the kernel does not keep it */
+	char comm[17];		/* of the task that wrote it; "": the kernel does not keep it */
 	uint32_t text_bytes;
 	char *text;		/* NUL-terminated, may hold newlines; guest text: escape it */
 	char subsystem[17];	/* of the device that it is about: "pci"; "" where there is none */

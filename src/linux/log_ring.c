@@ -10,7 +10,7 @@
 /* enum desc_state, in the upper two bits of state_var; the others are the id. */
 enum state {
 	STATE_RESERVED,		/* a writer has it */
-	STATE_COMMITTED,	/* written, but its writer may take it up again to continue the line */
+	STATE_COMMITTED,	/* written; its writer may take it up again to go on with the line */
 	STATE_FINAL,
 	STATE_REUSABLE,		/* its text is given up */
 };
@@ -150,7 +150,8 @@ struct parse {
 static void complain(struct parse *parse, uint64_t seq, const char *what)
 {
 	if (!parse->code)
-		parse->code = err_set(parse->err, -EBADMSG, "log record %" PRIu64 ": %s", seq, what);
+		parse->code = err_set(parse->err, -EBADMSG, "log record %" PRIu64 ": %s", seq,
+				      what);
 }
 
 static int add_text(struct parse *parse, uint64_t id, const uint8_t *desc, const uint8_t *info,
@@ -248,7 +249,8 @@ int log_ring_parse(const struct log_ring *ring, struct log *ret, struct err *err
 			continue;
 		}
 		if (state >> STATE_SHIFT == STATE_FINAL)
-			r = add_record(&parse, id, desc, ring->infos + at * ring->f->info.size_bytes);
+			r = add_record(&parse, id, desc,
+				       ring->infos + at * ring->f->info.size_bytes);
 		else if (state >> STATE_SHIFT != STATE_REUSABLE)
 			ret->unfinished++;
 		if (r < 0)

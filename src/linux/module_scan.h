@@ -30,7 +30,10 @@ nodiscard int module_scan(const struct kernel *kernel, struct view *view, gva co
  */
 nodiscard int module_in_flux(const struct kernel *kernel, struct view *view, struct err *err);
 
-/* Where modules are: between the kernel's image and the fixed mappings (Documentation/arch/x86/x86_64/mm.rst). */
+/*
+ * Where modules are: between the kernel's image and the fixed mappings
+ * (Documentation/arch/x86/x86_64/mm.rst).
+ */
 bool module_space_has(const struct kernel *kernel, gva at);
 
 #endif

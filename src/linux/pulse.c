@@ -48,8 +48,9 @@ int pulse_wait(const struct kernel *kernel, struct view *view, const struct puls
 		if (now.ticks != since->ticks)
 			return 0;
 		if (now_ns(CLOCK_MONOTONIC) >= end)
-			return err_set(err, -ESTALE, "the guest's clock stands still: it is paused, "
-				       "or was reset and has not booted yet");
+			return err_set(err, -ESTALE,
+				       "the guest's clock stands still: it is paused, or was "
+				       "reset and has not booted yet");
 		usleep(POLL_US);
 	}
 }

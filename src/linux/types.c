@@ -130,8 +130,9 @@ static int check_header(struct types *types, struct err *err)
 	types->data = data.at;
 	types->strings = (const char *)strings.at;
 	types->strings_bytes = strings_bytes;
-	types->blob_bytes = header_bytes + (size_t)(strings_at + strings_bytes > types_at + types_bytes ?
-		strings_at + strings_bytes : types_at + types_bytes);
+	types->blob_bytes = header_bytes +
+		(size_t)(strings_at + strings_bytes > types_at + types_bytes ?
+			 strings_at + strings_bytes : types_at + types_bytes);
 	return (int)types_bytes;
 }
 
@@ -543,7 +544,8 @@ int types_field(const struct types *types, const char *path, struct field *ret, 
 	}
 }
 
-int types_layout(struct types *types, const struct layout *layout, const void **ret, struct err *err)
+int types_layout(struct types *types, const struct layout *layout, const void **ret,
+		 struct err *err)
 {
 	struct resolved *resolved;
 	int r;

@@ -417,8 +417,9 @@ static int open_area(const struct proc *proc, const struct area *area, struct er
 		r = open_link(proc, link, area);
 	}
 	if (r < 0)
-		return err_set(err, -EACCES, "the file behind the RAM of process %d cannot be opened: "
-			       "run as root", (int)proc->pid);
+		return err_set(err, -EACCES,
+			       "the file behind the RAM of process %d cannot be opened: run as root",
+			       (int)proc->pid);
 	return r;
 }
 

@@ -10,7 +10,7 @@
 /* enum desc_state, in the upper two bits of state_var; the others are the id. */
 enum state {
 	STATE_RESERVED,		/* a writer has it */
-	STATE_COMMITTED,	/* written; its writer may take it up again to go on with the line */
+	STATE_COMMITTED,	/* written; its writer may take it up again for the same line */
 	STATE_FINAL,
 	STATE_REUSABLE,		/* its text is given up */
 };

@@ -132,7 +132,8 @@ static int read_common(struct socket_walk *walk, struct socket *socket, struct e
 
 /*
  * A request has no socket yet, a time-wait socket has none any more
- * (include/net/inet_timewait_sock.h, request_sock.h). Both are TCP: no other kind has them in a table that is walked.
+ * (include/net/inet_timewait_sock.h, request_sock.h). Both are TCP: no other kind has them in a
+ * table that is walked.
  */
 static int read_mini(struct socket_walk *walk, struct socket *socket, struct err *err)
 {

@@ -418,8 +418,8 @@ static int open_area(const struct proc *proc, const struct area *area, struct er
 	}
 	if (r < 0)
 		return err_set(err, -EACCES,
-			       "the file behind the RAM of process %d cannot be opened: run as root",
-			       (int)proc->pid);
+			       "the file behind the RAM of process %d cannot be opened: run as "
+			       "root", (int)proc->pid);
 	return r;
 }
 

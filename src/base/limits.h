@@ -22,6 +22,12 @@
 /* The longest single read; a text section is below 32 MiB. */
 #define VIEW_READ_MAX		(128u << 20)
 
+/*
+ * Places in a guest's memory that look like a running kernel: there are one or two, the one
+ * that runs and what a reset left behind. A look at each may take as long as attaching.
+ */
+#define ANCHORS_MAX		8u
+
 /* A kernel image from _text to _end: Debian's generic 7.2 is 54 MiB, KERNEL_IMAGE_SIZE 1 GiB. */
 #define KERNEL_IMAGE_MAX	(160u << 20)
 

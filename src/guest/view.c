@@ -84,7 +84,7 @@ void view_close(struct view **view)
 void view_set_kernel(struct view *view, struct space space)
 {
 	view->kernel = space;
-	view->has_kernel = true;
+	view->has_kernel = space.levels != 0;
 }
 
 void view_refresh(struct view *view)

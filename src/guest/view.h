@@ -64,7 +64,7 @@ nodiscard int view_open(struct ram *ram, uint64_t fuel, struct view **ret);
 /* Ends the view; *@view becomes NULL. NULL is fine. */
 void view_close(struct view **view);
 
-/* What view_read() and its kin translate with. */
+/* What view_read() and its kin translate with; of 0 levels: nothing, as in the beginning. */
 void view_set_kernel(struct view *view, struct space space);
 
 /* Forget all pages and translations: what is read next is of a new instant. */

@@ -15,29 +15,48 @@
 #define LOW_END		0x100000u
 #define FIXMAP_ENTRY	511u
 #define KERNEL_ENTRY	510u
+#define LOW_ANCHORS_MAX	(ANCHORS_MAX / 2)
 
 /* The smallest image that can hold a kernel: 16 MiB. */
 #define IMAGE_PMDS_MIN	8u
 
-/* Pages per step of the full scan. */
+/* Bytes per step of the full scan. */
 #define SCAN_BYTES	(1u << 20)
+
+struct search {
+	struct view *view;
+	anchor_fn *candidate;
+	void *ctx;
+	struct anchor tried[ANCHORS_MAX];
+	size_t tried_n;
+	int code;		/* why it cannot go on: fuel, or the guest ended; 0: it can */
+	struct err err;
+};
 
 static bool is_table(uint64_t entry)
 {
 	return (entry & PTE_PRESENT) && !(entry & PTE_LARGE) && (entry & PTE_ADDRESS);
 }
 
-static int read_table(struct view *view, uint64_t at, uint64_t table[TABLE_ENTRIES])
+/* What cannot be read is no table; where nothing can be read any more, the search ends. */
+static bool read_table(struct search *search, uint64_t at, uint64_t table[TABLE_ENTRIES])
 {
-	return view_read_phys(view, gpa_of(at & PTE_ADDRESS), table,
-			      TABLE_ENTRIES * sizeof(*table), NULL);
+	struct err err = {0};
+	int r = view_read_phys(search->view, gpa_of(at & PTE_ADDRESS), table,
+			       TABLE_ENTRIES * sizeof(*table), &err);
+
+	if (r < 0 && r != -EFAULT && !search->code) {
+		search->code = r;
+		search->err = err;
+	}
+	return r >= 0;
 }
 
 /*
  * Where an entry of the kernel's PMD leads: to 2 MiB at once or, where it was split for
  * other rights, by way of a table whose first present entry says it.
  */
-static uint64_t pmd_frame(struct view *view, uint64_t entry)
+static uint64_t pmd_frame(struct search *search, uint64_t entry)
 {
 	uint64_t table[TABLE_ENTRIES];
 
@@ -45,7 +64,7 @@ static uint64_t pmd_frame(struct view *view, uint64_t entry)
 		return UINT64_MAX;
 	if (entry & PTE_LARGE)
 		return entry & PTE_ADDRESS & ~(PMD_BYTES - 1);
-	if (read_table(view, entry, table) < 0)
+	if (!read_table(search, entry, table))
 		return UINT64_MAX;
 	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
 		if (table[i] & PTE_PRESENT)
@@ -54,18 +73,18 @@ static uint64_t pmd_frame(struct view *view, uint64_t entry)
 }
 
 /* Does this PMD (level2_kernel_pgt) map a kernel image? */
-static bool is_kernel_pmd(struct view *view, uint64_t at, struct anchor *anchor)
+static bool is_kernel_pmd(struct search *search, uint64_t at, struct anchor *anchor)
 {
 	uint64_t pmd[TABLE_ENTRIES], frame;
 	unsigned first = 0, last;
 
-	if (read_table(view, at, pmd) < 0)
+	if (!read_table(search, at, pmd))
 		return false;
 	while (first < TABLE_ENTRIES && !(pmd[first] & PTE_PRESENT))
 		first++;
 	if (first == TABLE_ENTRIES)
 		return false;
-	frame = pmd_frame(view, pmd[first]);
+	frame = pmd_frame(search, pmd[first]);
 	if (frame == UINT64_MAX || frame % PMD_BYTES)
 		return false;
 
@@ -74,7 +93,7 @@ static bool is_kernel_pmd(struct view *view, uint64_t at, struct anchor *anchor)
 	for (unsigned i = first + 1; i < TABLE_ENTRIES; i++) {
 		uint64_t want = frame + (i - first) * PMD_BYTES;
 
-		if (pmd[i] & PTE_PRESENT && pmd_frame(view, pmd[i]) == want)
+		if (pmd[i] & PTE_PRESENT && pmd_frame(search, pmd[i]) == want)
 			last = i;
 	}
 	if (last - first + 1 < IMAGE_PMDS_MIN)
@@ -84,45 +103,66 @@ static bool is_kernel_pmd(struct view *view, uint64_t at, struct anchor *anchor)
 	anchor->size_bytes = (last - first + 1) * PMD_BYTES;
 	if (anchor->size_bytes > KERNEL_IMAGE_MAX)
 		anchor->size_bytes = KERNEL_IMAGE_MAX;
-	return ram_has(view_ram(view), anchor->image, GUEST_PAGE_SIZE);
+	return ram_has(view_ram(search->view), anchor->image, GUEST_PAGE_SIZE);
 }
 
 /* level3_kernel_pgt: the last two entries are the image's and the fixmap's. */
-static bool is_kernel_pud(struct view *view, const uint64_t *pud, struct anchor *anchor)
+static bool is_kernel_pud(struct search *search, const uint64_t *pud, struct anchor *anchor)
 {
 	return is_table(pud[KERNEL_ENTRY]) && is_table(pud[FIXMAP_ENTRY]) &&
-	       is_kernel_pmd(view, pud[KERNEL_ENTRY], anchor);
+	       is_kernel_pmd(search, pud[KERNEL_ENTRY], anchor);
 }
 
 /* What entry 511 of a root leads to, with 4 levels or with 5. */
-static bool is_kernel_root(struct view *view, const uint64_t *root, struct anchor *anchor)
+static bool is_kernel_root(struct search *search, const uint64_t *root, struct anchor *anchor)
 {
 	uint64_t next[TABLE_ENTRIES];
 
-	if (!is_table(root[FIXMAP_ENTRY]) || read_table(view, root[FIXMAP_ENTRY], next) < 0)
+	if (!is_table(root[FIXMAP_ENTRY]) || !read_table(search, root[FIXMAP_ENTRY], next))
 		return false;
 	anchor->levels = 4;
-	if (is_kernel_pud(view, next, anchor))
+	if (is_kernel_pud(search, next, anchor))
 		return true;
 	anchor->levels = 5;
-	return is_table(next[FIXMAP_ENTRY]) && read_table(view, next[FIXMAP_ENTRY], next) >= 0 &&
-	       is_kernel_pud(view, next, anchor);
+	return is_table(next[FIXMAP_ENTRY]) && read_table(search, next[FIXMAP_ENTRY], next) &&
+	       is_kernel_pud(search, next, anchor);
 }
 
-static int search_low(struct view *view, anchor_fn *candidate, void *ctx, struct err *err)
+/* Show a candidate to the caller, once. A look at one may take a tank of fuel. */
+static int offer(struct search *search, const struct anchor *anchor, struct err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < search->tried_n; i++) {
+		const struct anchor *tried = &search->tried[i];
+
+		if (tried->image.v == anchor->image.v && tried->text.v == anchor->text.v &&
+		    tried->levels == anchor->levels && tried->size_bytes >= anchor->size_bytes)
+			return 0;
+	}
+	if (search->tried_n == ANCHORS_MAX)
+		return err_set(err, -ELOOP, "over %u places that look like a kernel", ANCHORS_MAX);
+	search->tried[search->tried_n++] = *anchor;
+	r = search->candidate(anchor, search->ctx, err);
+	if (!r)
+		view_refuel(search->view, VIEW_FUEL_ATTACH);
+	return r;
+}
+
+static int search_low(struct search *search, struct err *err)
 {
 	uint64_t root[TABLE_ENTRIES];
 	struct anchor anchor = { .found_by = "low-memory trampoline" };
-	int r;
+	int r = 0;
 
-	for (uint64_t at = LOW_START; at < LOW_END; at += GUEST_PAGE_SIZE) {
-		if (read_table(view, at, root) < 0 || !is_kernel_root(view, root, &anchor))
+	for (uint64_t at = LOW_START; at < LOW_END && !r && !search->code; at += GUEST_PAGE_SIZE) {
+		if (!read_table(search, at, root) || !is_kernel_root(search, root, &anchor))
 			continue;
-		r = candidate(&anchor, ctx, err);
-		if (r)
-			return r;
+		if (search->tried_n == LOW_ANCHORS_MAX)
+			break;		/* leave some for what is found elsewhere */
+		r = offer(search, &anchor, err);
 	}
-	return 0;
+	return r;
 }
 
 /* Is a page a level3_kernel_pgt? All but its last two entries are empty. */
@@ -136,64 +176,90 @@ static bool is_bare_pud(const uint64_t *page)
 	return true;
 }
 
-static int search_chunk(struct view *view, const uint64_t *chunk, size_t bytes,
-			anchor_fn *candidate, void *ctx, struct err *err)
+static int search_chunk(struct search *search, const uint64_t *chunk, size_t bytes,
+			struct err *err)
 {
 	struct anchor anchor = { .found_by = "page-table scan" };
-	int r;
+	int r = 0;
 
-	for (size_t at = 0; at + GUEST_PAGE_SIZE <= bytes; at += GUEST_PAGE_SIZE) {
+	for (size_t at = 0; at < bytes && !r && !search->code; at += GUEST_PAGE_SIZE) {
 		const uint64_t *page = chunk + at / sizeof(*page);
 
-		if (!is_bare_pud(page) || !is_kernel_pud(view, page, &anchor))
+		if (!is_bare_pud(page) || !is_kernel_pud(search, page, &anchor))
 			continue;
 		/* The number of levels shows only above this table: let the caller try both. */
-		for (anchor.levels = 4; anchor.levels <= 5; anchor.levels++) {
-			r = candidate(&anchor, ctx, err);
-			if (r)
-				return r;
-		}
+		for (anchor.levels = 4; anchor.levels <= 5 && !r; anchor.levels++)
+			r = offer(search, &anchor, err);
 	}
-	return 0;
+	return r;
 }
 
-static int search_all(struct view *view, anchor_fn *candidate, void *ctx, struct err *err)
+/* As much of a chunk as can be read; the rest becomes zero, and so no page table. */
+static int read_chunk(struct ram *ram, gpa at, uint64_t *chunk, size_t bytes, struct err *err)
+{
+	int r = ram_read(ram, at, chunk, bytes, err);
+
+	for (size_t n = 0; r == -EFAULT && n < bytes; n += GUEST_PAGE_SIZE) {
+		uint64_t *page = chunk + n / sizeof(*page);
+
+		r = ram_read(ram, gpa_add(at, n), page, GUEST_PAGE_SIZE, err);
+		if (r == -EFAULT)
+			memset(page, 0, GUEST_PAGE_SIZE);
+		if (r < 0 && r != -EFAULT)
+			return r;
+		r = -EFAULT;
+	}
+	return r == -EFAULT ? 0 : r;
+}
+
+static int search_run(struct search *search, gpa at, gpa end, uint64_t *chunk, struct err *err)
+{
+	int r = 0;
+
+	for (uint64_t n; at.v < end.v && !r && !search->code; at.v += n) {
+		n = end.v - at.v < SCAN_BYTES ? end.v - at.v : SCAN_BYTES;
+		r = read_chunk(view_ram(search->view), at, chunk, n, err);
+		if (r >= 0)
+			r = search_chunk(search, chunk, n, err);
+	}
+	return r;
+}
+
+static int search_all(struct search *search, struct err *err)
 {
 	cleanup(freep) uint64_t *chunk = malloc(SCAN_BYTES);
-	struct ram *ram = view_ram(view);
-	gpa start, from = gpa_of(0);
+	gpa at, end = gpa_of(0);
 	uint64_t len;
-	int r;
+	int r = 0;
 
 	if (!chunk)
 		return -ENOMEM;
-	while ((r = ram_populated(ram, from, &start, &len, err)) >= 0) {
-		start.v &= ~GUEST_PAGE_MASK;
-		for (uint64_t n = 0; len; len -= n, start.v += n) {
-			n = len < SCAN_BYTES ? (len + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK :
-					       SCAN_BYTES;
-			if (!ram_has(ram, start, n) || n > len)
-				n = len;
-			/* All of RAM costs more than any tank holds: this one search is free. */
-			view_refuel(view, VIEW_FUEL_ATTACH);
-			r = ram_read(ram, start, chunk, n, err);
-			if (r == -ESRCH)
-				return r;
-			if (r >= 0)
-				r = search_chunk(view, chunk, n, candidate, ctx, err);
-			if (r < 0 && r != -EFAULT)
-				return r;
-			if (r > 0)
-				return r;
-		}
-		from = start;
+	view_refuel(search->view, VIEW_FUEL_ATTACH);
+	while (!r && !search->code) {
+		r = ram_populated(view_ram(search->view), end, &at, &len, err);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		/* RAM is made of whole pages. */
+		end = gpa_of((at.v + len + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK);
+		at.v &= ~GUEST_PAGE_MASK;
+		r = search_run(search, at, end, chunk, err);
 	}
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
 int anchor_search(struct view *view, anchor_fn *candidate, void *ctx, struct err *err)
 {
-	int r = search_low(view, candidate, ctx, err);
+	struct search search = { .view = view, .candidate = candidate, .ctx = ctx };
+	int r;
 
-	return r ? r : search_all(view, candidate, ctx, err);
+	r = search_low(&search, err);
+	if (search.code == -ELOOP)
+		search.code = 0;	/* decoys in low memory: the kernel is still to be found */
+	if (!r && !search.code)
+		r = search_all(&search, err);
+	if (r || !search.code)
+		return r;
+	if (err)
+		*err = search.err;
+	return search.code;
 }

@@ -16,7 +16,10 @@ struct anchor {
 	const char *found_by;
 };
 
-/* Called per candidate, the best first. 0: go on; anything else ends the search. */
+/*
+ * Called per candidate, the best first. 0: go on, with the view fuelled anew; anything else
+ * ends the search.
+ */
 typedef int anchor_fn(const struct anchor *anchor, void *ctx, struct err *err);
 
 /**
@@ -27,7 +30,8 @@ typedef int anchor_fn(const struct anchor *anchor, void *ctx, struct err *err);
  * setup_real_mode()). Then, where nobody was satisfied, every populated page, for
  * level3_kernel_pgt (arch/x86/kernel/head_64.S), at the cost of reading all of RAM.
  *
- * Return: what @candidate returned if not 0; 0 when all was searched; -ELOOP, -ESRCH.
+ * Return: what @candidate returned if not 0; 0 when all was searched; -ELOOP (fuel, or over
+ *         ANCHORS_MAX candidates), -ESRCH, -ENOMEM.
  */
 nodiscard int anchor_search(struct view *view, anchor_fn *candidate, void *ctx, struct err *err);
 

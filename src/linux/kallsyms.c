@@ -120,14 +120,19 @@ static int find_tokens(struct kallsyms *k, struct err *err)
 	const uint8_t *hit = k->image, *end = k->image + k->size;
 
 	while ((hit = memmem(hit, (size_t)(end - hit), digits, sizeof(digits)))) {
-		size_t at = (size_t)(hit - k->image);
+		size_t second = (size_t)(hit - k->image);
 
-		if (!spend(k, WORK_TOKENS))
-			return too_much_work(err);
-		for (unsigned i = 0; i < '0' && at; i++)
-			at = token_before(k, at);
-		if (at && is_token_table(k, at))
-			return 0;
+		for (unsigned i = 1; i < '0' && second; i++)
+			second = token_before(k, second);
+		/* What lies before the first token may be printable, too: try each length. */
+		for (size_t len = 1; len <= TOKEN_BYTES_MAX && len + 1 < second; len++) {
+			if (!spend(k, WORK_TOKENS))
+				return too_much_work(err);
+			if (is_token_table(k, second - 1 - len))
+				return 0;
+			if (!is_print(k->image[second - 1 - len]))
+				break;
+		}
 		hit++;
 	}
 	return err_set(err, -ENOENT, "no token table");

@@ -39,8 +39,7 @@ LAYOUT(boot_layout, struct boot_fields, boot_members);
 struct search {
 	struct view *view;
 	struct kernel *kernel;		/* made from the first candidate that holds */
-	unsigned candidates;
-	int code;			/* of the last candidate that failed */
+	int code;			/* why the others did not; 0: there was none */
 	struct err err;
 };
 
@@ -184,7 +183,11 @@ static int check_space(struct kernel *kernel, struct view *view, struct err *err
 	if (base != kernel->image.v - (kernel->text.v - KERNEL_MAP))
 		return err_set(err, -EBADMSG, "the kernel believes to lie elsewhere: phys_base %#"
 			       PRIx64, base);
-	return symbols_find(kernel->symbols, "_end", &kernel->end, err);
+	r = symbols_find(kernel->symbols, "_end", &kernel->end, err);
+	if (r >= 0 && (kernel->end.v <= kernel->text.v ||
+		       kernel->end.v - kernel->text.v > KERNEL_IMAGE_MAX))
+		return err_set(err, -EBADMSG, "the kernel's image ends at %#" PRIx64, kernel->end.v);
+	return r;
 }
 
 static int find_direct_map(struct kernel *kernel, struct view *view, struct err *err)
@@ -270,8 +273,11 @@ static int read_boot(const struct kernel *kernel, struct view *view, struct kern
 		return r;
 	if (child.v == field_at(init_task, &f->children).v)
 		return 0;	/* too early: no process was made yet */
-	boot->first_task = field_object(child, &f->sibling);
-	return field_read(view, boot->first_task, &f->start, &boot->first_task_ns, err);
+	r = field_read(view, field_object(child, &f->sibling), &f->start, &boot->first_task_ns, err);
+	if (r >= 0)
+		boot->first_task = field_object(child, &f->sibling);
+	/* A wild link must not keep us out: then the canary alone tells one boot from the next. */
+	return r == -EFAULT || r == -EBADMSG ? 0 : r;
 }
 
 static int describe(struct kernel *kernel, struct view *view, struct err *err)
@@ -328,19 +334,31 @@ static int kernel_at(struct view *view, const struct anchor *anchor, struct kern
 	return 0;
 }
 
+/* Is this what one meets in the remains of a kernel, rather than in one that is odd? */
+static bool is_remains(int code)
+{
+	return code == -EFAULT || code == -ENOENT;
+}
+
 static int try_candidate(const struct anchor *anchor, void *ctx, struct err *err)
 {
 	struct search *search = ctx;
+	struct err why = {0};
+	int r;
 
-	search->candidates++;
-	search->err.code = 0;
-	search->code = kernel_at(search->view, anchor, &search->kernel, &search->err);
-	if (search->code >= 0)
+	r = kernel_at(search->view, anchor, &search->kernel, &why);
+	if (r >= 0)
 		return 1;
-	if (search->code == -ESRCH || search->code == -ENOMEM || search->code == -ELOOP) {
+	view_set_kernel(search->view, (struct space){0});
+	if (r == -ESRCH || r == -ENOMEM) {
 		if (err)
-			*err = search->err;
-		return search->code;
+			*err = why;
+		return r;
+	}
+	/* The first, as it is the best, unless a later one is more than remains. */
+	if (!search->code || (is_remains(search->code) && !is_remains(r))) {
+		search->code = r;
+		search->err = why;
 	}
 	return 0;
 }
@@ -352,19 +370,21 @@ int kernel_open(struct view *view, struct kernel **ret, struct err *err)
 
 	r = anchor_search(view, try_candidate, &search, err);
 	if (r < 0)
-		return r;
+		return err && err->code != r ? err_set(err, r, "%s", strerror(-r)) : r;
 	if (r > 0) {
 		*ret = search.kernel;
 		return 0;
 	}
-	if (!search.candidates)
+	if (!search.code)
 		return err_set(err, -ENOENT, "no Linux kernel found in the guest's memory "
 			       "(firmware, boot loader, or another system)");
 	if (err)
 		*err = search.err;
-	return search.code == -EFAULT || search.code == -ENOENT ?
-		wrap(err, -ENOENT, "no running Linux kernel, only the remains of one") :
-		search.code;
+	if (!is_remains(search.code))
+		return search.code;
+	if (err)
+		err->code = -ENOENT;
+	return wrap(err, -ENOENT, "no running Linux kernel, only the remains of one");
 }
 
 void kernel_close(struct kernel **kernel)

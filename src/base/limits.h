@@ -123,6 +123,9 @@
 /* Memory backends and NUMA nodes of one guest: QEMU's MAX_NODES is 128, DIMM slots 256. */
 #define QEMU_BACKENDS_MAX	512u
 
+/* How much of QEMU's heap is searched for its tables: 10-40 MiB are usual. */
+#define HEAP_SCAN_MAX		(256u << 20)
+
 /* One answer of QMP: the memory tree of a guest with 256 devices is some 200 KiB. */
 #define QMP_MESSAGE_MAX		(8u << 20)
 

@@ -78,6 +78,8 @@ int layout_of_machine(const char *type, uint64_t ram_bytes, uint64_t max_below_4
 	uint64_t below = ram_bytes;
 	bool old;
 
+	if (!ram_bytes || ram_bytes % GUEST_PAGE_SIZE)
+		return err_set(err, -EBADMSG, "RAM of %" PRIu64 " bytes", ram_bytes);
 	*split = ram_bytes >= NEVER_SPLIT || max_below_4g;
 	if (*split) {
 		switch (family_of(type, &old)) {
@@ -146,20 +148,14 @@ static int lay(struct ram_layout *layout, const struct ram_range *ranges, int n,
 	return 0;
 }
 
-int layout_of_args(const struct qemu_args *args, struct ram_layout *layout, struct err *err)
+int layout_of_args(const struct qemu_args *args, const struct ram_range *ranges, int n,
+		   struct ram_layout *layout, struct err *err)
 {
 	uint64_t ram_bytes = qemu_args_ram_bytes(args), at = 0;
-	struct ram_range ranges[2];
 	size_t blocks = 0;
-	bool split;
-	int n, r = 0;
+	int r = 0;
 
 	*layout = (struct ram_layout){ 0 };
-	if (!ram_bytes || ram_bytes % GUEST_PAGE_SIZE)
-		return err_set(err, -EBADMSG, "RAM of %" PRIu64 " bytes", ram_bytes);
-	n = layout_of_machine(args->machine, ram_bytes, args->max_below_4g, ranges, &split, err);
-	if (n < 0)
-		return n;
 	for (size_t i = 0; i < args->nodes.n && r == 0; i++) {
 		const struct qemu_backend *backend;
 

@@ -36,19 +36,20 @@ struct ram_layout {
  * Facts: pc_init1() of hw/i386/pc_piix.c, pc_q35_init() of hw/i386/pc_q35.c, and
  * microvm_memory_init() of hw/i386/microvm.c (as from QEMU 5.2).
  *
- * Return: how many ranges, or -ENOTSUP (not a type that we know).
+ * Return: how many ranges; -ENOTSUP (not a type that we know), -EBADMSG (not a size of RAM).
  */
 nodiscard int layout_of_machine(const char *type, uint64_t ram_bytes, uint64_t max_below_4g,
 				struct ram_range ranges[2], bool *split, struct err *err);
 
 /**
  * layout_of_args - the pieces that a command line stands for
+ * @ranges: @n ranges that hold the machine's RAM, one after the other
  *
- * Return: 0, -ENOTSUP, -EBADMSG (backends that do not add up), -ENOMEM. Free with
- *         layout_free(), also after a failure.
+ * Return: 0, -EBADMSG (backends that do not add up), -ENOMEM. Free with layout_free(), also
+ *         after a failure.
  */
-nodiscard int layout_of_args(const struct qemu_args *args, struct ram_layout *layout,
-			     struct err *err);
+nodiscard int layout_of_args(const struct qemu_args *args, const struct ram_range *ranges, int n,
+			     struct ram_layout *layout, struct err *err);
 
 /**
  * layout_of_mtree - the pieces that "info mtree" of the QEMU monitor shows

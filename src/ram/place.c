@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
+#include "ram/heap.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -132,8 +134,8 @@ static bool path_fits(const struct want *want, const struct area *area)
 
 /* Areas, or runs of them, that may be a block. */
 struct found {
-	uint64_t host;
-	unsigned n;
+	uint64_t hosts[QEMU_BACKENDS_MAX];
+	size_t n;
 };
 
 static void consider(const struct maps *maps, const struct want *want, size_t first, size_t end,
@@ -144,44 +146,67 @@ static void consider(const struct maps *maps, const struct want *want, size_t fi
 	if (!size_fits(want, maps->areas.v[end - 1].end - area->start) ||
 	    !kind_fits(want, area) || (by_path && !path_fits(want, area)))
 		return;
-	found->host = area->start;
-	found->n++;
+	if (found->n < ARRAY_SIZE(found->hosts))
+		found->hosts[found->n++] = area->start;
 }
 
-static struct found search(const struct maps *maps, const struct want *want, bool by_path)
+static void search(const struct maps *maps, const struct want *want, bool by_path,
+		   struct found *found)
 {
-	struct found found = { 0 };
 	size_t end;
 
+	found->n = 0;
 	for (size_t i = 0; i < maps->areas.n; i++)
-		consider(maps, want, i, i + 1, by_path, &found);
-	for (size_t i = 0; !found.n && i < maps->areas.n; i = end) {
+		consider(maps, want, i, i + 1, by_path, found);
+	for (size_t i = 0; !found->n && i < maps->areas.n; i = end) {
 		end = maps_run(maps, i);
-		consider(maps, want, i, end, by_path, &found);
+		consider(maps, want, i, end, by_path, found);
 	}
-	return found;
 }
 
-static int place_block(const struct maps *maps, const struct want *want, uint64_t *host,
-		       struct err *err)
+static int place_block(struct remote *remote, const struct maps *maps, const struct want *want,
+		       uint64_t *host, struct err *err)
 {
-	struct found found = search(maps, want, false);
+	struct found found;
+	int r;
 
+	search(maps, want, false, &found);
 	if (found.n > 1 && want->path)
-		found = search(maps, want, true);
+		search(maps, want, true, &found);
 	if (!found.n)
 		return err_set(err, -ENOENT, "no area of %" PRIu64 " MiB in it that would be '%s': "
 			       "has it just been started?", want->size_bytes / MIB, want->name);
-	if (found.n > 1)
-		return err_set(err, -EBADMSG, "%u areas of %" PRIu64 " MiB, and which one is '%s' "
-			       "cannot be told: give QEMU a QMP socket (-qmp unix:…)", found.n,
-			       want->size_bytes / MIB, want->name);
-	*host = found.host;
+	*host = found.hosts[0];
+	if (found.n == 1)
+		return 0;
+	r = heap_find_block(remote, maps, want->name, want->size_bytes, found.hosts, found.n,
+			    host, err);
+	if (r == -ENOENT)
+		r = err_set(err, -EBADMSG, "%zu areas of %" PRIu64 " MiB, and which one is '%s' "
+			    "cannot be told: give QEMU a QMP socket (-qmp unix:…)", found.n,
+			    want->size_bytes / MIB, want->name);
+	return r;
+}
+
+/* Two blocks in one place: one of them is another area than it seems. */
+static int check_distinct(const struct ram_layout *layout, struct err *err)
+{
+	for (size_t i = 0; i < layout->pieces.n; i++) {
+		const struct piece *a = &layout->pieces.v[i];
+
+		for (size_t j = 0; j < i; j++) {
+			const struct piece *b = &layout->pieces.v[j];
+
+			if (a->host - b->host < b->size_bytes || b->host - a->host < a->size_bytes)
+				return err_set(err, -EBADMSG, "'%s' and '%s' lie in one place",
+					       a->block, b->block);
+		}
+	}
 	return 0;
 }
 
-int place_by_size(const struct qemu_args *args, const struct maps *maps, struct ram_layout *layout,
-		  struct err *err)
+int place_by_size(struct remote *remote, const struct qemu_args *args, const struct maps *maps,
+		  struct ram_layout *layout, struct err *err)
 {
 	for (size_t i = 0; i < layout->pieces.n; i++) {
 		struct piece *piece = &layout->pieces.v[i];
@@ -190,12 +215,12 @@ int place_by_size(const struct qemu_args *args, const struct maps *maps, struct 
 		int r;
 
 		want_block(args, layout, piece->block, &want);
-		r = place_block(maps, &want, &host, err);
+		r = place_block(remote, maps, &want, &host, err);
 		if (r < 0)
 			return r;
 		if (!in_one_run(maps, host + piece->offset, piece->size_bytes))
 			return err_set(err, -EBADMSG, "'%s' lies in several areas", piece->block);
 		piece->host = host + piece->offset;
 	}
-	return 0;
+	return check_distinct(layout, err);
 }

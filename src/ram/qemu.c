@@ -7,28 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "ram/heap.h"
 #include "ram/layout.h"
 #include "ram/maps.h"
 #include "ram/place.h"
 #include "ram/qmp.h"
-
-/* /proc/PID/pagemap: one u64 a page (Documentation/admin-guide/mm/pagemap.rst). */
-#define PAGEMAP_PRESENT	(1ull << 63)
-#define PAGEMAP_SWAPPED	(1ull << 62)
-#define PAGEMAP_BATCH	512u	/* entries a read: 2 MiB of memory */
-
-/*
- * From here on process_vm_readv() is worth it: it copies once, /proc/PID/mem twice (35 and
- * 15 GB/s). Below, /proc/PID/mem costs the same and needs no permission after its open, and
- * it cannot meet another process that has the same PID.
- */
-#define BULK_BYTES	(64u << 10)
+#include "ram/remote.h"
 
 /* A piece of the guest's RAM, and how to get at it. */
 struct segment {
@@ -41,14 +29,12 @@ struct segment {
 
 struct qemu {
 	struct ram ram;
-	struct proc proc;
-	int mem, pagemap;
-	bool no_bulk;			/* process_vm_readv() is not permitted */
+	struct remote remote;
 	VEC(struct segment) segments;	/* ascending */
 };
 
 /* The segment that holds guest-physical @at: there is one for all of a range. */
-static const struct segment *segment_at(const struct qemu *qemu, uint64_t at)
+static struct segment *segment_at(const struct qemu *qemu, uint64_t at)
 {
 	size_t low = 0, high = qemu->segments.n;
 
@@ -63,49 +49,9 @@ static const struct segment *segment_at(const struct qemu *qemu, uint64_t at)
 	return &qemu->segments.v[low];
 }
 
-static int gone_or(const struct qemu *qemu, int code, const char *what, struct err *err)
-{
-	if (proc_alive(&qemu->proc, err) < 0)
-		return -ESRCH;
-	return err_set(err, code, "%s of process %d cannot be read", what, (int)qemu->proc.pid);
-}
-
-/* Bytes that are in the process's memory. */
-static int read_memory(struct qemu *qemu, uint64_t host, uint8_t *buf, size_t len,
-		       struct err *err)
-{
-	while (len && len >= BULK_BYTES && !qemu->no_bulk) {
-		struct iovec to = { buf, len }, from = { (void *)(uintptr_t)host, len };
-		ssize_t n = process_vm_readv(qemu->proc.pid, &to, 1, &from, 1, 0);
-
-		if (n <= 0) {
-			qemu->no_bulk = n < 0 && (errno == EPERM || errno == ENOSYS);
-			break;
-		}
-		/* Still that process: so it was while we read. */
-		if (proc_alive(&qemu->proc, err) < 0)
-			return -ESRCH;
-		host += (size_t)n;
-		buf += n;
-		len -= (size_t)n;
-	}
-	while (len) {
-		ssize_t n = pread(qemu->mem, buf, len, (off_t)host);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return gone_or(qemu, -EFAULT, "a page", err);
-		host += (size_t)n;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Bytes of the file; beyond its end there are none for private memory, and faults for shared. */
-static int read_file(const struct qemu *qemu, const struct segment *segment, uint64_t at,
-		     uint8_t *buf, size_t len, struct err *err)
+/* Bytes of the file; a guest whose file has become shorter does not live for long. */
+static int read_file(const struct segment *segment, uint64_t at, uint8_t *buf, size_t len,
+		     struct err *err)
 {
 	while (len) {
 		ssize_t n = pread(segment->fd, buf, len, (off_t)(segment->file_offset + at));
@@ -113,7 +59,7 @@ static int read_file(const struct qemu *qemu, const struct segment *segment, uin
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return gone_or(qemu, -EFAULT, "the memory file", err);
+			return err_set(err, -EFAULT, "the guest's memory file cannot be read");
 		at += (size_t)n;
 		buf += n;
 		len -= (size_t)n;
@@ -121,66 +67,21 @@ static int read_file(const struct qemu *qemu, const struct segment *segment, uin
 	return 0;
 }
 
-static int read_pagemap(const struct qemu *qemu, uint64_t host, uint64_t *entries, size_t n,
-			struct err *err)
+/* A page of a private file mapping that the process has not got: it is as in the file. */
+static int read_below(void *ctx, uint64_t at, void *buf, size_t len, struct err *err)
 {
-	ssize_t got = pread(qemu->pagemap, entries, n * sizeof(*entries),
-			    (off_t)(host / GUEST_PAGE_SIZE * sizeof(*entries)));
+	const struct segment *segment = ctx;
 
-	if (got == (ssize_t)(n * sizeof(*entries)))
-		return 0;
-	return gone_or(qemu, -EFAULT, "the page map", err);
+	return read_file(segment, at - segment->host, buf, len, err);
 }
 
-static bool is_there(uint64_t entry)
+static int read_segment(struct qemu *qemu, struct segment *segment, uint64_t at, uint8_t *buf,
+			size_t len, struct err *err)
 {
-	return entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
-}
-
-/* What is not in memory: in the file, or never touched. */
-static int read_absent(const struct qemu *qemu, const struct segment *segment, uint64_t at,
-		       uint8_t *buf, size_t len, struct err *err)
-{
-	if (segment->fd >= 0)
-		return read_file(qemu, segment, at, buf, len, err);
-	memset(buf, 0, len);
-	return 0;
-}
-
-static int read_private(struct qemu *qemu, const struct segment *segment, uint64_t at,
-			uint8_t *buf, size_t len, struct err *err)
-{
-	uint64_t entries[PAGEMAP_BATCH];
-
-	while (len) {
-		uint64_t host = segment->host + at;
-		size_t skew = host % GUEST_PAGE_SIZE;
-		size_t n = (skew + len + GUEST_PAGE_SIZE - 1) / GUEST_PAGE_SIZE;
-		int r;
-
-		n = n < PAGEMAP_BATCH ? n : PAGEMAP_BATCH;
-		r = read_pagemap(qemu, host, entries, n, err);
-		for (size_t i = 0, end; i < n && r == 0; i = end) {
-			bool there = is_there(entries[i]);
-			size_t bytes;
-
-			for (end = i + 1; end < n && is_there(entries[end]) == there; end++)
-				;
-			bytes = (end - i) * GUEST_PAGE_SIZE - skew;
-			bytes = bytes < len ? bytes : len;
-			skew = 0;
-			if (there)
-				r = read_memory(qemu, segment->host + at, buf, bytes, err);
-			else
-				r = read_absent(qemu, segment, at, buf, bytes, err);
-			at += bytes;
-			buf += bytes;
-			len -= bytes;
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (segment->shared)
+		return read_file(segment, at, buf, len, err);
+	return remote_read(&qemu->remote, segment->host + at, buf, len,
+			   segment->fd < 0 ? NULL : read_below, segment, err);
 }
 
 static int qemu_read(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
@@ -191,17 +92,14 @@ static int qemu_read(struct ram *ram, size_t range, uint64_t offset, void *buf, 
 	uint8_t *to = buf;
 
 	while (len) {
-		const struct segment *segment = segment_at(qemu, at);
+		struct segment *segment = segment_at(qemu, at);
 		uint64_t inside = at - segment->start;
 		size_t n = len;
 		int r;
 
 		if (n > segment->size_bytes - inside)
 			n = (size_t)(segment->size_bytes - inside);
-		if (segment->shared)
-			r = read_file(qemu, segment, inside, to, n, err);
-		else
-			r = read_private(qemu, segment, inside, to, n, err);
+		r = read_segment(qemu, segment, inside, to, n, err);
 		if (r < 0)
 			return r;
 		at += n;
@@ -234,36 +132,8 @@ static int next_in_file(const struct segment *segment, uint64_t at, uint64_t *st
 	return 0;
 }
 
-/* The first run of pages at or after @at that the process has; runs may be cut. */
-static int next_in_memory(const struct qemu *qemu, const struct segment *segment, uint64_t at,
-			  uint64_t *start, uint64_t *len, struct err *err)
-{
-	uint64_t entries[PAGEMAP_BATCH];
-
-	at &= ~GUEST_PAGE_MASK;
-	while (at < segment->size_bytes) {
-		size_t n = (segment->size_bytes - at) / GUEST_PAGE_SIZE, i, end;
-		int r;
-
-		n = n < PAGEMAP_BATCH ? n : PAGEMAP_BATCH;
-		r = read_pagemap(qemu, segment->host + at, entries, n, err);
-		if (r < 0)
-			return r;
-		for (i = 0; i < n && !is_there(entries[i]); i++)
-			;
-		for (end = i; end < n && is_there(entries[end]); end++)
-			;
-		if (end > i) {
-			*start = at + i * GUEST_PAGE_SIZE;
-			*len = (end - i) * GUEST_PAGE_SIZE;
-			return 0;
-		}
-		at += n * GUEST_PAGE_SIZE;
-	}
-	return -ENOENT;
-}
-
-static int next_in_segment(const struct qemu *qemu, const struct segment *segment, uint64_t at,
+/* The first run of pages at or after page @at that is anything but zeros. */
+static int next_in_segment(struct qemu *qemu, const struct segment *segment, uint64_t at,
 			   uint64_t *start, uint64_t *len, struct err *err)
 {
 	uint64_t file_start, file_len;
@@ -271,29 +141,31 @@ static int next_in_segment(const struct qemu *qemu, const struct segment *segmen
 
 	if (segment->shared)
 		return next_in_file(segment, at, start, len);
-	r = next_in_memory(qemu, segment, at, start, len, err);
+	r = remote_next(&qemu->remote, segment->host + at, segment->host + segment->size_bytes,
+			start, len, err);
+	if (r == 0)
+		*start -= segment->host;
 	if (segment->fd < 0 || (r < 0 && r != -ENOENT))
 		return r;
 	file = next_in_file(segment, at, &file_start, &file_len);
 	if (file == 0 && (r < 0 || file_start < *start)) {
 		*start = file_start;
 		*len = file_len;
-		return 0;
 	}
-	return r;
+	return file == 0 ? 0 : r;
 }
 
 static int qemu_populated(struct ram *ram, size_t range, uint64_t offset, uint64_t *start,
 			  uint64_t *len, struct err *err)
 {
-	const struct qemu *qemu = (const struct qemu *)ram;
+	struct qemu *qemu = (struct qemu *)ram;
 	uint64_t base = ram->ranges[range].start.v, end = base + ram->ranges[range].size_bytes;
 	uint64_t at = base + offset;
 
 	while (at < end) {
 		const struct segment *segment = segment_at(qemu, at);
 		uint64_t inside = at - segment->start, first, n;
-		int r = next_in_segment(qemu, segment, inside, &first, &n, err);
+		int r = next_in_segment(qemu, segment, inside & ~GUEST_PAGE_MASK, &first, &n, err);
 
 		if (r == 0) {
 			if (first < inside) {	/* the page that holds @offset */
@@ -313,7 +185,7 @@ static int qemu_populated(struct ram *ram, size_t range, uint64_t offset, uint64
 
 static int qemu_alive(struct ram *ram, struct err *err)
 {
-	return proc_alive(&((const struct qemu *)ram)->proc, err);
+	return proc_alive(&((const struct qemu *)ram)->remote.proc, err);
 }
 
 static void qemu_close(struct ram *ram)
@@ -323,9 +195,7 @@ static void qemu_close(struct ram *ram)
 	for (size_t i = 0; i < qemu->segments.n; i++)
 		fd_close(&qemu->segments.v[i].fd);
 	vec_free(&qemu->segments);
-	fd_close(&qemu->mem);
-	fd_close(&qemu->pagemap);
-	proc_deinit(&qemu->proc);
+	remote_deinit(&qemu->remote);
 	free(qemu);
 }
 
@@ -343,8 +213,7 @@ static struct qemu *qemu_new(void)
 
 	if (qemu) {
 		qemu->ram.ops = &qemu_ops;
-		qemu->proc = PROC_NONE;
-		qemu->mem = qemu->pagemap = -1;
+		qemu->remote = REMOTE_NONE;
 	}
 	return qemu;
 }
@@ -438,7 +307,7 @@ static int add_segment(struct qemu *qemu, const struct maps *maps, const struct 
 	};
 	if (!area->inode)
 		return 0;
-	segment->fd = open_area(&qemu->proc, area, err);
+	segment->fd = open_area(&qemu->remote.proc, area, err);
 	return segment->fd < 0 ? segment->fd : 0;
 }
 
@@ -484,24 +353,59 @@ static int layout_from_monitors(const struct qemu *qemu, const struct qemu_args 
 	for (size_t i = 0; i < args->monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++) {
 		cleanup(qmp_close) struct qmp *qmp = NULL;
 
-		r = open_monitor(&qemu->proc, args->monitors.list.v[i], &qmp, err);
+		r = open_monitor(&qemu->remote.proc, args->monitors.list.v[i], &qmp, err);
 		if (r == 0)
 			r = ask_monitor(qmp, maps, layout, err);
 	}
 	return r;
 }
 
-static int layout_from_args(const struct qemu_args *args, const struct maps *maps,
-			    struct ram_layout *layout, struct err *err)
+/*
+ * Where the machine's RAM is, without a monitor: the type of machine tells, and QEMU's table
+ * for the guest confirms it, or tells alone where we do not know the type.
+ */
+static int find_ranges(struct qemu *qemu, const struct qemu_args *args, const struct maps *maps,
+		       struct ram_range ranges[2], bool *verified, struct err *err)
 {
+	uint64_t ram_bytes = qemu_args_ram_bytes(args);
+	struct ram_range found[2] = { 0 };
+	bool split;
+	int heap, n = layout_of_machine(args->machine, ram_bytes, args->max_below_4g, ranges,
+					&split, err);
+
+	if ((n < 0 && n != -ENOTSUP) || (n > 0 && !split))
+		return n;
+	if (n > 0)
+		memcpy(found, ranges, sizeof(found));
+	heap = heap_find_split(&qemu->remote, maps, ram_bytes, found, NULL);
+	*verified = heap == 1;
+	if (heap != 2)
+		return n;
+	if (n > 0)
+		return err_set(err, -EBADMSG, "machine type '%s' has its first RAM up to %#" PRIx64
+			       ", but QEMU says %#" PRIx64 ": give it a QMP socket (-qmp unix:…)",
+			       args->machine ? args->machine : "pc", ranges[0].size_bytes,
+			       found[0].size_bytes);
+	memcpy(ranges, found, sizeof(found));
+	*verified = true;
+	return 2;
+}
+
+static int layout_from_args(struct qemu *qemu, const struct qemu_args *args,
+			    const struct maps *maps, struct ram_layout *layout, bool *verified,
+			    struct err *err)
+{
+	struct ram_range ranges[2];
 	int r;
 
 	if (args->readconfig)
 		return err_set(err, -ENOTSUP, "its configuration is in a file (-readconfig): give "
 			       "QEMU a QMP socket (-qmp unix:…)");
-	r = layout_of_args(args, layout, err);
+	r = find_ranges(qemu, args, maps, ranges, verified, err);
+	if (r > 0)
+		r = layout_of_args(args, ranges, r, layout, err);
 	if (r == 0)
-		r = place_by_size(args, maps, layout, err);
+		r = place_by_size(&qemu->remote, args, maps, layout, err);
 	if (r < 0)
 		layout_free(layout);
 	return r;
@@ -511,6 +415,7 @@ static int find_layout(struct qemu *qemu, const struct qemu_args *args, const st
 		       struct qmp *qmp, struct ram_layout *layout, struct err *err)
 {
 	struct err why = { 0 };
+	bool verified = false;
 	int r;
 
 	if (qmp)
@@ -521,11 +426,12 @@ static int find_layout(struct qemu *qemu, const struct qemu_args *args, const st
 		snprintf(qemu->ram.layout, sizeof(qemu->ram.layout), "QMP");
 		return r;
 	}
-	snprintf(qemu->ram.layout, sizeof(qemu->ram.layout), "machine type %.24s%s%s%.48s",
-		 args->machine ? args->machine : "pc (default)",
+	r = layout_from_args(qemu, args, maps, layout, &verified, err);
+	snprintf(qemu->ram.layout, sizeof(qemu->ram.layout), "machine type %.24s%s%s%s%.40s",
+		 args->machine ? args->machine : "pc (default)", verified ? ", verified" : "",
 		 args->memory_devices ? ", without its memory devices" : "",
 		 why.code ? "; QMP: " : "", why.code ? why.text : "");
-	return layout_from_args(args, maps, layout, err);
+	return r;
 }
 
 static int read_maps(const struct proc *proc, struct maps *maps, struct err *err)
@@ -549,13 +455,7 @@ static int attach(struct qemu *qemu, const struct qemu_args *args, struct qmp *q
 	cleanup(maps_free) struct maps maps = { 0 };
 	int r;
 
-	qemu->mem = proc_openat(&qemu->proc, "mem", O_RDONLY, err);
-	if (qemu->mem < 0)
-		return qemu->mem;
-	qemu->pagemap = proc_openat(&qemu->proc, "pagemap", O_RDONLY, err);
-	if (qemu->pagemap < 0)
-		return qemu->pagemap;
-	r = read_maps(&qemu->proc, &maps, err);
+	r = read_maps(&qemu->remote.proc, &maps, err);
 	if (r == 0)
 		r = find_layout(qemu, args, &maps, qmp, &layout, err);
 	for (size_t i = 0; r == 0 && i < layout.pieces.n; i++)
@@ -569,17 +469,21 @@ static int open_pid(pid_t pid, struct qmp *qmp, struct ram **ret, struct err *er
 {
 	struct qemu *qemu = qemu_new();
 	struct qemu_args args;
+	struct proc *proc;
 	struct ram *ram;
 	int r;
 
 	if (!qemu)
 		return -ENOMEM;
 	ram = &qemu->ram;
-	r = proc_init(&qemu->proc, pid, err);
+	proc = &qemu->remote.proc;
+	r = proc_init(proc, pid, err);
 	if (r == 0)
-		r = qemu_describe(&qemu->proc, &args, err);
+		r = qemu_describe(proc, &args, err);
 	if (r == 0) {
 		r = qemu_supported(&args, err);
+		if (r == 0)
+			r = remote_init(&qemu->remote, proc, err);
 		if (r == 0)
 			r = attach(qemu, &args, qmp, err);
 		qemu_args_free(&args);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ram/qemu_args.h"
-
 #include <stdlib.h>
 
 #include "ram/layout.h"
@@ -11,18 +9,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ram_layout layout = { 0 };
-	uint64_t sum = 0, end = 0;
+	uint64_t ram, sum = 0;
 	struct qemu_args args;
+	struct ram_range to[2];
+	bool split;
+	int r = qemu_args_parse((const char *)data, size, &args, NULL);
 
-	if (qemu_args_parse((const char *)data, size, &args, NULL) == 0 &&
-	    layout_of_args(&args, &layout, NULL) == 0) {
-		for (size_t i = 0; i < layout.pieces.n; sum += layout.pieces.v[i++].size_bytes) {
-			if (layout.pieces.v[i].start < end)
+	ram = qemu_args_ram_bytes(&args);
+	if (r == 0)
+		r = layout_of_machine(args.machine, ram, args.max_below_4g, to, &split, NULL);
+	if (r > 0 && layout_of_args(&args, to, r, &layout, NULL) == 0) {
+		for (const struct piece *p = layout.pieces.v; sum < ram; sum += p++->size_bytes)
+			if (p != layout.pieces.v && p[-1].start + p[-1].size_bytes > p->start)
 				abort();
-			end = layout.pieces.v[i].start + layout.pieces.v[i].size_bytes;
-		}
-		if (sum != qemu_args_ram_bytes(&args))
-			abort();
 	}
 	layout_free(&layout);
 	qemu_args_free(&args);

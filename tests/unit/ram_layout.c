@@ -105,14 +105,20 @@ static int of_args(const char *words, struct ram_layout *layout)
 {
 	cleanup(freep) char *text = strdup(words);
 	size_t n = strlen(words);
+	struct ram_range ranges[2];
 	struct qemu_args args;
+	bool split;
 	int r;
 
+	*layout = (struct ram_layout){ 0 };
 	for (size_t i = 0; i < n; i++)
 		if (text[i] == '|')
 			text[i] = '\0';
 	assert_int_equal(qemu_args_parse(text, n + 1, &args, NULL), 0);
-	r = layout_of_args(&args, layout, NULL);
+	r = layout_of_machine(args.machine, qemu_args_ram_bytes(&args), args.max_below_4g,
+			      ranges, &split, NULL);
+	if (r > 0)
+		r = layout_of_args(&args, ranges, r, layout, NULL);
 	qemu_args_free(&args);
 	return r;
 }

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ram/heap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
+
+#define CHUNK_BYTES	(1u << 20)
+#define OVERLAP_BYTES	512u		/* what is searched for is smaller */
+
+/* Looks at @n bytes of the heap, of which the last OVERLAP_BYTES come again. */
+typedef void look_fn(void *ctx, const uint8_t *bytes, size_t n);
+
+/* Show the heap to @look, chunk by chunk. */
+static int scan(struct remote *remote, const struct maps *maps, look_fn *look, void *ctx,
+		struct err *err)
+{
+	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES + OVERLAP_BYTES);
+	uint64_t left = HEAP_SCAN_MAX;
+
+	if (!chunk)
+		return -ENOMEM;
+	for (size_t i = 0; i < maps->areas.n; i++) {
+		const struct area *area = &maps->areas.v[i];
+
+		if (strcmp(area->path, "[heap]") != 0)
+			continue;
+		for (uint64_t at = area->start; at < area->end && left; at += CHUNK_BYTES) {
+			uint64_t n = area->end - at;
+			int r;
+
+			if (n > CHUNK_BYTES + OVERLAP_BYTES)
+				n = CHUNK_BYTES + OVERLAP_BYTES;
+			r = remote_read(remote, at, chunk, (size_t)n, NULL, NULL, err);
+			if (r < 0)
+				return r;
+			look(ctx, chunk, (size_t)n);
+			left -= n < left ? n : left;
+		}
+	}
+	return 0;
+}
+
+static uint64_t u64_at(const uint8_t *bytes)
+{
+	uint64_t v;
+
+	memcpy(&v, bytes, sizeof(v));
+	return v;
+}
+
+static uint32_t u32_at(const uint8_t *bytes)
+{
+	uint32_t v;
+
+	memcpy(&v, bytes, sizeof(v));
+	return v;
+}
+
+struct block_search {
+	const char *name;
+	uint64_t size_bytes;
+	const uint64_t *hosts;
+	size_t n;
+	uint64_t found;		/* host address; 0: none yet */
+	bool ambiguous;
+};
+
+/* Behind the host address come four to six words of the same struct, and then the name. */
+#define NAME_FIRST	36u
+#define NAME_LAST	60u
+
+/* Is a struct RAMBlock of that name here, its host address first? */
+static bool is_block(const struct block_search *search, const uint8_t *bytes, size_t n)
+{
+	static const char prefix[] = "/objects/";
+	size_t name_n = strlen(search->name) + 1;
+	bool sized = false;
+
+	for (size_t at = 8; at < NAME_FIRST; at += 8)
+		sized = sized || u64_at(bytes + at) == search->size_bytes;
+	for (size_t at = NAME_FIRST; sized && at <= NAME_LAST; at += 8) {
+		size_t left = n - at;
+		const uint8_t *name = bytes + at;
+
+		if (left > sizeof(prefix) && !memcmp(name, prefix, sizeof(prefix) - 1)) {
+			name += sizeof(prefix) - 1;
+			left -= sizeof(prefix) - 1;
+		}
+		if (left >= name_n && !memcmp(name, search->name, name_n))
+			return true;
+	}
+	return false;
+}
+
+static void look_for_block(void *ctx, const uint8_t *bytes, size_t n)
+{
+	struct block_search *search = ctx;
+
+	for (size_t at = 0; at + 256 <= n; at += 8) {
+		uint64_t host = u64_at(bytes + at);
+
+		for (size_t i = 0; i < search->n; i++) {
+			if (host != search->hosts[i] || !is_block(search, bytes + at, n - at))
+				continue;
+			search->ambiguous |= search->found && search->found != host;
+			search->found = host;
+		}
+	}
+}
+
+int heap_find_block(struct remote *remote, const struct maps *maps, const char *name,
+		    uint64_t size_bytes, const uint64_t *hosts, size_t n, uint64_t *host,
+		    struct err *err)
+{
+	struct block_search search = { .name = name, .size_bytes = size_bytes, .hosts = hosts,
+				       .n = n };
+	int r = scan(remote, maps, look_for_block, &search, err);
+
+	if (r < 0)
+		return r;
+	if (!search.found || search.ambiguous)
+		return -ENOENT;
+	*host = search.found;
+	return 0;
+}
+
+/* Two entries of the table: u64 address, u64 length, u32 type, without padding. */
+#define E820_ENTRY 20u
+#define E820_RAM   1u
+
+struct split_search {
+	uint64_t ram_bytes;
+	const struct ram_range *expected;
+	bool agrees;
+	struct ram_range other[2];	/* size 0: none */
+	bool ambiguous;
+};
+
+static void look_for_split(void *ctx, const uint8_t *bytes, size_t n)
+{
+	struct split_search *search = ctx;
+
+	/* The second entry of a table, and others, are aligned to no more than 4. */
+	for (size_t at = 0; at + 2 * E820_ENTRY <= n; at += 4) {
+		const uint8_t *low = bytes + at, *high = low + E820_ENTRY;
+		uint64_t below = u64_at(low + 8), start = u64_at(high), above = u64_at(high + 8);
+
+		if (u64_at(low) || u32_at(low + 16) != E820_RAM ||
+		    u32_at(high + 16) != E820_RAM || !below || below >= 1ull << 32 ||
+		    start < 1ull << 32 || below + above != search->ram_bytes ||
+		    ((below | start | above) & GUEST_PAGE_MASK))
+			continue;
+		if (below == search->expected[0].size_bytes &&
+		    start == search->expected[1].start.v) {
+			search->agrees = true;
+			continue;
+		}
+		search->ambiguous |= search->other[0].size_bytes &&
+				     (search->other[0].size_bytes != below ||
+				      search->other[1].start.v != start);
+		search->other[0] = (struct ram_range){ gpa_of(0), below };
+		search->other[1] = (struct ram_range){ gpa_of(start), above };
+	}
+}
+
+int heap_find_split(struct remote *remote, const struct maps *maps, uint64_t ram_bytes,
+		    struct ram_range ranges[2], struct err *err)
+{
+	struct split_search search = { .ram_bytes = ram_bytes, .expected = ranges };
+	int r = scan(remote, maps, look_for_split, &search, err);
+
+	if (r < 0)
+		return r;
+	if (search.agrees)
+		return 1;
+	if (!search.other[0].size_bytes || search.ambiguous)
+		return -ENOENT;
+	memcpy(ranges, search.other, sizeof(search.other));
+	return 2;
+}

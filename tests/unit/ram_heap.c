@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ram/heap.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -246,5 +247,7 @@ int main(void)
 		cmocka_unit_test(tables_that_cannot_be_are_passed_over),
 	};
 
+	/* Or what one test read would be in the heap that the next one's process inherits. */
+	mallopt(M_MMAP_THRESHOLD, 65536);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

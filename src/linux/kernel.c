@@ -186,7 +186,8 @@ static int check_space(struct kernel *kernel, struct view *view, struct err *err
 	r = symbols_find(kernel->symbols, "_end", &kernel->end, err);
 	if (r >= 0 && (kernel->end.v <= kernel->text.v ||
 		       kernel->end.v - kernel->text.v > KERNEL_IMAGE_MAX))
-		return err_set(err, -EBADMSG, "the kernel's image ends at %#" PRIx64, kernel->end.v);
+		return err_set(err, -EBADMSG, "the kernel's image ends at %#" PRIx64,
+			       kernel->end.v);
 	return r;
 }
 
@@ -273,9 +274,10 @@ static int read_boot(const struct kernel *kernel, struct view *view, struct kern
 		return r;
 	if (child.v == field_at(init_task, &f->children).v)
 		return 0;	/* too early: no process was made yet */
-	r = field_read(view, field_object(child, &f->sibling), &f->start, &boot->first_task_ns, err);
+	child = field_object(child, &f->sibling);
+	r = field_read(view, child, &f->start, &boot->first_task_ns, err);
 	if (r >= 0)
-		boot->first_task = field_object(child, &f->sibling);
+		boot->first_task = child;
 	/* A wild link must not keep us out: then the canary alone tells one boot from the next. */
 	return r == -EFAULT || r == -EBADMSG ? 0 : r;
 }

@@ -36,7 +36,8 @@ static size_t make_types(uint8_t *image)
 {
 	cleanup(freep) uint8_t *blob = NULL;
 	struct btf b = {0};
-	uint32_t u8 = btf_int(&b, "char", 1), u32 = btf_int(&b, "int", 4), u64 = btf_int(&b, "long", 8);
+	uint32_t u8 = btf_int(&b, "char", 1), u32 = btf_int(&b, "int", 4);
+	uint32_t u64 = btf_int(&b, "long", 8);
 	uint32_t pointer = btf_pointer(&b, 0), list, text, release;
 	size_t size;
 

@@ -150,9 +150,8 @@ static void image_has_a_limit(void **state)
 	(void)state;
 	g.in.text = 0xffffffff80000000;
 	kernel_make(&g.m, &g.in);
-	for (unsigned i = 0; i < 512; i++)
-		memory_map(&g.m, space, g.in.text + i * 0x200000ull, g.in.image + i * 0x200000ull, 2,
-			   PTE_PRESENT);
+	for (uint64_t at = 0; at < 1u << 30; at += 2u << 20)
+		memory_map(&g.m, space, g.in.text + at, g.in.image + at, 2, PTE_PRESENT);
 	assert_int_equal(search_memory(), 0);
 	assert_int_equal(g.seen[0].size_bytes, KERNEL_IMAGE_MAX);
 }

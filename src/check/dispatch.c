@@ -13,6 +13,9 @@
 /* An ENDBR64, or the NOP that took its place, may stand before the tracer's call. */
 #define TRACE_SITE_MAX 4u
 
+#define BREAKPOINT 0xcc	/* int3 */
+#define JUMP	   0xe9	/* jmp rel32 */
+
 #define IMAGE_LOW  0xffffffff80000000ull	/* where code can lie that imm32 reaches */
 #define IMAGE_HIGH 0xffffffffff000000ull
 
@@ -29,17 +32,35 @@ void dispatch_close(struct dispatch *dispatch)
 	kprobes_free(&dispatch->kprobes);
 }
 
-static int find_kprobe(struct dispatch *dispatch, gva at, bool *ret, struct err *err)
+/* A jump of an optimised kprobe leads into the slots that the kernel has for them. */
+static bool leads_to_slot(struct dispatch *dispatch, gva at, const uint8_t *bytes)
 {
-	int r = 0;
+	struct owner owner;
+	int32_t rel;
 
-	dispatch->fixed = false;
-	if (!dispatch->kprobes_read) {
-		r = kprobes_read(dispatch->kernel, dispatch->view, &dispatch->kprobes, err);
-		dispatch->kprobes_read = r >= 0;
+	memcpy(&rel, bytes + 1, sizeof(rel));
+	return dispatch_owners(dispatch, NULL) >= 0 &&
+	       owner_of(dispatch->owners,
+			gva_of(at.v + KPROBE_JUMP_BYTES + (uint64_t)(int64_t)rel), &owner,
+			NULL) >= 0 &&
+	       owner.kind == OWNER_KPROBE;
+}
+
+void dispatch_restore(struct dispatch *dispatch, gva at, uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < dispatch->kprobes.list.n; i++) {
+		const struct kprobe *kprobe = &dispatch->kprobes.list.v[i];
+		uint64_t offset = kprobe->address.v - at.v;
+
+		if (offset >= size)
+			continue;
+		if (bytes[offset] == BREAKPOINT)
+			bytes[offset] = kprobe->original[0];
+		else if (kprobe->optimized && size - offset >= KPROBE_JUMP_BYTES &&
+			 bytes[offset] == JUMP &&
+			 leads_to_slot(dispatch, kprobe->address, bytes + offset))
+			memcpy(bytes + offset, kprobe->original, KPROBE_JUMP_BYTES);
 	}
-	*ret = kprobes_find(&dispatch->kprobes, at);
-	return *ret ? 0 : r;
 }
 
 static bool is_kernel_text(const struct dispatch *dispatch, gva at)
@@ -104,8 +125,6 @@ static int check_target(struct dispatch *dispatch, const struct dispatch_code *c
 {
 	gva function = code->at;
 	struct symbol symbol;
-	bool probed = false;
-	int r;
 
 	if (code->may_lead_to ? code->may_lead_to(code->ctx, target) :
 				is_function(dispatch, target))
@@ -118,22 +137,6 @@ static int check_target(struct dispatch *dispatch, const struct dispatch_code *c
 	if (!is_kernel_text(dispatch, target)) {
 		dispatch->fixed = false;
 		if (exec_is_thunk(dispatch->view, target))
-			return 0;
-		/* An optimised kprobe is a jump into the slots. */
-		if (insn->flow == INSN_JUMP) {
-			r = find_kprobe(dispatch, insn->at, &probed, err);
-			if (r < 0)
-				return r;
-		}
-	}
-	if (probed) {
-		struct owner owner;
-
-		r = dispatch_owners(dispatch, err);
-		if (r < 0)
-			return r;
-		if (owner_of(dispatch->owners, target, &owner, NULL) >= 0 &&
-		    owner.kind == OWNER_KPROBE)
 			return 0;
 	}
 	return report(dispatch, code, insn, "branch",
@@ -213,19 +216,14 @@ static int check_constant(struct dispatch *dispatch, const struct dispatch_code 
 	return report(dispatch, code, insn, "address in the code", "none", at, err);
 }
 
+/* Those of kprobes were taken out; behind what never goes on there, it is padding. */
 static int check_trap(struct dispatch *dispatch, const struct dispatch_code *code, size_t i,
 		      struct err *err)
 {
 	const struct insn *insn = &code->insns.list.v[i];
-	bool probed;
-	int r;
 
-	/* Behind what never goes on there, it is padding. */
 	if (i && insn[-1].flow != INSN_NEXT && insn[-1].flow != INSN_BRANCH)
 		return 0;
-	r = find_kprobe(dispatch, insn->at, &probed, err);
-	if (r < 0 || probed)
-		return r;
 	return report(dispatch, code, insn, "breakpoint", "a kprobe that is registered", gva_of(0),
 		      err);
 }

@@ -16,8 +16,7 @@ struct dispatch {
 	const struct kernel *kernel;
 	struct view *view;
 	struct owners *owners;		/* opened when the first branch asks for them */
-	struct kprobes kprobes;		/* read when the first breakpoint asks for them */
-	bool kprobes_read;
+	struct kprobes kprobes;		/* all that are registered */
 
 	/* Of the code looked at now: */
 	bool sound;			/* nothing to report so far */
@@ -36,6 +35,13 @@ struct dispatch_code {
 	bool (*may_lead_to)(void *ctx, gva target);
 	void *ctx;
 };
+
+/**
+ * dispatch_restore - take out of a copy of code what kprobes put into it
+ * A breakpoint, or a jump to a slot, where a registered kprobe has one becomes what the
+ * kernel says that it replaced. Anything else is left.
+ */
+void dispatch_restore(struct dispatch *dispatch, gva at, uint8_t *bytes, size_t size);
 
 /* Every instruction of @code, one by one. Return: 0, or an error as view_read(). */
 nodiscard int dispatch_check(struct dispatch *dispatch, const struct dispatch_code *code,

@@ -131,17 +131,21 @@ static bool leads_to(const struct choice *choice, uint32_t number, gva target)
 	return to->end == FOLLOW_LEAVES && to->target.v == target.v;
 }
 
-/* Numbers that share @target. */
-static uint32_t count_same(const struct choice *choice, gva target)
+/* Numbers that share @target; @first receives the least of them. */
+static uint32_t count_same(const struct choice *choice, gva target, uint32_t *first)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < choice->n; i++)
-		n += leads_to(choice, i, target);
+	for (uint32_t i = choice->n; i-- > 0;) {
+		if (!leads_to(choice, i, target))
+			continue;
+		*first = i;
+		n++;
+	}
 	return n;
 }
 
-static int report_all(const struct choice *choice, gva target, uint32_t numbers)
+static void report_all(const struct choice *choice, gva target, uint32_t numbers)
 {
 	struct dispatch *dispatch = choice->dispatch;
 	struct finding *finding;
@@ -151,7 +155,6 @@ static int report_all(const struct choice *choice, gva target, uint32_t numbers)
 	finding_title(finding, "%u system calls lead to code that is no system call", numbers);
 	code_evidence(dispatch->run, dispatch->owners, finding, "system calls", choice->code->at,
 		      "each its own function", target);
-	return 0;
 }
 
 static int judge_number(const struct choice *choice, uint32_t number, struct err *err)
@@ -160,8 +163,8 @@ static int judge_number(const struct choice *choice, uint32_t number, struct err
 	gva target = choice->to[number].target, from = choice->to[number].at;
 	struct finding *finding;
 	enum syscall_fit fit;
+	uint32_t same = 1, first = number;
 	char expected[96];
-	uint32_t same;
 	int r;
 
 	fit = syscall_judge(dispatch->kernel, choice->abi, number, target, expected,
@@ -172,9 +175,13 @@ static int judge_number(const struct choice *choice, uint32_t number, struct err
 	r = dispatch_owners(dispatch, err);
 	if (r < 0)
 		return r;
-	same = fit == SYSCALL_FOREIGN ? count_same(choice, target) : 1;
-	if (same > SAME_MAX)
-		return report_all(choice, target, same);
+	if (fit == SYSCALL_FOREIGN)
+		same = count_same(choice, target, &first);
+	if (same > SAME_MAX) {
+		if (first == number)
+			report_all(choice, target, same);
+		return 0;
+	}
 	finding = syscall_entry_finding(dispatch->run, dispatch->owners, choice->code->name,
 					choice->abi, number, from, target, fit, expected);
 	code_evidence_bytes(dispatch->run, dispatch->owners, finding, "branch", from);
@@ -317,6 +324,7 @@ static int check_part(struct dispatch *dispatch, const struct part *part, struct
 	r = view_read(dispatch->view, code.at, bytes, size, err);
 	if (r < 0)
 		return wrap(err, r, "%s", part->from);
+	dispatch_restore(dispatch, code.at, bytes, size);
 	code.bytes = bytes;
 	code.size = size;
 	r = check_code(dispatch, part, &code, err);
@@ -336,6 +344,8 @@ static int syscall_dispatch_run(struct check_run *run, struct err *err)
 	int r;
 
 	r = kernel_symbol(dispatch.kernel, "do_syscall_64", &at, err);
+	if (r >= 0)
+		r = kprobes_read(dispatch.kernel, dispatch.view, &dispatch.kprobes, err);
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r >= 0; i++)
 		r = check_part(&dispatch, &parts[i], err);
 	dispatch_close(&dispatch);

@@ -8,13 +8,20 @@
 
 #define BUCKETS 64u	/* KPROBE_TABLE_SIZE: KPROBE_HASH_BITS is 6 (kernel/kprobes.c) */
 
+#define FLAG_OPTIMIZED 4u	/* include/linux/kprobes.h, KPROBE_FLAG_OPTIMIZED */
+
 struct kprobe_fields {
-	struct field link, address;
+	struct field link, address, opcode, flags;
+	struct field optimized, copied;
 };
 
 static const struct member kprobe_members[] = {
 	MEMBER(struct kprobe_fields, link, "kprobe.hlist"),
 	MEMBER(struct kprobe_fields, address, "kprobe.addr"),
+	MEMBER(struct kprobe_fields, opcode, "kprobe.opcode"),
+	MEMBER(struct kprobe_fields, flags, "kprobe.flags"),
+	MEMBER_OPTIONAL(struct kprobe_fields, optimized, "optimized_kprobe.kp"),
+	MEMBER_OPTIONAL(struct kprobe_fields, copied, "optimized_kprobe.optinsn.copied_insn"),
 };
 LAYOUT(kprobe_layout, struct kprobe_fields, kprobe_members);
 
@@ -24,6 +31,27 @@ struct walk {
 	struct kprobes *ret;
 };
 
+static int read_kprobe(struct view *view, const struct kprobe_fields *f, struct kprobe *kprobe,
+		       struct err *err)
+{
+	uint64_t flags, opcode;
+	int r;
+
+	r = field_ptr(view, kprobe->at, &f->address, &kprobe->address, err);
+	if (r >= 0)
+		r = field_read(view, kprobe->at, &f->flags, &flags, err);
+	if (r >= 0)
+		r = field_read(view, kprobe->at, &f->opcode, &opcode, err);
+	if (r < 0)
+		return r;
+	kprobe->original[0] = (uint8_t)opcode;
+	kprobe->optimized = flags & FLAG_OPTIMIZED && f->optimized.there && f->copied.there;
+	if (!kprobe->optimized)
+		return 0;
+	return view_read(view, field_at(field_object(kprobe->at, &f->optimized), &f->copied),
+			 kprobe->original + 1, sizeof(kprobe->original) - 1, err);
+}
+
 static int visit_kprobe(gva link, void *ctx, struct err *err)
 {
 	struct walk *walk = ctx;
@@ -32,7 +60,7 @@ static int visit_kprobe(gva link, void *ctx, struct err *err)
 	if (!kprobe)
 		return -ENOMEM;
 	kprobe->at = field_object(link, &walk->f->link);
-	return field_ptr(walk->view, kprobe->at, &walk->f->address, &kprobe->address, err);
+	return read_kprobe(walk->view, walk->f, kprobe, err);
 }
 
 static int by_address(const void *a, const void *b)

@@ -2,13 +2,24 @@
 #ifndef HVSM_LINUX_KPROBE_H
 #define HVSM_LINUX_KPROBE_H
 
+#include <stdbool.h>
+
 #include "base/vec.h"
 #include "linux/kernel.h"
 
 /* Where the kernel itself put breakpoints (kernel/kprobes.c, kprobe_table). */
+#define KPROBE_JUMP_BYTES 5u
+
 struct kprobe {
-	gva at;		/* its struct kprobe */
-	gva address;	/* of the instruction that is probed */
+	gva at;			/* its struct kprobe */
+	gva address;		/* of the instruction that is probed */
+	bool optimized;		/* a jump into a slot, instead of a breakpoint */
+
+	/*
+	 * What stood there, as the kernel kept it: the first byte, and where it is optimised
+	 * the others that the jump took.
+	 */
+	uint8_t original[KPROBE_JUMP_BYTES];
 };
 
 struct kprobes {

@@ -21,11 +21,12 @@ static int read_header(const struct image_source *source, uint64_t at, struct he
 		       struct err *err)
 {
 	uint8_t raw[LIME_HEADER_SIZE];
-	struct bytes b = bytes_of(raw, sizeof(raw));
+	struct bytes b;
 	int r = image_source_read(source, at, raw, sizeof(raw), err);
 
 	if (r < 0)
 		return r;
+	b = bytes_of(raw, sizeof(raw));
 	header->magic = bytes_u32(&b);
 	header->version = bytes_u32(&b);
 	header->first = bytes_u64(&b);

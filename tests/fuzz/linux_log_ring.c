@@ -9,7 +9,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
- * A ring of 16 records and 256 bytes, of the input's bytes: ends, text, descriptors, infos. No record is given twice, and all text together is no more than there was room for.
+ * A ring of 16 records and 256 bytes, of the input's bytes: ends, text, descriptors, infos.
+ * No record is given twice, and all text together is no more than there was room for.
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -31,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		total = 0;	/* refused; what it has must hold all the same */
 	for (size_t i = 0; i < log.all.n; i++) {
 		total += log.all.v[i].text_bytes;
-		if (log.all.n > 16 || total > 256 || (i && log.all.v[i].seq <= log.all.v[i - 1].seq))
+		if (log.all.n > 16 || total > 256 ||
+		    (i && log.all.v[i].seq <= log.all.v[i - 1].seq))
 			abort();
 	}
 	log_free(&log);

@@ -56,7 +56,9 @@ int attach(const char *target, struct attached **ret)
 	if (r >= 0) {
 		r = open_kernel(attached, &err);
 		if (r == -ENOENT)
-			advice = "if it is still starting, try again in a moment";
+			advice = attached->guest.pid ?
+				"if it is still starting, try again in a moment" :
+				"is it an image of all of a Linux guest's memory?";
 	}
 	progress_end(&progress);
 	if (r < 0) {

@@ -94,13 +94,14 @@ static int list_run(const struct arguments *args)
 		say_failed(r, &err, NULL, "cannot look for guests");
 		return EXIT_UNSCANNED;
 	}
-	if (args->json)
+	if (args->json) {
 		r = print_json(&guests, &err);
-	else if (guests.list.n)
+	} else if (guests.list.n) {
 		r = print_text(&guests, &err);
-	else
+		say_why_not(&guests);
+	} else {
 		say("no QEMU guest runs on this host, or root only may see it");
-	say_why_not(&guests);
+	}
 	guests_free(&guests);
 	if (r < 0)
 		say_failed(r, &err, NULL, "cannot print the guests");

@@ -46,6 +46,7 @@ struct numbers {
 	VEC(struct namespace) spaces;
 	struct map known;	/* of @spaces, by address */
 	struct namespace space;	/* whose map is being walked */
+	struct task_failures failures;
 };
 
 /* A struct pid, copied. */
@@ -167,14 +168,13 @@ static int walk_lists(struct numbers *numbers, const struct number *number, stru
  * search for that number finds its task: it is passed over, and what is behind it is found
  * missing.
  */
-static int visit_number(uint64_t index, uint64_t entry, void *ctx, struct err *err)
+static int look_at(struct numbers *numbers, uint64_t index, gva at, struct err *err)
 {
-	struct numbers *numbers = ctx;
 	uint32_t level = numbers->space.level;
 	struct number number;
 	int r;
 
-	r = read_number(numbers, gva_of(entry), &number, err);
+	r = read_number(numbers, at, &number, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; r >= 0 && i <= number.level; i++)
@@ -184,6 +184,16 @@ static int visit_number(uint64_t index, uint64_t entry, void *ctx, struct err *e
 	    number.at_level[level].ns.v != numbers->space.at.v)
 		return r;
 	return walk_lists(numbers, &number, err);
+}
+
+static int visit_number(uint64_t index, uint64_t entry, void *ctx, struct err *err)
+{
+	struct numbers *numbers = ctx;
+	struct err why = {0};
+	int r = look_at(numbers, index, gva_of(entry), &why);
+
+	r = task_failures_add(&numbers->failures, r, &why);
+	return r < 0 ? wrap(err, r, "number %" PRIu64, index) : 0;
 }
 
 /* The process group and session of kernel threads: number 0, which is in no map. */
@@ -203,27 +213,36 @@ static int walk_zero(struct numbers *numbers, struct err *err)
 	return walk_lists(numbers, &number, err);
 }
 
-static int walk_spaces(struct numbers *numbers, struct err *err)
+static int walk_space(struct numbers *numbers, struct err *err)
 {
 	const struct number_fields *f = numbers->f;
 	struct task_set *set = numbers->set;
+	gva at = numbers->space.at;
+	uint64_t level = 0;
+	int r;
+
+	r = field_read(set->view, at, &f->ns_level, &level, err);
+	if (r >= 0 && level != numbers->space.level)
+		r = fail(err, -EBADMSG, at, "namespace of level %" PRIu64 " used on level %u",
+			 level, numbers->space.level);
+	if (r >= 0)
+		r = xarray_walk(set->kernel, set->view, field_at(at, &f->idr), TASKS_MAX,
+				visit_number, numbers, err);
+	return r;
+}
+
+/* Maps that are found on the way are walked as well. */
+static void walk_all(struct numbers *numbers)
+{
+	struct err err = {0};
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < numbers->spaces.n; i++) {
-		uint64_t level = 0;
-
 		numbers->space = numbers->spaces.v[i];
-		r = field_read(set->view, numbers->space.at, &f->ns_level, &level, err);
-		if (r >= 0 && level != numbers->space.level)
-			r = fail(err, -EBADMSG, numbers->space.at,
-				 "PID namespace of level %" PRIu64 " used on level %u", level,
-				 numbers->space.level);
-		if (r >= 0)
-			r = xarray_walk(set->kernel, set->view,
-					field_at(numbers->space.at, &f->idr), TASKS_MAX,
-					visit_number, numbers, err);
+		r = task_failures_add(&numbers->failures, walk_space(numbers, &err), &err);
 	}
-	return r;
+	if (r >= 0)
+		task_failures_add(&numbers->failures, walk_zero(numbers, &err), &err);
 }
 
 int tasks_by_number(struct task_set *set, struct err *err)
@@ -239,11 +258,10 @@ int tasks_by_number(struct task_set *set, struct err *err)
 		r = kernel_symbol(set->kernel, "init_pid_ns", &init, err);
 	if (r >= 0)
 		r = add_space(&numbers, init, 0, err);
-	if (r >= 0)
-		r = walk_spaces(&numbers, err);
-	if (r >= 0)
-		r = walk_zero(&numbers, err);
+	if (r < 0)
+		return wrap(err, r, "%s", task_view_name(VIEW_NUMBERS));
+	walk_all(&numbers);
 	vec_free(&numbers.spaces);
 	map_free(&numbers.known);
-	return r < 0 ? wrap(err, r, "%s", task_view_name(VIEW_NUMBERS)) : 0;
+	return task_failures_end(&numbers.failures, VIEW_NUMBERS, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/vec.h"
 #include "guest/list.h"
@@ -77,6 +78,7 @@ struct queues {
 	gva rq;			/* of that CPU */
 	struct pending cfs;
 	struct pending rt;
+	struct task_failures failures;
 };
 
 static int add_pending(struct pending *pending, gva queue, struct err *err)
@@ -217,21 +219,22 @@ static int visit_cfs_task(gva link, void *ctx, struct err *err)
 	return add_task(queues, field_object(entity, &queues->f->se), err);
 }
 
-/*
- * By the tree that the scheduler picks from, and by the list that it balances CPUs with. What
- * runs is not in the tree.
- */
-static int add_fair_class(struct queues *queues, struct err *err)
+/* The list that CPUs are balanced with: the scheduler picks nothing from it. */
+static int add_fair_list(struct queues *queues, struct err *err)
+{
+	return list_walk(queues->set->view, field_at(queues->rq, &queues->f->cfs_tasks),
+			 TASKS_MAX, visit_cfs_task, queues, err);
+}
+
+/* The trees that the scheduler picks from, and what it has picked, which is in none. */
+static int add_fair_trees(struct queues *queues, struct err *err)
 {
 	const struct queue_fields *f = queues->f;
 	struct task_set *set = queues->set;
 	gva queue, entity;
 	int r;
 
-	r = list_walk(set->view, field_at(queues->rq, &f->cfs_tasks), TASKS_MAX, visit_cfs_task,
-		      queues, err);
-	if (r >= 0)
-		r = add_pending(&queues->cfs, field_at(queues->rq, &f->cfs), err);
+	r = add_pending(&queues->cfs, field_at(queues->rq, &f->cfs), err);
 	for (size_t i = 0; r >= 0 && i < queues->cfs.queues.n; i++) {
 		queue = queues->cfs.queues.v[i];
 		r = rbtree_walk(set->kernel, set->view, field_at(queue, &f->timeline), TASKS_MAX,
@@ -317,38 +320,46 @@ static int visit_scx(gva link, void *ctx, struct err *err)
 	return add_task(queues, field_object(entity, &queues->f->scx_entity), err);
 }
 
-static int add_other_classes(struct queues *queues, struct err *err)
+static int add_dl_class(struct queues *queues, struct err *err)
 {
 	const struct queue_fields *f = queues->f;
 	struct task_set *set = queues->set;
-	int r;
 
-	r = rbtree_walk(set->kernel, set->view,
-			gva_add(field_at(queues->rq, &f->dl), f->dl_root.at), TASKS_MAX,
-			visit_dl, queues, err);
-	if (r >= 0 && f->scx_list.there && f->scx_entity.there && f->scx_node.there)
-		r = list_walk(set->view, field_at(queues->rq, &f->scx_list), TASKS_MAX,
-			      visit_scx, queues, err);
-	return r;
+	return rbtree_walk(set->kernel, set->view,
+			   gva_add(field_at(queues->rq, &f->dl), f->dl_root.at), TASKS_MAX,
+			   visit_dl, queues, err);
 }
 
-static int add_cpu(struct queues *queues, struct err *err)
+static int add_ext_class(struct queues *queues, struct err *err)
 {
-	int r;
+	const struct queue_fields *f = queues->f;
+
+	if (!f->scx_list.there || !f->scx_entity.there || !f->scx_node.there)
+		return 0;
+	return list_walk(queues->set->view, field_at(queues->rq, &f->scx_list), TASKS_MAX,
+			 visit_scx, queues, err);
+}
+
+static int add_cpu(struct queues *queues)
+{
+	int (*const parts[])(struct queues *, struct err *) = {
+		add_idle, add_current, add_fair_list, add_fair_trees, add_rt_class, add_dl_class,
+		add_ext_class,
+	};
+	int r = 0;
 
 	queues->rq = kernel_per_cpu(queues->set->kernel, queues->runqueues, queues->cpu);
-	r = add_idle(queues, err);
-	if (r >= 0)
-		r = add_current(queues, err);
-	if (r >= 0)
-		r = add_fair_class(queues, err);
-	if (r >= 0)
-		r = add_rt_class(queues, err);
-	if (r >= 0)
-		r = add_other_classes(queues, err);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
+		struct err err = {0};
+
+		r = parts[i](queues, &err);
+		if (r < 0)
+			wrap(&err, r, "CPU %u", queues->cpu);
+		r = task_failures_add(&queues->failures, r, &err);
+	}
 	clear_pending(&queues->cfs);
 	clear_pending(&queues->rt);
-	return r < 0 ? wrap(err, r, "run queue of CPU %u", queues->cpu) : 0;
+	return r;
 }
 
 /*
@@ -381,12 +392,8 @@ int tasks_by_queue(struct task_set *set, struct err *err)
 	if (!queues.current.v && hot.v && queues.f->hot_current.there)
 		queues.current = field_at(hot, &queues.f->hot_current);
 
-	for (; queues.cpu < kernel->cpus; queues.cpu++) {
-		if (!has_cpu(kernel, queues.cpu))
-			continue;
-		r = add_cpu(&queues, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (; r >= 0 && queues.cpu < kernel->cpus; queues.cpu++)
+		if (has_cpu(kernel, queues.cpu))
+			r = add_cpu(&queues);
+	return task_failures_end(&queues.failures, VIEW_QUEUES, err);
 }

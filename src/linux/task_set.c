@@ -75,6 +75,25 @@ int task_set_add(struct task_set *set, gva at, enum task_view view, struct task_
 	return 0;
 }
 
+int task_failures_add(struct task_failures *failures, int r, const struct err *err)
+{
+	if (r < 0 && !failures->first) {
+		failures->first = r;
+		failures->err = *err;
+	}
+	return r == -ELOOP || r == -ESRCH || r == -ENOMEM ? r : 0;
+}
+
+int task_failures_end(const struct task_failures *failures, enum task_view view,
+		      struct err *err)
+{
+	if (!failures->first)
+		return 0;
+	if (err)
+		*err = failures->err;
+	return wrap(err, failures->first, "%s", task_view_name(view));
+}
+
 uint64_t task_set_count(const struct task_set *set, enum task_view view)
 {
 	uint64_t count = 0;

@@ -73,6 +73,25 @@ void task_set_close(struct task_set *set);
 nodiscard int task_set_add(struct task_set *set, gva at, enum task_view view,
 			   struct task_seen **ret, struct err *err);
 
+/*
+ * A view has many parts. One that is broken must not hide what is in the others, nor be
+ * forgotten: the first failure is kept, and the rest are looked at all the same.
+ */
+struct task_failures {
+	int first;		/* 0: none yet */
+	struct err err;
+};
+
+/**
+ * task_failures_add - note how a part of a view went
+ * Return: 0 (go on), or @r where there is no point in it: -ELOOP, -ESRCH, -ENOMEM.
+ */
+int task_failures_add(struct task_failures *failures, int r, const struct err *err);
+
+/* What the view as a whole came to: the first failure, and its text in @err. */
+int task_failures_end(const struct task_failures *failures, enum task_view view,
+		      struct err *err);
+
 /* How many tasks of the set a view has. */
 uint64_t task_set_count(const struct task_set *set, enum task_view view);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "guest/list.h"
 #include "linux/task_set.h"
@@ -59,20 +60,8 @@ struct kin {
 	struct task_set *set;
 	const struct view_fields *f;
 	struct map groups;	/* signal_struct whose threads were gone through */
-	int first;		/* the first failure: one broken list hides no other */
-	struct err *err;	/* says what that was */
+	struct task_failures failures;
 };
-
-/* Return: 0 (also where that list failed), or what makes going on pointless. */
-static int note_failure(struct kin *kin, int r, const struct err *err, enum task_view view)
-{
-	if (r < 0 && !kin->first) {
-		if (kin->err)
-			*kin->err = *err;
-		kin->first = wrap(kin->err, r, "%s", task_view_name(view));
-	}
-	return r == -ELOOP || r == -ESRCH || r == -ENOMEM ? r : 0;
-}
 
 /* The threads of the group that @task belongs to, once per group. */
 static int add_threads(struct kin *kin, gva task, struct err *err)
@@ -86,8 +75,9 @@ static int add_threads(struct kin *kin, gva task, struct err *err)
 	r = map_put(&kin->groups, signal.v, 0);
 	if (r)
 		return r < 0 ? r : 0;
-	return add_list(kin->set, field_at(signal, &kin->f->thread_head), &kin->f->thread_node,
-			VIEW_THREADS, err);
+	r = add_list(kin->set, field_at(signal, &kin->f->thread_head), &kin->f->thread_node,
+		     VIEW_THREADS, err);
+	return r < 0 ? wrap(err, r, "%s", task_view_name(VIEW_THREADS)) : 0;
 }
 
 static int add_kin(struct kin *kin, gva task)
@@ -96,17 +86,17 @@ static int add_kin(struct kin *kin, gva task)
 	struct err err = {0};
 	int r;
 
-	r = note_failure(kin, add_threads(kin, task, &err), &err, VIEW_THREADS);
+	r = task_failures_add(&kin->failures, add_threads(kin, task, &err), &err);
 	if (r < 0)
 		return r;
-	return note_failure(kin, add_list(kin->set, field_at(task, &f->children), &f->sibling,
-					  VIEW_CHILDREN, &err), &err, VIEW_CHILDREN);
+	r = add_list(kin->set, field_at(task, &f->children), &f->sibling, VIEW_CHILDREN, &err);
+	return task_failures_add(&kin->failures, r, &err);
 }
 
 /* The set grows while it is gone through, up to TASKS_MAX. */
 int tasks_by_kin(struct task_set *set, struct err *err)
 {
-	struct kin kin = { .set = set, .err = err };
+	struct kin kin = { .set = set };
 	int r;
 
 	r = types_layout(set->kernel->types, &view_layout, (const void **)&kin.f, err);
@@ -116,7 +106,7 @@ int tasks_by_kin(struct task_set *set, struct err *err)
 	for (size_t i = 0; r >= 0 && i < set->n; i++)
 		r = add_kin(&kin, set->v[i].at);
 	map_free(&kin.groups);
-	return kin.first;
+	return task_failures_end(&kin.failures, VIEW_CHILDREN, err);
 }
 
 /* A kernel that has the types of a view has its root, too; one without it hides something. */
@@ -149,23 +139,27 @@ LAYOUT(set_layout, struct set_fields, set_members);
 struct css_sets {
 	struct task_set *set;
 	const struct set_fields *f;
+	struct task_failures failures;
 };
 
 static int add_css_set(gva link, void *ctx, struct err *err)
 {
-	const struct css_sets *sets = ctx;
+	struct css_sets *sets = ctx;
 	const struct set_fields *f = sets->f;
+	const struct field *lists[] = { &f->tasks, &f->moving, &f->dying };
 	gva css_set = field_object(link, &f->hash);
-	int r;
+	int r = 0;
 
-	r = add_list(sets->set, field_at(css_set, &f->tasks), &f->cg_list, VIEW_CGROUPS, err);
-	if (r >= 0)
-		r = add_list(sets->set, field_at(css_set, &f->moving), &f->cg_list,
-			     VIEW_CGROUPS, err);
-	if (r >= 0 && f->dying.there)
-		r = add_list(sets->set, field_at(css_set, &f->dying), &f->cg_list, VIEW_CGROUPS,
-			     err);
-	return r;
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(lists); i++) {
+		struct err why = {0};
+
+		if (!lists[i]->there)
+			continue;
+		r = add_list(sets->set, field_at(css_set, lists[i]), &f->cg_list, VIEW_CGROUPS,
+			     &why);
+		r = task_failures_add(&sets->failures, r, &why);
+	}
+	return r < 0 ? wrap(err, r, "tasks of a control group") : 0;
 }
 
 int tasks_by_cgroup(struct task_set *set, struct err *err)
@@ -181,11 +175,18 @@ int tasks_by_cgroup(struct task_set *set, struct err *err)
 	r = need_symbol(set, "css_set_table", &table, err);
 	if (r >= 0)
 		r = view_read(set->view, table, buckets, sizeof(buckets), err);
-	for (unsigned i = 0; r >= 0 && i < CSS_SET_BUCKETS; i++)
-		if (buckets[i])
-			r = hlist_walk(set->view, gva_add(table, i * sizeof(*buckets)),
-				       CSS_SETS_MAX, add_css_set, &sets, err);
-	return r < 0 ? wrap(err, r, "%s", task_view_name(VIEW_CGROUPS)) : 0;
+	if (r < 0)
+		return wrap(err, r, "%s", task_view_name(VIEW_CGROUPS));
+	for (unsigned i = 0; r >= 0 && i < CSS_SET_BUCKETS; i++) {
+		struct err why = {0};
+
+		if (!buckets[i])
+			continue;
+		r = hlist_walk(set->view, gva_add(table, i * sizeof(*buckets)), CSS_SETS_MAX,
+			       add_css_set, &sets, &why);
+		r = task_failures_add(&sets.failures, r, &why);
+	}
+	return task_failures_end(&sets.failures, VIEW_CGROUPS, err);
 }
 
 /* --- sched_ext --- */

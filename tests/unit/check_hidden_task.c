@@ -472,6 +472,36 @@ static void a_broken_list_hides_nobody(void **state)
 	assert_true(g->result.reason[0]);
 }
 
+/* Nor does one run queue, control group or number that is broken. */
+static void one_broken_part_hides_no_other(void **state)
+{
+	struct guest *g = *state;
+	struct world *world = g->made.world;
+	gva ghost = made_task(&g->made, 40, "ghost", g->shell);
+	const gva heads[] = {
+		member(g, g->made.rq, "rq.cfs_tasks"),
+		gva_add(member(g, g->made.rq, "rq.rt.active.queue"), 16 * 3),
+		member(g, g->made.css_set, "css_set.mg_tasks"),
+		member(g, g->init, "task_struct.children"),
+		gva_add(member(g, g->made.map, "xa_node.slots"), 8 * 2),
+		member(g, g->made.rq, "rq.dl.root.rb_root.rb_node"),
+	};
+
+	made_hide(&g->made, ghost);
+	made_run(&g->made, ghost);
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		uint64_t before;
+
+		memcpy(&before, world_at(world, heads[i], 8), 8);
+		world_put(world, heads[i], world_nowhere().v);
+		assert_int_equal(run(g), CHECK_FINDING);
+		assert_int_equal(g->result.findings.n, 1);
+		assert_string_equal(g->result.findings.v[0]->object_name, "40");
+		assert_true(g->result.reason[0]);
+		world_put(world, heads[i], before);
+	}
+}
+
 /* A list of more links than there can be tasks, which lie in each other. */
 static void a_list_without_end_ends_by_the_limit(void **state)
 {
@@ -554,6 +584,7 @@ int main(void)
 		TEST(a_task_in_the_making_is_neither_clean_nor_found),
 		TEST(a_broken_list_is_inconclusive),
 		TEST(a_broken_list_hides_nobody),
+		TEST(one_broken_part_hides_no_other),
 		TEST(a_list_without_end_ends_by_the_limit),
 		TEST(no_failed_read_passes_for_clean),
 		TEST(no_lack_of_fuel_passes_for_clean),

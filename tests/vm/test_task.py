@@ -128,8 +128,8 @@ class TaskTest(unittest.TestCase):
 
     # --- one of each ---
 
-    def check_list(self, kernel: str) -> None:
-        with Guest(kernel, smp=2) as guest:
+    def check_list(self, kernel: str, **shape: Any) -> None:
+        with Guest(kernel, smp=2, **shape) as guest:
             self.compare(guest)
             guest.sh("workload")
             roles = dict(line.split() for line in guest.sh("taskcorners").splitlines())
@@ -202,14 +202,17 @@ class TaskTest(unittest.TestCase):
             self.assertGreater(sure, CHURN_SWEEPS * 9 // 10)
 
 
-def case(check: str, kernel: str) -> Callable[[TaskTest], None]:
-    return lambda self: getattr(self, check)(kernel)
+def case(check: str, kernel: str, **shape: Any) -> Callable[[TaskTest], None]:
+    return lambda self: getattr(self, check)(kernel, **shape)
 
 
-for question in ("list", "hidden", "churn"):
-    for name in KERNELS:
+for name in KERNELS:
+    for question in ("list", "hidden", "churn"):
         method = re.sub(r"\W", "_", f"test_{question}_{name}")
         setattr(TaskTest, method, case(f"check_{question}", name))
+    # Two page tables a process, and each a level deeper.
+    setattr(TaskTest, re.sub(r"\W", "_", f"test_list_la57_pti_{name}"),
+            case("check_list", name, la57=True, pti=True))
 
 
 if __name__ == "__main__":

@@ -184,6 +184,8 @@ static int read_full(struct socket_walk *walk, struct socket *socket, struct err
 	socket->filter = object_ptr(object, &f->filter);
 	socket->kernel = object_uint(object, &f->kernel);
 	socket->kind = kind_of(socket);
+	if (socket->family == FAMILY_INET || socket->family == FAMILY_INET6)
+		read_addresses(walk, socket);
 	r = read_inode(walk, object_ptr(object, &f->socket), &socket->inode, err);
 	if (r < 0)
 		return r;
@@ -195,10 +197,7 @@ static int read_full(struct socket_walk *walk, struct socket *socket, struct err
 		return socket_read_packet(walk, socket, err);
 	case SOCKET_NETLINK:
 		return socket_read_netlink(walk, socket, err);
-	case SOCKET_OTHER:
-		return 0;
 	default:
-		read_addresses(walk, socket);
 		return 0;
 	}
 }
@@ -207,6 +206,7 @@ int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, s
 {
 	struct sockets *sockets = walk->sockets;
 	struct socket socket = { .at = at, .listed = listed };
+	struct partial missing = { 0 };
 	struct socket *place;
 	uint32_t there;
 	int r;
@@ -227,19 +227,19 @@ int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, s
 		r = read_mini(walk, &socket, err);
 	else
 		r = read_full(walk, &socket, err);
-	if (r < 0)
+	if (partial_add(&missing, r, err) < 0)
 		return r;
 
 	r = map_put(&walk->by_address, at.v, (uint32_t)sockets->all.n);
 	if (r < 0)
 		return r;
-	if (index)
-		*index = (uint32_t)sockets->all.n;
 	place = vec_add(&sockets->all);
 	if (!place)
 		return -ENOMEM;
 	*place = socket;
-	return 0;
+	if (index)
+		*index = (uint32_t)sockets->all.n - 1;
+	return partial_end(&missing, 0, err);
 }
 
 /* --- tables --- */

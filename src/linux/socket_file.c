@@ -62,7 +62,7 @@ static int socket_of(struct holders *holders, gva file, uint32_t *index, struct 
 	if (!sk.v)		/* released just now */
 		return 0;
 	r = socket_add(walk, sk, false, index, err);
-	if (r >= 0)
+	if (*index != NO_SOCKET)
 		walk->sockets->all.v[*index].held = true;
 	return r;
 }
@@ -72,15 +72,18 @@ static int add_holder(const struct file_slot *slot, void *ctx, struct err *err)
 	struct holders *holders = ctx;
 	struct holding *holding;
 	uint32_t index;
-	int r = 0;
+	int r;
 
 	if (!map_get(&holders->files, slot->file.v, &index)) {
 		r = socket_of(holders, slot->file, &index, err);
+		if (r < 0)
+			wrap(err, r, "PID %d, file %u", slot->task->tgid, slot->fd);
+		r = partial_add(&holders->walk->partial, r, err);
 		if (r >= 0)
 			r = map_put(&holders->files, slot->file.v, index);
+		if (r < 0)
+			return r;
 	}
-	if (r < 0)
-		return wrap(err, r, "PID %d, file %u", slot->task->tgid, slot->fd);
 	if (index == NO_SOCKET)
 		return 0;
 	if (holders->all.n == SOCKETS_MAX)

@@ -54,18 +54,20 @@ int socket_read_netlink(struct socket_walk *walk, struct socket *socket, struct 
 static int walk_chain(struct socket_walk *walk, const struct netlink_fields *f, gva at,
 		      struct err *err)
 {
-	uint32_t before = (uint32_t)walk->sockets->all.n, index;
+	uint32_t before = (uint32_t)walk->sockets->all.n;
 	int r = 0;
 
 	at.v &= ~1ull;
 	while (r >= 0 && at.v && !(at.v & 1)) {
+		uint32_t index = 0;
+
 		if (!gva_is_kernel(at))
 			return fail(err, -EBADMSG, at, "netlink socket out of place");
 		r = socket_add(walk, field_object(at, &f->node), true, &index, err);
+		r = socket_table_walked(walk, SOCKET_NETLINK, r, err);
 		if (r >= 0 && index < before)
-			return fail(err, -EBADMSG, at, "netlink socket in two places");
-		if (r >= 0)
-			before = index + 1;
+			return fail(err, -EBADMSG, at, "netlink socket unreadable or in two places");
+		before = index + 1;
 		if (r >= 0)
 			r = field_ptr(walk->view, at, &f->next, &at, err);
 	}

@@ -70,9 +70,10 @@ nodiscard int socket_table_walked(struct socket_walk *walk, enum socket_kind kin
 /**
  * socket_add - read a struct sock and add it, unless it is there already
  * @listed: a table of its kind has it
- * @index: receives where it stands; may be NULL
+ * @index: receives where it stands, also where only a part of it could be read; untouched
+ *         where it was not added. May be NULL
  *
- * Return: 0, -EBADMSG, -EFAULT (it cannot be read, and is not added), -ELOOP (limits), -ESRCH,
+ * Return: 0, -EBADMSG, -EFAULT (something of it cannot be read), -ELOOP (limits), -ESRCH,
  *         -ENOMEM.
  */
 nodiscard int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index,

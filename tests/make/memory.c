@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "guest/paging.h"
 #include "ram/fake.h"
@@ -88,6 +89,61 @@ uint64_t memory_map(struct memory *m, struct space space, uint64_t virt, uint64_
 	at = table + 8 * paging_index(gva_of(virt), level);
 	memory_u64(m, at, phys | flags | (level > 1 ? PTE_LARGE : 0));
 	return at;
+}
+
+#define LOADED_MAX 900u		/* pages: leave room for what a test adds */
+#define ADDRESS_BYTES 6u	/* page tables lead no further */
+#define GAP_MIN 16u		/* zeros that end a run: its head is half as long */
+
+void memory_load(struct memory *m, const uint8_t *data, size_t size)
+{
+	struct bytes b = bytes_of(data, size);
+
+	while (b.left && m->pages_n < LOADED_MAX) {
+		uint64_t at = 0;
+		size_t n;
+
+		bytes_copy(&b, &at, ADDRESS_BYTES);
+		n = bytes_u16(&b);
+		n = n < b.left ? n : b.left;
+		n = n < 8 * GUEST_PAGE_SIZE ? n : 8 * GUEST_PAGE_SIZE;
+		if (!bytes_ok(&b))
+			return;
+		memory_page(m, at);
+		memory_write(m, at, bytes_take(&b, n), n);
+	}
+}
+
+static size_t run_length(const uint8_t *at, size_t left)
+{
+	size_t n = 0, zeros = 0;
+
+	while (n < left && zeros < GAP_MIN)
+		zeros = at[n++] ? 0 : zeros + 1;
+	return n - zeros;
+}
+
+uint8_t *memory_save(const struct memory *m, size_t *size)
+{
+	/* At worst a run per 17 bytes. */
+	uint8_t *out = malloc(m->pages_n * GUEST_PAGE_SIZE * 3 / 2 + 1);
+
+	*size = 0;
+	for (size_t i = 0; out && i < m->pages_n; i++)
+		for (size_t at = 0; at < GUEST_PAGE_SIZE; at++) {
+			const uint8_t *from = m->pages[i].bytes + at;
+			uint64_t address = m->pages[i].at + at;
+			uint16_t n = (uint16_t)run_length(from, GUEST_PAGE_SIZE - at);
+
+			if (!n)
+				continue;
+			memcpy(out + *size, &address, ADDRESS_BYTES);
+			memcpy(out + *size + ADDRESS_BYTES, &n, sizeof(n));
+			memcpy(out + *size + ADDRESS_BYTES + sizeof(n), from, n);
+			*size += ADDRESS_BYTES + sizeof(n) + n;
+			at += n;
+		}
+	return out;
 }
 
 struct ram *memory_open(struct memory *m)

@@ -41,6 +41,14 @@ void memory_drop(struct memory *m, uint64_t at);
 uint64_t memory_map(struct memory *m, struct space space, uint64_t virt, uint64_t phys,
 		    unsigned level, uint64_t flags);
 
+/*
+ * Memory in as few bytes as an input of a fuzzer should have: runs of { address, 6 bytes;
+ * length, 2 bytes; the bytes }, zeros and holes left out. Any bytes can be loaded: what makes
+ * no sense, or would be more than 900 pages, ends the input.
+ */
+void memory_load(struct memory *m, const uint8_t *data, size_t size);
+uint8_t *memory_save(const struct memory *m, size_t *size);
+
 /* A fake guest of these pages, which must outlive it. */
 struct ram *memory_open(struct memory *m);
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * seeds CORPUS - write the seeds of those harnesses whose inputs nobody writes by hand
+ *
+ * What is written is the same each time; `ninja seeds && tests/fuzz/seeds DIRECTORY` after a
+ * change of what the guests are made of.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "guest/paging.h"
+#include "make/btf.h"
+#include "make/kernel.h"
+
+#define RWX (PTE_PRESENT | PTE_WRITE | PTE_USER)
+
+static const char *corpus;
+
+static void save(const char *harness, const char *name, const void *data, size_t size)
+{
+	cleanup(file_close) FILE *file = NULL;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", corpus, harness);
+	mkdir(path, 0777);
+	snprintf(path, sizeof(path), "%s/%s/%s", corpus, harness, name);
+	file = fopen(path, "wb");
+	if (!file || fwrite(data, 1, size, file) != size) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void save_memory(const char *harness, const char *name, const struct memory *m,
+			const void *head, size_t head_bytes)
+{
+	cleanup(freep) uint8_t *data = NULL, *all = NULL;
+	size_t size;
+
+	data = memory_save(m, &size);
+	all = malloc(head_bytes + size + 1);
+	if (!data || !all)
+		exit(1);
+	if (head_bytes)
+		memcpy(all, head, head_bytes);
+	memcpy(all + head_bytes, data, size);
+	save(harness, name, all, head_bytes + size);
+}
+
+/* All sizes of pages, rights that differ, a hole, a reserved bit, tables that lead back. */
+static void save_paging(uint8_t levels)
+{
+	struct space space = { gpa_of(0x1000), levels };
+	struct memory m = { .next_table = 0x2000 };
+	uint8_t head[26] = {0};
+
+	memory_map(&m, space, 0x1000, 0x9000, 1, RWX);
+	memory_map(&m, space, 0x2000, 0x5000, 1, RWX | PTE_NX);
+	memory_map(&m, space, 0x400000, 0xc00000, 2, PTE_PRESENT);
+	memory_map(&m, space, 0x600000, 0xc02000, 2, RWX);
+	memory_map(&m, space, 0x40000000, 0x80000000, 3, RWX);
+	memory_map(&m, space, 0xffffffff81000000, 0x1000000, 2, PTE_PRESENT);
+	memory_u64(&m, 0x1000 + 8 * 300, 0x1000 | RWX);
+	memory_u64(&m, 0x1000 + 8 * 301, 0xdead000 | RWX);
+	memset(head + 8, 0xff, 8);
+	head[17] = 0x10;
+	head[24] = levels;
+	save_memory("guest_paging", levels == 4 ? "four-levels" : "five-levels", &m, head,
+		    sizeof(head));
+	memory_free(&m);
+}
+
+static void save_kernel(enum kallsyms_layout layout, uint8_t levels, bool no_trampoline,
+			const char *name)
+{
+	struct kernel_in in = kernel_in_default();
+	struct memory m = {0};
+
+	in.layout = layout;
+	in.levels = levels;
+	in.page_offset = levels == 5 ? 0xff11000000000000 : in.page_offset;
+	in.no_trampoline = no_trampoline;
+	kernel_make(&m, &in);
+	save_memory("linux_kernel", name, &m, NULL, 0);
+	/* Without the image, but for its page tables. */
+	for (uint64_t at = KERNEL_BANNER; at < KERNEL_END; at += GUEST_PAGE_SIZE)
+		memory_drop(&m, in.image + at);
+	save_memory("linux_anchor", name, &m, NULL, 0);
+	memory_free(&m);
+}
+
+static void save_kallsyms(enum kallsyms_layout layout, int percpu, const char *name)
+{
+	enum { N = 4200, SIZE = 96 << 10 };
+	static struct symbol_in symbols[N];
+	static char names[N][8];
+	static uint8_t image[SIZE];
+	const uint64_t text = 0xffffffffa1200000;
+	struct kallsyms_parts parts;
+
+	for (unsigned i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "s_%u", i);
+		symbols[i] = (struct symbol_in){ names[i], i % 5 ? 't' : 'T', text + 16 * i };
+		if (percpu && i < 50)
+			symbols[i].at = 64 * i;
+	}
+	symbols[percpu ? 50 : 0] = (struct symbol_in){ "_text", 'T', text };
+	memset(image, 0, sizeof(image));
+	parts = kallsyms_make(image, SIZE, 64, text, symbols, N, layout, percpu);
+	save("linux_kallsyms", name, image, parts.end);
+}
+
+static void save_types(void)
+{
+	static const char *const paths[] = {
+		"task_struct.in.a", "task_struct.array[2].b|none", "enum state.RUNNING",
+		"task_struct.flag", "alias.b",
+	};
+	struct btf b = {0};
+	uint32_t u32 = btf_int(&b, "int", 4), u64 = btf_int(&b, "long", 8), inner, named, array;
+	cleanup(freep) uint8_t *blob = NULL;
+	size_t size;
+
+	inner = btf_type(&b, "", BTF_UNION, 2, false, 8);
+	btf_member(&b, "a", u32, 0);
+	btf_member(&b, "b", u64, 0);
+	named = btf_type(&b, "inner", BTF_STRUCT, 1, false, 8);
+	btf_member(&b, "", inner, 0);
+	btf_type(&b, "alias", BTF_TYPEDEF, 0, false, btf_type(&b, "", BTF_CONST, 0, false, named));
+	array = btf_array(&b, named, 3);
+	btf_type(&b, "task_struct", BTF_STRUCT, 4, true, 64);
+	btf_bitfield(&b, "flag", u32, 0, 3);
+	btf_member(&b, "in", named, 64);
+	btf_member(&b, "array", array, 128);
+	btf_member(&b, "next", named, 320);
+	btf_type(&b, "state", BTF_ENUM, 1, false, 4);
+	btf_u32(&b, btf_name(&b, "RUNNING"));
+	btf_u32(&b, 7);
+	blob = btf_make(&b, &size);
+	btf_free(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		size_t n = strlen(paths[i]) + 1;
+		cleanup(freep) uint8_t *all = malloc(n + size);
+		char name[16];
+
+		memcpy(all, paths[i], n);
+		memcpy(all + n, blob, size);
+		snprintf(name, sizeof(name), "path-%zu", i);
+		save("linux_types", name, all, n + size);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s CORPUS\n", argv[0]);
+		return 2;
+	}
+	corpus = argv[1];
+	save_paging(4);
+	save_paging(5);
+	save_kernel(OLD, 4, false, "old");
+	save_kernel(OLD_SEQS, 4, true, "old-with-order");
+	save_kernel(NEW, 5, false, "new-five-levels");
+	save_kernel(SELF, 5, true, "self-relative");
+	save_kallsyms(OLD, 1, "old-percpu");
+	save_kallsyms(OLD_SEQS, 0, "old-with-order");
+	save_kallsyms(NEW, 0, "new");
+	save_kallsyms(NEW, 1, "new-percpu");
+	save_kallsyms(SELF, 0, "self-relative");
+	save_types();
+	return 0;
+}

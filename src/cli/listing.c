@@ -19,7 +19,7 @@
 /* In a running guest these may be an update in flight. */
 static bool may_pass(int r)
 {
-	return r == -EBADMSG || r == -EFAULT || r == -ESTALE || r == -ELOOP;
+	return r == -EBADMSG || r == -EFAULT || r == -ESTALE;
 }
 
 /* Is the kernel that was listed the one that was attached to, to the end? */

@@ -66,7 +66,8 @@ static int overview(void)
 	      stdout);
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
 		printf("  %-9s %s\n", subcommands[i]->name, subcommands[i]->summary);
-	fputs("\nTARGET is a name of `hvsm list`, qemu:PID, qmp:SOCKET, image:FILE, or a path.\n"
+	fputs("\nTARGET is a name or UUID of `hvsm list`, qemu:PID, qmp:SOCKET, libvirt:NAME,\n"
+	      "image:FILE, or a path.\n"
 	      "`hvsm COMMAND --help` says more of each; the whole manual is hvsm(1).\n", stdout);
 	return EXIT_CLEAN;
 }

@@ -329,7 +329,7 @@ class Completion(Case):
                                "hvsm", *words],
                               capture_output=True, text=True, check=True)
         self.assertEqual(done.stderr, "")
-        return done.stdout.split()
+        return done.stdout.splitlines()
 
     def test_commands(self) -> None:
         self.assertEqual(sorted(self.complete("")), sorted(COMMANDS))
@@ -343,6 +343,11 @@ class Completion(Case):
         self.assertEqual(self.complete("scan", "--only", ""), ids)
         self.assertEqual(self.complete("scan", "--only", f"{ids[0]},{ids[1]}"),
                          [f"{ids[0]},{check}" for check in ids if check.startswith(ids[1])])
+
+    @unittest.skipUnless(shutil.which("qemu-system-x86_64"), "QEMU is not installed")
+    def test_guests(self) -> None:
+        with qemu("-name", "two words"):
+            self.assertEqual(self.complete("info", "two w"), ["two words"])
 
 
 if __name__ == "__main__":

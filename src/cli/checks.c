@@ -50,7 +50,7 @@ static void print_check(const struct check *check)
 	for (size_t i = 0; check->techniques[i]; i++)
 		printf("%s%s", i ? ", " : "; ATT&CK ", check->techniques[i]);
 	printf(")\n%*s", INDENT, "");
-	text_wrap(check->proves, INDENT, INDENT, stdout);
+	text_wrap(stdout, INDENT, INDENT, "%s", check->proves);
 }
 
 static int checks_run(const struct arguments *args)

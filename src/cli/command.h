@@ -21,6 +21,8 @@ enum {
 	OPTION_LONG  = 1 << 4,
 };
 
+struct listing;
+
 typedef VEC(char *) words;
 
 /* What was given on the command line; every subcommand reads those that it takes. */
@@ -44,7 +46,11 @@ struct command {
 	const char *about;	/* paragraphs for --help, as wide as they are */
 	const char *example;	/* one or more lines, indented by two */
 
-	/* Return: the exit status (verdict.h). */
+	/*
+	 * What it does: list objects of a guest (listing.h), or else whatever run() does,
+	 * which returns the exit status (verdict.h).
+	 */
+	const struct listing *listing;
 	int (*run)(const struct arguments *args);
 };
 

@@ -102,9 +102,8 @@ static int files_text(const struct arguments *args, const void *data, struct err
 		{ "PID", true }, { "COMM", false }, { "FD", true }, { "MODE", false },
 		{ "TYPE", false }, { "SIZE", true }, { "PATH", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	const struct open_files *open = data;
-	int r;
 
 	(void)args;
 	for (size_t i = 0; i < open->files.all.n; i++) {
@@ -119,24 +118,17 @@ static int files_text(const struct arguments *args, const void *data, struct err
 		table_text(&table, "%" PRIu64, file->size_bytes);
 		table_text(&table, "%s", file->path);
 	}
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
-static int files_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.files/1",
-		.bytes = sizeof(struct open_files),
-		.read = files_read,
-		.free = files_free_all,
-		.json = files_json,
-		.text = files_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.files/1",
+	.bytes = sizeof(struct open_files),
+	.read = files_read,
+	.free = files_free_all,
+	.json = files_json,
+	.text = files_text,
+};
 
 const struct command files_command = {
 	.name = "files",
@@ -149,5 +141,5 @@ const struct command files_command = {
 		"List the files that processes hold open, by process and descriptor. A path ends\n"
 		"in \" (deleted)\" where the file has no name any more.",
 	.example = "  hvsm files web1 | grep '(deleted)'",
-	.run = files_run,
+	.listing = &listing,
 };

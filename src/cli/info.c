@@ -3,7 +3,6 @@
 /* hvsm info - what a guest is: its kernel, its memory, and how hvsm got there. */
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -65,34 +64,21 @@ static json_t *info_json(const struct attached *guest)
 				"bytes_read", encode_count(guest->stats.bytes));
 }
 
-static void put(const char *label, const char *fmt, ...) printf_like(2, 3);
-
-static void put(const char *label, const char *fmt, ...)
-{
-	cleanup(freep) char *text = NULL;
-	va_list args;
-
-	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		text = NULL;
-	va_end(args);
-	printf("%-*s", LABEL_COLUMNS, label);
-	text_wrap(text ? text : "(no memory)", LABEL_COLUMNS, LABEL_COLUMNS, stdout);
-}
+#define PUT(label, ...) text_labelled(stdout, 0, LABEL_COLUMNS, label, __VA_ARGS__)
 
 static void print_kernel(const struct kernel *kernel)
 {
-	put("kernel", "Linux %s", kernel->release);
-	put("banner", "%s", kernel->banner);
+	PUT("kernel", "Linux %s", kernel->release);
+	PUT("banner", "%s", kernel->banner);
 	if (*kernel->build_id)
-		put("build ID", "%s", kernel->build_id);
-	put("text", "%#" PRIx64 "..%#" PRIx64 " (physical %#" PRIx64 ")",
+		PUT("build ID", "%s", kernel->build_id);
+	PUT("text", "%#" PRIx64 "..%#" PRIx64 " (physical %#" PRIx64 ")",
 	    kernel->text.v, kernel->end.v, kernel->image.v);
-	put("direct map", "%#" PRIx64, kernel->page_offset.v);
-	put("paging", "%u levels", kernel->space.levels);
-	put("CPUs", "%" PRIu32 " possible", kernel->cpus);
-	put("symbols", "kallsyms in its memory: %s", symbols_layout(kernel->symbols));
-	put("types", "BTF in its memory: %" PRIu32 " types", types_count(kernel->types));
+	PUT("direct map", "%#" PRIx64, kernel->page_offset.v);
+	PUT("paging", "%u levels", kernel->space.levels);
+	PUT("CPUs", "%" PRIu32 " possible", kernel->cpus);
+	PUT("symbols", "kallsyms in its memory: %s", symbols_layout(kernel->symbols));
+	PUT("types", "BTF in its memory: %" PRIu32 " types", types_count(kernel->types));
 }
 
 static void print_text(const struct attached *guest)
@@ -100,16 +86,16 @@ static void print_text(const struct attached *guest)
 	const struct identity *identity = &guest->identity;
 	char size[HUMAN_MAX], duration[HUMAN_MAX], bytes[HUMAN_MAX];
 
-	put("guest", "%s", identity_name(identity));
+	PUT("guest", "%s", identity_name(identity));
 	if (identity->uuid && *identity->uuid)
-		put("UUID", "%s", identity->uuid);
-	put("target", "%s", identity->target);
-	put("hypervisor", "%s", identity->hypervisor);
-	put("memory", "%s in %zu range%s (%s)",
+		PUT("UUID", "%s", identity->uuid);
+	PUT("target", "%s", identity->target);
+	PUT("hypervisor", "%s", identity->hypervisor);
+	PUT("memory", "%s in %zu range%s (%s)",
 	    human_bytes(ram_bytes(guest->ram), size, sizeof(size)), guest->ram->ranges_n,
 	    guest->ram->ranges_n == 1 ? "" : "s", guest->ram->layout);
 	print_kernel(guest->kernel);
-	put("attached", "in %s by %s: %" PRIu64 " pages, %s read",
+	PUT("attached", "in %s by %s: %" PRIu64 " pages, %s read",
 	    human_duration(guest->duration_ns, duration, sizeof(duration)),
 	    guest->kernel->found_by, guest->stats.pages,
 	    human_bytes(guest->stats.bytes, bytes, sizeof(bytes)));

@@ -52,9 +52,8 @@ static int print_text(const struct guests *guests, struct err *err)
 		{ "NAME", false }, { "TARGET", false }, { "MEMORY", true }, { "VCPUS", true },
 		{ "ACCEL", false }, { "ATTACH", false }, { "UUID", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	char memory[HUMAN_MAX];
-	int r;
 
 	for (size_t i = 0; i < guests->list.n; i++) {
 		const struct guest *guest = &guests->list.v[i];
@@ -68,9 +67,7 @@ static int print_text(const struct guests *guests, struct err *err)
 		table_text(&table, "%s", guest->why_not.code ? "no" : "yes");
 		table_text(&table, "%s", guest->uuid ? guest->uuid : "-");
 	}
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
 static void say_why_not(const struct guests *guests)

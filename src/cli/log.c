@@ -101,19 +101,14 @@ static int log_text(const struct arguments *args, const void *data, struct err *
 	return 0;
 }
 
-static int log_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.log/1",
-		.bytes = sizeof(struct log),
-		.read = log_read_all,
-		.free = log_free_all,
-		.json = log_json,
-		.text = log_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.log/1",
+	.bytes = sizeof(struct log),
+	.read = log_read_all,
+	.free = log_free_all,
+	.json = log_json,
+	.text = log_text,
+};
 
 const struct command log_command = {
 	.name = "log",
@@ -126,5 +121,5 @@ const struct command log_command = {
 		"Print the guest's kernel log, as dmesg(1) would inside it. What `dmesg -C` hides\n"
 		"there is still shown; what the ring has overwritten is gone.",
 	.example = "  hvsm log web1 | tail",
-	.run = log_run,
+	.listing = &listing,
 };

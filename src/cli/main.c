@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/listing.h"
 #include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/say.h"
@@ -123,7 +124,7 @@ static int run(const struct command *command, int argc, char **argv)
 	}
 	if (r < 0)
 		return EXIT_UNSCANNED;
-	status = command->run(&args);
+	status = command->listing ? listing_run(command->listing, &args) : command->run(&args);
 	arguments_free(&args);
 	return status;
 }

@@ -147,10 +147,9 @@ static int modules_text(const struct arguments *args, const void *data, struct e
 		{ "NAME", false }, { "SIZE", true }, { "REFS", true }, { "STATE", false },
 		{ "FOUND BY", false }, { "TAINT", false }, { "USED BY", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	const struct modules *modules = data;
 	char by[32], users[512];
-	int r;
 
 	(void)args;
 	for (size_t i = 0; i < modules->list.n; i++) {
@@ -165,24 +164,17 @@ static int modules_text(const struct arguments *args, const void *data, struct e
 		table_text(&table, "%s", used_by_text(modules, module, users,
 						  sizeof(users)));
 	}
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
-static int modules_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.modules/1",
-		.bytes = sizeof(struct modules),
-		.read = modules_read_all,
-		.free = modules_free_all,
-		.json = modules_json,
-		.text = modules_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.modules/1",
+	.bytes = sizeof(struct modules),
+	.read = modules_read_all,
+	.free = modules_free_all,
+	.json = modules_json,
+	.text = modules_text,
+};
 
 const struct command modules_command = {
 	.name = "modules",
@@ -196,5 +188,5 @@ const struct command modules_command = {
 		"kernel knows them: the list that lsmod shows, the address tree, and sysfs. A\n"
 		"module that one of them lacks (FOUND BY) is being loaded or removed, or hides.",
 	.example = "  hvsm modules web1",
-	.run = modules_run,
+	.listing = &listing,
 };

@@ -74,10 +74,9 @@ static int mounts_text(const struct arguments *args, const void *data, struct er
 		{ "NAMESPACE", true }, { "ID", true }, { "TYPE", false }, { "SOURCE", false },
 		{ "POINT", false }, { "FLAGS", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	const struct mounts *mounts = data;
 	char flags[FLAGS_MAX];
-	int r;
 
 	(void)args;
 	for (size_t i = 0; i < mounts->all.n; i++) {
@@ -90,24 +89,17 @@ static int mounts_text(const struct arguments *args, const void *data, struct er
 		table_text(&table, "%s", mount->point);
 		table_text(&table, "%s", mount_print_flags(mount, flags, sizeof(flags)));
 	}
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
-static int mounts_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.mounts/1",
-		.bytes = sizeof(struct mounts),
-		.read = mounts_read,
-		.free = mounts_free_all,
-		.json = mounts_json,
-		.text = mounts_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.mounts/1",
+	.bytes = sizeof(struct mounts),
+	.read = mounts_read,
+	.free = mounts_free_all,
+	.json = mounts_json,
+	.text = mounts_text,
+};
 
 const struct command mounts_command = {
 	.name = "mounts",
@@ -120,5 +112,5 @@ const struct command mounts_command = {
 		"List what is mounted where, for each mount namespace of the guest: NAMESPACE is\n"
 		"its inode number, as /proc/PID/ns/mnt of the processes in it shows.",
 	.example = "  hvsm mounts web1",
-	.run = mounts_run,
+	.listing = &listing,
 };

@@ -95,52 +95,35 @@ static int print_table(const struct processes *processes, const struct tree_plac
 		{ "STATE", false }, { "THREADS", true }, { "START", true }, { "COMM", false },
 		{ "ARGS", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
-	int r;
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 
 	for (size_t i = 0; i < processes->tasks.n; i++)
 		add_row(&table, &processes->v[places[i].node], places[i].depth);
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
-static void put_long(const char *label, const char *fmt, ...) printf_like(2, 3);
-
-static void put_long(const char *label, const char *fmt, ...)
-{
-	cleanup(freep) char *text = NULL;
-	va_list args;
-
-	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		text = NULL;
-	va_end(args);
-	printf("  %-*s", LONG_INDENT - 2, label);
-	text_wrap(text ? text : "(no memory)", LONG_INDENT, LONG_INDENT, stdout);
-}
+#define PUT(label, ...) text_labelled(stdout, 2, LONG_INDENT, label, __VA_ARGS__)
 
 static void print_credentials(const struct task *task)
 {
-	put_long("users", "real %" PRIu32 ", effective %" PRIu32 ", saved %" PRIu32
-		 ", file system %" PRIu32, task->uid, task->euid, task->suid, task->fsuid);
-	put_long("groups", "real %" PRIu32 ", effective %" PRIu32 ", saved %" PRIu32
-		 ", file system %" PRIu32, task->gid, task->egid, task->sgid, task->fsgid);
-	put_long("capabilities", "effective %#" PRIx64 ", permitted %#" PRIx64
-		 ", inheritable %#" PRIx64 ", bounding %#" PRIx64 ", ambient %#" PRIx64,
-		 task->caps.effective, task->caps.permitted, task->caps.inheritable,
-		 task->caps.bounding, task->caps.ambient);
+	PUT("users", "real %" PRIu32 ", effective %" PRIu32 ", saved %" PRIu32
+	    ", file system %" PRIu32, task->uid, task->euid, task->suid, task->fsuid);
+	PUT("groups", "real %" PRIu32 ", effective %" PRIu32 ", saved %" PRIu32
+	    ", file system %" PRIu32, task->gid, task->egid, task->sgid, task->fsgid);
+	PUT("capabilities", "effective %#" PRIx64 ", permitted %#" PRIx64
+	    ", inheritable %#" PRIx64 ", bounding %#" PRIx64 ", ambient %#" PRIx64,
+	    task->caps.effective, task->caps.permitted, task->caps.inheritable,
+	    task->caps.bounding, task->caps.ambient);
 }
 
 static void print_namespaces(const struct task_ns *ns)
 {
-	put_long("namespaces", "cgroup %" PRIu32 ", ipc %" PRIu32 ", mnt %" PRIu32
-		 ", net %" PRIu32 ", pid %" PRIu32 ", time %" PRIu32 ", user %" PRIu32
-		 ", uts %" PRIu32, ns->cgroup, ns->ipc, ns->mnt, ns->net, ns->pid, ns->time,
-		 ns->user, ns->uts);
+	PUT("namespaces", "cgroup %" PRIu32 ", ipc %" PRIu32 ", mnt %" PRIu32 ", net %" PRIu32
+	    ", pid %" PRIu32 ", time %" PRIu32 ", user %" PRIu32 ", uts %" PRIu32, ns->cgroup,
+	    ns->ipc, ns->mnt, ns->net, ns->pid, ns->time, ns->user, ns->uts);
 	if (ns->pid_level)
-		put_long("PID inside", "%" PRId32 ", %" PRIu32 " namespaces deep",
-			 ns->pid_inside, ns->pid_level);
+		PUT("PID inside", "%" PRId32 ", %" PRIu32 " namespaces deep", ns->pid_inside,
+		    ns->pid_level);
 }
 
 static void print_long(const struct process *process)
@@ -151,28 +134,26 @@ static void print_long(const struct process *process)
 
 	if (task->started_ns)
 		human_time(task->started_ns, start, sizeof(start));
-	printf("%" PRId32 " ", task->tgid);
-	text_wrap(task->comm, 12, 2, stdout);
+	text_wrap(stdout, 0, 2, "%" PRId32 " %s", task->tgid, task->comm);
 	if (task->kernel_thread)
-		put_long("kind", "kernel thread");
+		PUT("kind", "kernel thread");
 	if (process->exe)
-		put_long("program", "%s", process->exe);
+		PUT("program", "%s", process->exe);
 	if (process->args)
-		put_long("arguments", "%s%s", command ? command : "",
-			 process->args_cut ? " (cut, or not all resident)" : "");
-	put_long("parent", "%" PRId32, task->ppid);
-	put_long("state", "%c, %" PRIu32 " thread%s%s%s", task->state, task->threads,
-		 task->threads == 1 ? "" : "s", *start ? ", since " : "", start);
+		PUT("arguments", "%s%s", command ? command : "",
+		    process->args_cut ? " (cut, or not all resident)" : "");
+	PUT("parent", "%" PRId32, task->ppid);
+	PUT("state", "%c, %" PRIu32 " thread%s%s%s", task->state, task->threads,
+	    task->threads == 1 ? "" : "s", *start ? ", since " : "", start);
 	print_credentials(task);
 	if (process->cgroup)
-		put_long("cgroup", "%s", process->cgroup);
+		PUT("cgroup", "%s", process->cgroup);
 	if (process->contained)
-		put_long("container", "%s %s", process->container.runtime,
-			 process->container.id);
+		PUT("container", "%s %s", process->container.runtime, process->container.id);
 	print_namespaces(&process->ns);
 	if (process->partial)
-		put_long("gaps", "some of this process could not be read");
-	put_long("task_struct", "%#" PRIx64, task->at.v);
+		PUT("gaps", "some of this process could not be read");
+	PUT("task_struct", "%#" PRIx64, task->at.v);
 }
 
 static int ps_read(const struct attached *guest, const struct arguments *args, void *data,
@@ -212,19 +193,14 @@ static int ps_text(const struct arguments *args, const void *data, struct err *e
 	return 0;
 }
 
-static int ps_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.ps/1",
-		.bytes = sizeof(struct processes),
-		.read = ps_read,
-		.free = ps_free,
-		.json = ps_json,
-		.text = ps_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.ps/1",
+	.bytes = sizeof(struct processes),
+	.read = ps_read,
+	.free = ps_free,
+	.json = ps_json,
+	.text = ps_text,
+};
 
 const struct command ps_command = {
 	.name = "ps",
@@ -239,5 +215,5 @@ const struct command ps_command = {
 		"letter of ps(1). Arguments lie in the process's own memory, which it can write:\n"
 		"believe COMM and ARGS no more than you believe the process.",
 	.example = "  hvsm ps web1\n  hvsm ps web1 --json | jq -r '.items[].comm'",
-	.run = ps_run,
+	.listing = &listing,
 };

@@ -185,9 +185,8 @@ static int sockets_text(const struct arguments *args, const void *data, struct e
 		{ "KIND", false }, { "STATE", false }, { "INODE", true }, { "UID", true },
 		{ "PROCESS", false }, { "LOCAL", false }, { "REMOTE", false },
 	};
-	struct table table = table_of(columns, ARRAY_SIZE(columns));
+	cleanup(table_free) struct table table = table_of(columns, ARRAY_SIZE(columns));
 	const struct open_sockets *open = data;
-	int r;
 
 	(void)args;
 	for (size_t i = 0; i < open->sockets.all.n; i++) {
@@ -200,24 +199,17 @@ static int sockets_text(const struct arguments *args, const void *data, struct e
 		add_owner(&table, open, socket);
 		add_ends(&table, socket);
 	}
-	r = table_print(&table, output_columns(), stdout, err);
-	table_free(&table);
-	return r;
+	return table_print(&table, output_columns(), stdout, err);
 }
 
-static int sockets_run(const struct arguments *args)
-{
-	static const struct listing listing = {
-		.schema = "hvsm.sockets/1",
-		.bytes = sizeof(struct open_sockets),
-		.read = sockets_read,
-		.free = sockets_free_all,
-		.json = sockets_json,
-		.text = sockets_text,
-	};
-
-	return listing_run(&listing, args);
-}
+static const struct listing listing = {
+	.schema = "hvsm.sockets/1",
+	.bytes = sizeof(struct open_sockets),
+	.read = sockets_read,
+	.free = sockets_free_all,
+	.json = sockets_json,
+	.text = sockets_text,
+};
 
 const struct command sockets_command = {
 	.name = "sockets",
@@ -232,5 +224,5 @@ const struct command sockets_command = {
 		"LOCAL of a UNIX socket is its path, or its abstract name behind an @; REMOTE is\n"
 		"the inode of its peer.",
 	.example = "  hvsm sockets web1 | grep LISTEN",
-	.run = sockets_run,
+	.listing = &listing,
 };

@@ -66,7 +66,8 @@ static int walk_chain(struct socket_walk *walk, const struct netlink_fields *f, 
 		r = socket_add(walk, field_object(at, &f->node), true, &index, err);
 		r = socket_table_walked(walk, SOCKET_NETLINK, r, err);
 		if (r >= 0 && index < before)
-			return fail(err, -EBADMSG, at, "netlink socket unreadable or in two places");
+			return fail(err, -EBADMSG, at,
+				    "netlink socket unreadable or in two places");
 		before = index + 1;
 		if (r >= 0)
 			r = field_ptr(walk->view, at, &f->next, &at, err);

@@ -14,6 +14,7 @@
 
 /* Where the text of a finding begins, its facts, and their values. */
 #define FINDING_INDENT 10
+#define OBJECT_INDENT  (FINDING_INDENT + 9)
 #define FACT_INDENT    (FINDING_INDENT + 2)
 #define VALUE_INDENT   (FACT_INDENT + 10)
 
@@ -54,41 +55,48 @@ static size_t line_break(const char *text, size_t columns, bool fresh)
 	return fresh ? fit : 0;
 }
 
-void text_wrap(const char *text, size_t first, size_t indent, FILE *to)
+static void wrap_escaped(FILE *to, size_t first, size_t indent, const char *text)
 {
-	cleanup(freep) char *escaped = escape_dup(text);
-	const char *rest = escaped ? escaped : "(no memory)";
-	size_t at = first;
+	for (size_t at = first;; at = indent) {
+		size_t n = line_break(text, TEXT_COLUMNS - at, at == indent);
 
-	for (;;) {
-		size_t n = line_break(rest, TEXT_COLUMNS - at, at == indent);
-
-		fprintf(to, "%.*s\n", (int)n, rest);
-		rest += n;
-		rest += strspn(rest, " ");
-		if (!*rest)
+		fprintf(to, "%.*s\n", (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+		if (!*text)
 			break;
 		fprintf(to, "%*s", (int)indent, "");
-		at = indent;
 	}
 }
 
-/* A paragraph of its own, whose first line begins at @first and the others at @indent. */
-static void put_lines(const struct page *page, size_t first, size_t indent, const char *fmt, ...)
-	printf_like(4, 5);
-
-static void put_lines(const struct page *page, size_t first, size_t indent, const char *fmt, ...)
+static void wrap_va(FILE *to, size_t first, size_t indent, const char *fmt, va_list args)
 {
-	cleanup(freep) char *text = NULL;
+	cleanup(freep) char *text = NULL, *escaped = NULL;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	escaped = text ? escape_dup(text) : NULL;
+	wrap_escaped(to, first, indent, escaped ? escaped : "(no memory)");
+}
+
+void text_wrap(FILE *to, size_t first, size_t indent, const char *fmt, ...)
+{
 	va_list args;
 
 	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		text = NULL;
+	wrap_va(to, first, indent, fmt, args);
 	va_end(args);
+}
 
-	fprintf(page->to, "%*s", (int)first, "");
-	text_wrap(text ? text : "(no memory)", first, indent, page->to);
+void text_labelled(FILE *to, size_t margin, size_t indent, const char *label, const char *fmt,
+		   ...)
+{
+	va_list args;
+
+	fprintf(to, "%*s%-*s", (int)margin, "", (int)(indent - margin), label);
+	va_start(args, fmt);
+	wrap_va(to, indent, indent, fmt, args);
+	va_end(args);
 }
 
 static const char *verdict_colour(enum verdict verdict)
@@ -111,8 +119,8 @@ static void put_head(const struct page *page, const struct report *report)
 
 	put_coloured(page, verdict_colour(verdict), verdict_name(verdict));
 	fputs("  ", page->to);
-	text_wrap(name, strlen(verdict_name(verdict)) + 2, FINDING_INDENT, page->to);
-	put_lines(page, 0, 2, "%s%s%s, Linux %s", name == guest->target ? "" : guest->target,
+	text_wrap(page->to, strlen(verdict_name(verdict)) + 2, FINDING_INDENT, "%s", name);
+	text_wrap(page->to, 0, 2, "%s%s%s, Linux %s", name == guest->target ? "" : guest->target,
 		  name == guest->target ? "" : ", ", guest->hypervisor, report->kernel->release);
 }
 
@@ -122,25 +130,32 @@ static bool has_symbol(const struct evidence *e)
 	return e->symbol && *e->symbol && strncmp(e->symbol, "0x", 2);
 }
 
-static void put_fact(const struct page *page, const struct evidence *e)
+/* "- what at address (symbol)" */
+static void put_place(const struct page *page, const struct evidence *e)
 {
+	fprintf(page->to, "%*s- ", FINDING_INDENT, "");
 	if (has_symbol(e))
-		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s at %#" PRIx64 " (%s)", e->what,
+		text_wrap(page->to, FACT_INDENT, FACT_INDENT, "%s at %#" PRIx64 " (%s)", e->what,
 			  e->at.v, e->symbol);
 	else if (e->at.v)
-		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s at %#" PRIx64, e->what,
+		text_wrap(page->to, FACT_INDENT, FACT_INDENT, "%s at %#" PRIx64, e->what,
 			  e->at.v);
 	else
-		put_lines(page, FINDING_INDENT, FACT_INDENT, "- %s", e->what);
+		text_wrap(page->to, FACT_INDENT, FACT_INDENT, "%s", e->what);
+}
+
+static void put_fact(const struct page *page, const struct evidence *e)
+{
+	put_place(page, e);
 	if (e->expected)
-		put_lines(page, FACT_INDENT, VALUE_INDENT, "expected  %s", e->expected);
+		text_labelled(page->to, FACT_INDENT, VALUE_INDENT, "expected", "%s", e->expected);
 	if (e->found)
-		put_lines(page, FACT_INDENT, VALUE_INDENT, "found     %s", e->found);
+		text_labelled(page->to, FACT_INDENT, VALUE_INDENT, "found", "%s", e->found);
 }
 
 static void put_techniques(const struct page *page, const struct finding *finding)
 {
-	fprintf(page->to, "%*sfinding %s", FINDING_INDENT, "", finding->id);
+	fprintf(page->to, "%*sfinding  %s", FINDING_INDENT, "", finding->id);
 	for (size_t i = 0; finding->techniques && finding->techniques[i]; i++)
 		fprintf(page->to, "%s%s", i ? " " : ", ATT&CK ", finding->techniques[i]);
 	putc('\n', page->to);
@@ -153,12 +168,12 @@ static void put_finding(const struct page *page, const struct finding *finding)
 	putc('\n', page->to);
 	put_coloured(page, finding->severity >= SEVERITY_HIGH ? RED : YELLOW, severity);
 	fprintf(page->to, "%*s", FINDING_INDENT - (int)strlen(severity), "");
-	text_wrap(finding->title, FINDING_INDENT, FINDING_INDENT, page->to);
-
-	put_lines(page, FINDING_INDENT, FACT_INDENT, "%s %s", finding->object_kind,
-		  finding->object_name);
+	text_wrap(page->to, FINDING_INDENT, FINDING_INDENT, "%s", finding->title);
+	text_labelled(page->to, FINDING_INDENT, OBJECT_INDENT, "object", "%s %s",
+		      finding->object_kind, finding->object_name);
 	if (finding->owner)
-		put_lines(page, FINDING_INDENT, FACT_INDENT, "owner: %s", finding->owner);
+		text_labelled(page->to, FINDING_INDENT, OBJECT_INDENT, "owner", "%s",
+			      finding->owner);
 	for (size_t i = 0; i < finding->evidence.n; i++)
 		put_fact(page, &finding->evidence.v[i]);
 	put_techniques(page, finding);
@@ -227,9 +242,9 @@ static void put_check(const struct page *page, const struct check_result *result
 	put_coloured(page, state_colour(result->state), state);
 	fprintf(page->to, "%*s%-*s", CHECK_INDENT - (int)strlen(state), "",
 		(int)at - CHECK_INDENT, result->check->id);
-	text_wrap(covered ? covered : "(no memory)", at, COVERED_INDENT, page->to);
+	text_wrap(page->to, at, COVERED_INDENT, "%s", covered ? covered : "(no memory)");
 	if (*result->reason)
-		put_lines(page, COVERED_INDENT, COVERED_INDENT, "%s", result->reason);
+		text_labelled(page->to, 0, COVERED_INDENT, "", "%s", result->reason);
 }
 
 static void put_sweep(const struct page *page, const struct report *report)

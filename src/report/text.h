@@ -9,14 +9,22 @@
 
 /**
  * text_wrap - print a paragraph
- * @text:   of the guest or ours; escaped here
  * @first:  columns that are taken on the current line
  * @indent: of the lines that follow, < TEXT_COLUMNS
+ * @fmt:    the text; what is the guest's in it is escaped here, with all the rest
  *
  * Breaks between words, and inside one only where it does not fit on a line of its own. Ends
  * with a newline.
  */
-void text_wrap(const char *text, size_t first, size_t indent, FILE *to);
+void text_wrap(FILE *to, size_t first, size_t indent, const char *fmt, ...) printf_like(4, 5);
+
+/**
+ * text_labelled - print a paragraph beside its label
+ * @margin: columns before the label
+ * @indent: where the paragraph begins; the label ends before that
+ */
+void text_labelled(FILE *to, size_t margin, size_t indent, const char *label, const char *fmt,
+		   ...) printf_like(5, 6);
 
 /**
  * text_report - print a report for a person

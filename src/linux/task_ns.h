@@ -20,9 +20,10 @@ struct task_ns {
 
 /**
  * task_namespaces - the namespaces of a task
+ * @ret: where some cannot be read, those that can are there
  *
- * Return: 0, -EBADMSG (more levels than there can be), -ENOENT (types), or an error as
- *         view_read().
+ * Return: 0, -EBADMSG (more levels than there can be: @ret is untouched; or a pointer to what
+ *         is no object), -ENOENT (types), or an error as view_read().
  */
 nodiscard int task_namespaces(const struct kernel *kernel, struct view *view,
 			      const struct task *task, struct task_ns *ret, struct err *err);

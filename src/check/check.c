@@ -119,11 +119,8 @@ static struct finding *new_finding(const struct check *check, enum severity seve
 static struct finding *spare_finding(struct check_run *run, const char *why)
 {
 	check_inconclusive(run, "%s", why);
-	finding_free(run->spare);
-	run->spare = calloc(1, sizeof(*run->spare));
-	if (!run->spare)
-		abort();	/* not even one small block: no result could be told either */
-	return run->spare;
+	finding_clear(&run->spare);
+	return &run->spare;
 }
 
 struct finding *check_finding(struct check_run *run, enum severity severity, const char *kind,
@@ -178,6 +175,7 @@ void check_inconclusive(struct check_run *run, const char *fmt, ...)
 {
 	va_list args;
 
+	run->result->incomplete = true;
 	if (run->result->reason[0])
 		return;
 	va_start(args, fmt);
@@ -210,8 +208,8 @@ static void conclude(struct check_run *run)
 	if (result->findings.n)
 		result->state = CHECK_FINDING;
 	else
-		result->state = result->reason[0] ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
-	if (!result->reason[0])
+		result->state = result->incomplete ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
+	if (!result->incomplete)
 		memcpy(result->reason, result->note, sizeof(result->reason));
 }
 
@@ -232,7 +230,11 @@ void check_execute(const struct check *check, const struct kernel *kernel, struc
 	}
 	result->final = (r == -ENOENT || r == -ENOTSUP || r == -ENOMEM || r == -ESRCH) &&
 			!result->findings.n;
-	finding_free(run.spare);
+	finding_clear(&run.spare);
+	/* Whatever the check made of the reads that failed: it has not seen all. */
+	result->spent = !view_fuel(view);
+	if (result->spent)
+		check_inconclusive(&run, "%s: over the limit of pages for one run", check->id);
 
 	conclude(&run);
 	result->duration_ns += now_ns(CLOCK_MONOTONIC) - started;
@@ -246,5 +248,6 @@ void check_result_clear(struct check_result *result)
 	vec_free(&result->covered);
 	result->reason[0] = '\0';
 	result->note[0] = '\0';
+	result->incomplete = false;
 	result->state = CHECK_CLEAN;
 }

@@ -93,7 +93,9 @@ struct check_result {
 	VEC(struct finding *) findings;
 	uint64_t duration_ns;
 	uint32_t repeats;	/* runs beyond the first */
+	bool incomplete;	/* something could not be seen: what was not found may be there */
 	bool final;		/* another run would say the same: something is not there */
+	bool spent;		/* the run took all its fuel */
 };
 
 /* What a check has at hand. */

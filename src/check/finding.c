@@ -20,10 +20,8 @@ static void evidence_free(struct evidence *evidence)
 	free(evidence->found);
 }
 
-void finding_free(struct finding *finding)
+void finding_clear(struct finding *finding)
 {
-	if (!finding)
-		return;
 	for (size_t i = 0; i < finding->evidence.n; i++)
 		evidence_free(&finding->evidence.v[i]);
 	vec_free(&finding->evidence);
@@ -31,6 +29,14 @@ void finding_free(struct finding *finding)
 	free(finding->object_kind);
 	free(finding->object_name);
 	free(finding->owner);
+	memset(finding, 0, sizeof(*finding));
+}
+
+void finding_free(struct finding *finding)
+{
+	if (!finding)
+		return;
+	finding_clear(finding);
 	free(finding);
 }
 

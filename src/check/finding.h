@@ -48,6 +48,10 @@ struct finding {
 	bool incomplete;	/* memory ran out: parts are missing */
 };
 
+/* Free what a finding holds and zero it. */
+void finding_clear(struct finding *finding);
+
+/* … and the finding itself; NULL is fine. */
 void finding_free(struct finding *finding);
 
 /* Replaces the title. */

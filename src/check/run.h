@@ -9,7 +9,7 @@ struct check_run {
 	const struct kernel *kernel;
 	struct view *view;
 	struct check_result *result;
-	struct finding *spare;		/* what is written to when there is no room */
+	struct finding spare;		/* what is written to when there is no room */
 };
 
 /**

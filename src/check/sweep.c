@@ -37,6 +37,33 @@ static void count_runs(struct check_result *newer, const struct check_result *ol
 	}
 }
 
+/*
+ * A run that could not see everything does not take back what earlier ones found: else a guest
+ * that spoils the last of six runs has nothing to explain.
+ */
+static void carry_over(struct check_result *newer, struct check_result *older)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; newer->incomplete && i < older->findings.n; i++) {
+		struct finding *finding = older->findings.v[i], **slot = NULL;
+
+		for (size_t j = 0; j < newer->findings.n && finding; j++)
+			if (!strcmp(newer->findings.v[j]->id, finding->id))
+				finding = NULL;
+		if (finding)
+			slot = vec_add(&newer->findings);
+		if (slot)
+			*slot = finding;
+		else
+			older->findings.v[left++] = older->findings.v[i];
+	}
+	if (newer->incomplete)
+		older->findings.n = left;
+	if (newer->findings.n)
+		newer->state = CHECK_FINDING;
+}
+
 static void drop_passing(struct check_result *result, uint32_t agree)
 {
 	size_t kept = 0;
@@ -73,20 +100,22 @@ static void run_check(const struct kernel *kernel, struct view *view,
 
 	check_execute(check, kernel, view, result);
 	count_runs(result, &none);
-	while (result->state != CHECK_CLEAN && !result->final && result->repeats + 1 < runs) {
+	while (result->state != CHECK_CLEAN && !result->final && result->repeats + 1 < runs &&
+	       !(result->spent && result->repeats)) {
 		struct check_result again = { .repeats = result->repeats + 1 };
 
 		usleep(pause_us << result->repeats);
 		view_refresh(view);
 		check_execute(check, kernel, view, &again);
 		count_runs(&again, result);
+		carry_over(&again, result);
 		move_result(result, &again);
 	}
 	drop_passing(result, result->repeats + 1 < RUNS_AGREE ? result->repeats + 1 : RUNS_AGREE);
 	if (result->state != CHECK_FINDING || result->findings.n)
 		return;
 	result->state = CHECK_INCONCLUSIVE;
-	if (!result->reason[0])
+	if (!result->incomplete)
 		strcpy(result->reason, "the guest changed what was looked at in every run");
 }
 

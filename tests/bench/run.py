@@ -37,6 +37,25 @@ def measure(kernel: str, **shape: Any) -> Any:
         return json.loads(done.stdout)
 
 
+def show_ram(backend: str) -> None:
+    """What reaching RAM costs: a paused guest, so that only the reader works."""
+    with Guest("6.1-cloud", backend=backend) as guest:
+        guest.monitor("stop")
+        done = subprocess.run([str(BENCH.with_name("bench-ram")), f"qemu:{guest.pid}"],
+                              stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            sys.exit(done.returncode)
+    result = json.loads(done.stdout)
+    print(f"\n{backend} RAM, layout from {result['layout']}")
+    print(f"{'bytes':>10} {'µs a read':>10} {'GB/s':>7} {'memcpy':>7} {'ratio':>7}")
+    for row in result["rows"]:
+        if "bytes" not in row:
+            print(f"{row['name']:>10} {row['read_ns'] / 1e3:10.1f}")
+            continue
+        print(f"{row['bytes']:10} {row['read_ns'] / 1e3:10.2f} {row['bytes'] / row['read_ns']:7.2f} "
+              f"{row['bytes'] / row['memcpy_ns']:7.2f} {row['read_ns'] / row['memcpy_ns']:7.1f}")
+
+
 def show(kernel: str, title: str, result: Any) -> None:
     print(f"\n{title}: Linux {result['release']}, {result['ram_bytes'] >> 20} MiB of RAM")
     print(f"{'':10} {'median ms':>10} {'goal':>7} {'objects':>8} {'pages':>7} {'KiB read':>9} "
@@ -58,6 +77,8 @@ def main() -> None:
     for kernel in ("6.1-cloud", "new-generic"):
         for backend in ("anon", "memfd"):
             show(kernel, f"{kernel}, {backend} RAM", measure(kernel, backend=backend))
+    for backend in ("anon", "memfd", "file-private"):
+        show_ram(backend)
     show("6.1-cloud", "6.1-cloud, ten times the RAM", measure("6.1-cloud", memory="5G"))
 
 

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * bench-ram TARGET - what reaching a guest's RAM costs
+ *
+ * Medians of reading populated memory in pieces of some sizes, each beside memcpy() of pieces
+ * of that size in the same run. One JSON document; tests/bench/run.py makes the table.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/now.h"
+#include "ram/guests.h"
+
+#define TOTAL	   (64u << 20)	/* read in each round, at most */
+#define PIECES_MAX 16384u	/* that is in pieces of 4 KiB */
+#define ROUNDS	   9u
+
+/* Pieces of memory that the guest has touched; of a page, the first bytes. */
+struct places {
+	VEC(gpa) list;
+};
+
+static int find_places(struct ram *ram, size_t piece, struct places *places, struct err *err)
+{
+	uint64_t len;
+	gpa at = { 0 };
+	int r;
+
+	while ((r = ram_populated(ram, at, &at, &len, err)) == 0) {
+		for (uint64_t i = 0; i < len && len - i >= piece; i += piece < 4096 ? 4096 : piece) {
+			gpa *place = vec_add(&places->list);
+
+			if (!place)
+				return -ENOMEM;
+			*place = gpa_add(at, i);
+		}
+		at.v += len;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Fisher and Yates, with the same numbers each time. */
+static void shuffle(struct places *places)
+{
+	srandom(1);
+	for (size_t i = places->list.n; i > 1; i--) {
+		size_t j = (size_t)random() % i;
+		gpa swap = places->list.v[i - 1];
+
+		places->list.v[i - 1] = places->list.v[j];
+		places->list.v[j] = swap;
+	}
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median(uint64_t took[ROUNDS])
+{
+	qsort(took, ROUNDS, sizeof(*took), by_value);
+	return took[ROUNDS / 2];
+}
+
+static int measure(struct ram *ram, size_t piece, json_t *rows, struct err *err)
+{
+	cleanup(freep) uint8_t *to = malloc(TOTAL), *from = malloc(TOTAL);
+	uint64_t read[ROUNDS], copy[ROUNDS];
+	struct places places = { 0 };
+	size_t n;
+	int r = find_places(ram, piece, &places, err);
+
+	if (!to || !from)
+		return -ENOMEM;
+	memset(to, 1, TOTAL);
+	memset(from, 2, TOTAL);
+	shuffle(&places);
+	n = TOTAL / piece < PIECES_MAX ? TOTAL / piece : PIECES_MAX;
+	n = places.list.n < n ? places.list.n : n;
+	for (unsigned round = 0; round < ROUNDS && r == 0; round++) {
+		uint64_t start = now_ns(CLOCK_MONOTONIC);
+
+		for (size_t i = 0; i < n && r == 0; i++)
+			r = ram_read(ram, places.list.v[i], to + i * piece, piece, err);
+		read[round] = now_ns(CLOCK_MONOTONIC) - start;
+		start = now_ns(CLOCK_MONOTONIC);
+		for (size_t i = 0; i < n; i++)
+			memcpy(to + i * piece, from + i * piece, piece);
+		copy[round] = now_ns(CLOCK_MONOTONIC) - start;
+	}
+	vec_free(&places.list);
+	if (r == 0 && n)
+		json_array_append_new(rows, json_pack("{s:I, s:I, s:f, s:f}", "bytes",
+			(json_int_t)piece, "pieces", (json_int_t)n, "read_ns",
+			(double)median(read) / (double)n, "memcpy_ns",
+			(double)median(copy) / (double)n));
+	return r;
+}
+
+static int measure_attach(const char *target, json_t *rows, struct err *err)
+{
+	uint64_t took[ROUNDS];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		cleanup(ram_close) struct ram *ram = NULL;
+		uint64_t start = now_ns(CLOCK_MONOTONIC);
+		struct guest guest = { 0 };
+		int r = guests_resolve(target, &guest, &ram, err);
+
+		if (r < 0)
+			return r;
+		took[i] = now_ns(CLOCK_MONOTONIC) - start;
+		guest_free(&guest);
+	}
+	json_array_append_new(rows, json_pack("{s:s, s:f}", "name", "attach", "read_ns",
+					      (double)median(took)));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const size_t pieces[] = { 8, 4096, 65536, 1 << 20, 2 << 20 };
+	cleanup(ram_close) struct ram *ram = NULL;
+	json_t *rows = json_array(), *document;
+	struct guest guest = { 0 };
+	struct err err = { 0 };
+	int r;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: bench-ram TARGET\n");
+		return 2;
+	}
+	r = guests_resolve(argv[1], &guest, &ram, &err);
+	if (r == 0)
+		r = measure_attach(argv[1], rows, &err);
+	for (size_t i = 0; i < ARRAY_SIZE(pieces) && r == 0; i++)
+		r = measure(ram, pieces[i], rows, &err);
+	guest_free(&guest);
+	if (r < 0) {
+		fprintf(stderr, "bench-ram: %s\n", err.code ? err.text : strerror(-r));
+		return 2;
+	}
+	document = json_pack("{s:s, s:o}", "layout", ram->layout, "rows", rows);
+	json_dumpf(document, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(document);
+	return 0;
+}

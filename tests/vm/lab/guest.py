@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
-from . import LabError
+from . import LabError, debian
 from .accel import accel
 from .backends import Hugepages, backend_args, size_bytes
 from .cache import remove
@@ -57,10 +57,11 @@ class Guest:
                  smp: int = 1, cpu: str | None = None, append: str = "", la57: bool = False,
                  pti: bool | None = None, kaslr: bool = True, efi: bool = False,
                  backend: str = "anon", qmp: bool = True, boot: bool = True, name: str | None = None,
-                 extra: tuple[str, ...] = ()) -> None:
+                 system: str = "busybox", extra: tuple[str, ...] = ()) -> None:
         """CPU: QEMU's -cpu in full (then LA57 has no effect). PTI: forced on or off; None leaves
         it to the kernel. KASLR: False adds nokaslr. BOOT: False leaves the guest in its firmware, which
-        finds nothing to boot. EXTRA: further options of QEMU."""
+        finds nothing to boot. SYSTEM: "busybox", small and quick, or "debian" with systemd, which wants
+        debian.MEMORY. EXTRA: further options of QEMU."""
         if machine not in MACHINES:
             raise LabError(f"no machine '{machine}' (there are: {' '.join(MACHINES)})")
         if efi and machine == "microvm":
@@ -68,6 +69,7 @@ class Guest:
         self.kernel = kernel if isinstance(kernel, Kernel) else fetch(kernel)
         self.machine, self.memory, self.smp, self.efi = machine, memory, smp, efi
         self.backend, self.qmp, self.boot, self.extra = backend, qmp, boot, extra
+        self.system = system
         self.name = name or f"hvsm-{self.kernel.name}-{uuid.uuid4().hex[:6]}"
         self.uuid = str(uuid.uuid4())
         self.accel = accel(self.kernel)
@@ -141,7 +143,7 @@ class Guest:
     def kexec(self, append: str = "") -> None:
         """Boot the same kernel from the running one: the machine sees no reset."""
         self.put("/tmp/vmlinuz", self.kernel.vmlinuz.read_bytes())
-        self.put("/tmp/initrd", initramfs(self.kernel).read_bytes())
+        self.put("/tmp/initrd", self._initrd().read_bytes())
         self.sh("kexec load /tmp/vmlinuz /tmp/initrd " + shlex.quote(f"{self.cmdline} {append}".strip()))
         self.sh("(sleep 0.2; kexec go) >/dev/null 2>&1 </dev/null &")
         self._drop_channel()
@@ -189,13 +191,16 @@ class Guest:
                 "-chardev", f"socket,id=lab,path={self.dir}/lab,server=on,wait=off",
                 "-device", "virtserialport,chardev=lab,name=hvsm.lab"]
         if self.boot:
-            argv += ["-kernel", str(self.kernel.vmlinuz), "-initrd", str(initramfs(self.kernel)),
+            argv += ["-kernel", str(self.kernel.vmlinuz), "-initrd", str(self._initrd()),
                      "-append", self.cmdline]
         if self.qmp:
             argv += ["-qmp", f"unix:{self.qmp_socket},server=on,wait=off"]
         if self.efi:
             argv += self._efi_args()
         return [*argv, *self.extra]
+
+    def _initrd(self) -> Path:
+        return {"busybox": initramfs, "debian": debian.root}[self.system](self.kernel)
 
     def _efi_args(self) -> list[str]:
         if not OVMF_CODE.exists():

@@ -99,19 +99,22 @@ def _archive(kernel: Kernel, contents: dict[str, Path]) -> bytes:
     for name, text in (("passwd", PASSWD), ("group", GROUP), ("hostname", "lab\n"),
                        ("boot-modules", "\n".join(BOOT_MODULES) + "\n")):
         cpio.add(f"etc/{name}", 0o100644, text.encode())
-    _add_modules(cpio, kernel)
+    add_modules(cpio, kernel, "lib/modules")
     return cpio.finish()
 
 
-def _add_modules(cpio: Cpio, kernel: Kernel) -> None:
-    """The kernel's modules, with a modules.dep that speaks of these files and no others."""
+def add_modules(cpio: Cpio, kernel: Kernel, where: str, with_index: bool = False) -> None:
+    """The kernel's modules, with a modules.dep that speaks of these files and no others.
+
+    busybox reads that text; kmod wants the index that depmod makes of it.
+    """
     with tempfile.TemporaryDirectory() as temp:
         tree = Path(temp) / "lib/modules" / kernel.release
         shutil.copytree(kernel.modules, tree)
         run("depmod", "-b", temp, kernel.release, what="depmod of the image")
         for path in [tree, *sorted(tree.rglob("*"))]:
-            name = str(path.relative_to(temp))
+            name = f"{where}/{path.relative_to(tree.parent)}"
             if path.is_dir():
                 cpio.add(name, 0o040755)
-            elif path.suffix != ".bin":     # busybox reads the text
+            elif with_index or path.suffix != ".bin":
                 cpio.add(name, 0o100644, path.read_bytes())

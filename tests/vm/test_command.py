@@ -189,6 +189,22 @@ class Findings(unittest.TestCase):
             found = {item["name"]: item["found_by"] for item in modules}
             self.assertEqual(found["rootkit"], ["tree"])
 
+    def test_list_that_was_cut_short_says_so(self) -> None:
+        with Guest("6.1") as guest:
+            whole = len(hvsm("ps", guest.name, "--json").json["items"])
+            guest.insmod("corrupt", what="task_cycle")
+            outcome = hvsm("ps", guest.name, "--json")
+            self.assertEqual(outcome.status, 3, outcome.err)
+            validate(outcome.json)
+            self.assertFalse(outcome.json["complete"])
+            self.assertTrue(0 < len(outcome.json["items"]) <= whole)
+            self.assertRegex(outcome.err, r"\Ahvsm: [^\n]*not complete[^\n]*\n\Z")
+            text = hvsm("ps", guest.name)
+            self.assertEqual((text.status, text.err), (3, outcome.err))
+            self.assertIn("labd", text.out)
+            guest.rmmod("corrupt")
+            self.assertEqual(hvsm("ps", guest.name).status, 0)
+
     def test_findings_outweigh_a_target_that_is_not_there(self) -> None:
         with Guest("6.1") as guest:
             guest.insmod("rootkit")

@@ -121,13 +121,13 @@ static bool judge_handler(const struct idt *idt, unsigned vector, gva handler, c
 			return true;
 		return exception->maybe && is_early(idt, vector, handler);
 	}
-	if (vector == VECTOR_SYSCALL && is_syscall_gate(idt->kernel, handler))
-		return true;
-	if (vector == VECTOR_SYSCALL)
+	if (vector == VECTOR_SYSCALL) {
+		/* Without 32-bit programs it is a vector like any other. */
 		snprintf(expected, size, "the entry of int 0x80");
-	else
-		snprintf(expected, size, "irq_entries_start+%#" PRIx64 " or asm_sysvec_*",
-			 stub.v - idt->stubs.v);
+		return is_syscall_gate(idt->kernel, handler) || handler.v == stub.v;
+	}
+	snprintf(expected, size, "irq_entries_start+%#" PRIx64 " or asm_sysvec_*",
+		 stub.v - idt->stubs.v);
 	return handler.v == stub.v || symbols_is_start(symbols, handler, "asm_sysvec_");
 }
 

@@ -129,7 +129,9 @@ void made_modules_open(struct made_modules *m, bool blocks, const struct made_sy
 	m->blocks = blocks;
 	m->space = gva_of(SPACE);
 	for (size_t i = 0; i < n; i++)
-		*more[i].at = world_symbol(m->world, more[i].name, more[i].bytes);
+		*more[i].at = more[i].function ?
+				      world_function(m->world, more[i].name, more[i].bytes) :
+				      world_symbol(m->world, more[i].name, more[i].bytes);
 	/* Text ends where pages stop to be executable: 2 MiB behind _text. */
 	set = world_symbol(m->world, "last_text", 0);
 	world_symbol(m->world, "pad", (uint32_t)(0xffffffff81200000ull - set.v));

@@ -21,11 +21,12 @@ struct made_modules {
 	gva last_node[2];	/* of each copy of the tree */
 };
 
-/* One more symbol before the guest is made: the space of a test's own variables. */
+/* A symbol of the test's own, within the kernel's text. */
 struct made_symbol {
 	const char *name;
 	uint32_t bytes;
 	gva *at;
+	bool function;
 };
 
 void made_modules_open(struct made_modules *m, bool blocks, const struct made_symbol *more,

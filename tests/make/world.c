@@ -21,6 +21,7 @@
 
 struct symbol_made {
 	char name[64];
+	char type;
 	uint32_t at;
 };
 
@@ -281,15 +282,26 @@ static void make_types(struct world *world, const struct made_struct *made, size
 
 /* --- symbols, packed as 6.4 and later do it, every token a character --- */
 
-gva world_symbol(struct world *world, const char *name, uint32_t bytes)
+static gva add_symbol(struct world *world, const char *name, char type, uint32_t bytes)
 {
 	struct symbol_made *made = &world->symbols[world->symbols_n++];
 
 	if (world->symbols_n == sizeof(world->symbols) / sizeof(world->symbols[0]))
 		die("too many symbols");
 	snprintf(made->name, sizeof(made->name), "%s", name);
+	made->type = type;
 	made->at = take(&world->variables, bytes, HEAP_AT);
 	return gva_of(TEXT + made->at);
+}
+
+gva world_symbol(struct world *world, const char *name, uint32_t bytes)
+{
+	return add_symbol(world, name, 'D', bytes);
+}
+
+gva world_function(struct world *world, const char *name, uint32_t bytes)
+{
+	return add_symbol(world, name, 'T', bytes);
 }
 
 struct packed {
@@ -355,7 +367,8 @@ static void make_symbols(struct world *world)
 		uint8_t length;
 
 		if (i >= fillers)
-			snprintf(name, sizeof(name), "D%s", world->symbols[i - fillers].name);
+			snprintf(name, sizeof(name), "%c%s", world->symbols[i - fillers].type,
+				 world->symbols[i - fillers].name);
 		else
 			snprintf(name, sizeof(name), i ? "tfiller_%u" : "T_text", i);
 		length = (uint8_t)strlen(name);

@@ -45,6 +45,9 @@ struct world *world_new(void);
 /* A variable of the kernel, zeroed; before world_start(). */
 gva world_symbol(struct world *world, const char *name, uint32_t bytes);
 
+/* The same for a function. */
+gva world_function(struct world *world, const char *name, uint32_t bytes);
+
 /* From now on there are a kernel and a view. Types that stand twice: the first counts. */
 void world_start(struct world *world, const struct made_struct *types, size_t n);
 

@@ -142,7 +142,7 @@ static int add_path(struct list *list, struct file *file, const char *path, stru
 static int read_file(struct list *list, struct file *file, struct err *err)
 {
 	const struct file_fields *f = list->f;
-	struct partial partial = { 0 };
+	struct partial partial = partial_of(list->view);
 	gva mnt, dentry;
 	uint64_t mount;
 	int r;
@@ -185,8 +185,6 @@ static int add_file(const struct file_slot *slot, void *ctx, struct err *err)
 	uint32_t same;
 	int r;
 
-	if (list->files->all.n == FILES_MAX)
-		return err_set(err, -ELOOP, "over %u open files", FILES_MAX);
 	file = vec_add(&list->files->all);
 	if (!file)
 		return -ENOMEM;

@@ -30,8 +30,23 @@ struct walk {
 	void *ctx;
 	struct map seen;	/* files_struct → process that had it last, counted from 1 */
 	uint32_t process;
+	uint32_t used;		/* slots in use, of all tables */
 	struct partial partial;
 };
+
+static int visit_slot(struct walk *walk, const struct file_slot *slot, struct err *err)
+{
+	int r;
+
+	if (walk->used++ == FILES_MAX)
+		return err_set(err, -ELOOP, "over %u open files", FILES_MAX);
+	if (gva_is_kernel(slot->file))
+		r = walk->visit(slot, walk->ctx, err);
+	else
+		r = fail(err, -EBADMSG, slot->task->at, "file %u at %#llx", slot->fd,
+			 (unsigned long long)slot->file.v);
+	return partial_add(&walk->partial, r, err);
+}
 
 /* Slots @from … @from + @n of a table. */
 static int walk_chunk(struct walk *walk, const struct task *task, gva fd, gva close_on_exec,
@@ -51,19 +66,15 @@ static int walk_chunk(struct walk *walk, const struct task *task, gva fd, gva cl
 
 		if (!slots[i])
 			continue;
-		if (!have_bits)
+		if (!have_bits) {
 			r = view_read(walk->view, gva_add(close_on_exec, from / 8), bits,
 				      (n + 63) / 64 * sizeof(bits[0]), err);
-		if (r < 0)
-			break;
+			r = partial_add(&walk->partial, r, err);
+		}
 		have_bits = true;
 		slot.cloexec = bits[i / 64] >> i % 64 & 1;
-		if (!gva_is_kernel(slot.file))
-			r = fail(err, -EBADMSG, gva_add(fd, slot.fd * sizeof(slots[0])),
-				 "open file at %#llx", (unsigned long long)slots[i]);
-		else
-			r = walk->visit(&slot, walk->ctx, err);
-		r = partial_add(&walk->partial, r, err);
+		if (r >= 0)
+			r = visit_slot(walk, &slot, err);
 	}
 	return r;
 }
@@ -140,7 +151,13 @@ static int walk_process(struct walk *walk, const struct task *leader, struct err
 int file_table_walk(const struct kernel *kernel, struct view *view, const struct tasks *tasks,
 		    file_slot_fn *visit, void *ctx, struct err *err)
 {
-	struct walk walk = { .kernel = kernel, .view = view, .visit = visit, .ctx = ctx };
+	struct walk walk = {
+		.kernel = kernel,
+		.view = view,
+		.visit = visit,
+		.ctx = ctx,
+		.partial = partial_of(view),
+	};
 	struct err own = { 0 };
 	int r;
 

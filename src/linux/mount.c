@@ -214,6 +214,7 @@ int mount_list(const struct kernel *kernel, struct view *view, const struct task
 	if (!list)
 		return -ENOMEM;
 	list->mounts = ret;
+	list->partial = partial_of(view);
 	r = mount_reader_init(&list->reader, kernel, view, ret, &own);
 	if (r >= 0)
 		r = types_layout(kernel->types, &ns_layout, (const void **)&list->f, &own);

@@ -285,7 +285,7 @@ static int read_names(struct mount_reader *reader, struct mount *mount, gva sb, 
 	gva point = object_ptr(&reader->object, &f->point);
 	gva root = object_ptr(&reader->object, &f->root);
 	gva devname = object_ptr(&reader->object, &f->devname);
-	struct partial partial = { 0 };
+	struct partial partial = partial_of(reader->view);
 	int r;
 
 	r = partial_add(&partial, read_type(reader, sb, &mount->type, err), err);
@@ -307,7 +307,7 @@ static int read_names(struct mount_reader *reader, struct mount *mount, gva sb, 
 int mount_read(struct mount_reader *reader, gva at, struct mount *ret, struct err *err)
 {
 	const struct mount_fields *f = reader->f;
-	struct partial partial = { 0 };
+	struct partial partial = partial_of(reader->view);
 	char **names[] = { &ret->root, &ret->point, &ret->type, &ret->source };
 	gva sb;
 	int r;

@@ -206,7 +206,7 @@ int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, s
 {
 	struct sockets *sockets = walk->sockets;
 	struct socket socket = { .at = at, .listed = listed };
-	struct partial missing = { 0 };
+	struct partial missing = partial_of(walk->view);
 	struct socket *place;
 	uint32_t there;
 	int r;
@@ -245,7 +245,7 @@ int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, s
 /* --- tables --- */
 
 int socket_table_walked(struct socket_walk *walk, enum socket_kind kind, int r,
-			const struct err *err)
+			struct err *err)
 {
 	walk->walked[kind] = true;
 	walk->broken[kind] |= r < 0;
@@ -461,6 +461,7 @@ int socket_list(const struct kernel *kernel, struct view *view, const struct tas
 	walk->kernel = kernel;
 	walk->view = view;
 	walk->sockets = ret;
+	walk->partial = partial_of(view);
 	r = types_layout(kernel->types, &sock_layout, (const void **)&walk->f, &own);
 	if (r >= 0)
 		r = walk_all(walk, tasks, &own);

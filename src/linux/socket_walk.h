@@ -65,7 +65,7 @@ nodiscard int socket_chain_walk(struct socket_walk *walk, const struct socket_ta
 
 /* Note how a part of a table of @kind went; 0, or what must end the whole. */
 nodiscard int socket_table_walked(struct socket_walk *walk, enum socket_kind kind, int r,
-				  const struct err *err);
+				  struct err *err);
 
 /**
  * socket_add - read a struct sock and add it, unless it is there already

@@ -110,6 +110,9 @@
 /* Program headers of an ELF core: with paging=true QEMU writes one for each virtual mapping. */
 #define IMAGE_HEADERS_MAX	(1u << 20)
 
+/* Memory that an ELF core has twice, and that is compared: kdump does so with the kernel. */
+#define IMAGE_TWICE_MAX		(512u << 20)
+
 /* /proc/PID/maps: vm.max_map_count is 65530 unless raised; a line has some 100 bytes. */
 #define MAPS_AREAS_MAX		(1u << 17)
 #define MAPS_BYTES_MAX		(32u << 20)
@@ -124,7 +127,10 @@
 #define QEMU_BACKENDS_MAX	512u
 
 /* How much of QEMU's heap is searched for its tables: 10-40 MiB are usual. */
-#define HEAP_SCAN_MAX		(256u << 20)
+#define HEAP_SCAN_MAX		(128u << 20)
+
+/* Descriptors of QEMU that are looked through for the file behind its RAM: made at start. */
+#define QEMU_FDS_MAX		1024u
 
 /* One answer of QMP: the memory tree of a guest with 256 devices is some 200 KiB. */
 #define QMP_MESSAGE_MAX		(8u << 20)

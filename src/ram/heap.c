@@ -103,6 +103,10 @@ static void look_for_block(void *ctx, const uint8_t *bytes, size_t n)
 	for (size_t at = 0; at + 256 <= n; at += 8) {
 		uint64_t host = u64_at(bytes + at);
 
+		/* Few words look like the start of an area; the others cost no more than this. */
+		if (host & GUEST_PAGE_MASK || host < search->hosts[0] ||
+		    host > search->hosts[search->n - 1])
+			continue;
 		for (size_t i = 0; i < search->n; i++) {
 			if (host != search->hosts[i] || !is_block(search, bytes + at, n - at))
 				continue;

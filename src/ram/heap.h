@@ -15,7 +15,7 @@
 
 /**
  * heap_find_block - which area of memory has the block called @name?
- * @hosts: where it may begin
+ * @hosts: where it may begin, ascending; @n > 0
  *
  * By struct RAMBlock (include/exec/ramblock.h of QEMU): host, …, used_length, …, idstr.
  *

@@ -135,7 +135,7 @@ int image_parse(const struct image_source *source, struct image_map *map, struct
 		r = image_lime(source, map, err);
 	else
 		r = image_raw(source, map, err);
-	return r < 0 ? r : image_map_finish(map, err);
+	return r < 0 ? r : image_map_finish(map, source, err);
 }
 
 static int set_ranges(struct image *image, struct err *err)

@@ -92,16 +92,58 @@ int image_map_add(struct image_map *map, const struct image_source *source, uint
 	return 0;
 }
 
+/* Of those that start together, the longest first: the others lie inside it. */
 static int by_start(const void *a, const void *b)
 {
 	const struct image_part *x = a, *y = b;
 
-	return (x->start > y->start) - (x->start < y->start);
+	if (x->start != y->start)
+		return x->start > y->start ? 1 : -1;
+	return (x->size_bytes < y->size_bytes) - (x->size_bytes > y->size_bytes);
 }
 
-int image_map_finish(struct image_map *map, struct err *err)
+/* Are bytes [@a, @a + @len) of the file the same as those from @b on? 0, or -EBADMSG, -EIO. */
+static int compare(const struct image_source *source, uint64_t a, uint64_t b, uint64_t len,
+		   struct err *err)
 {
+	uint8_t one[4096], other[4096];
+
+	while (len) {
+		size_t n = len < sizeof(one) ? (size_t)len : sizeof(one);
+		int r = image_source_read(source, a, one, n, err);
+
+		if (r == 0)
+			r = image_source_read(source, b, other, n, err);
+		if (r == 0 && memcmp(one, other, n) != 0)
+			r = err_set(err, -EBADMSG, "two different contents for one address");
+		if (r < 0)
+			return r;
+		a += n;
+		b += n;
+		len -= n;
+	}
+	return 0;
+}
+
+/* @part begins within @last, but not with the same bytes of the file. */
+static int check_twice(const struct image_source *source, const struct image_part *last,
+		       const struct image_part *part, uint64_t *budget, struct err *err)
+{
+	uint64_t inside = part->start - last->start;
+
+	if (part->size_bytes > last->size_bytes - inside)
+		return err_set(err, -EBADMSG, "parts that overlap at %#" PRIx64, part->start);
+	if (part->size_bytes > *budget)
+		return err_set(err, -ELOOP, "over %u MiB of memory twice", IMAGE_TWICE_MAX >> 20);
+	*budget -= part->size_bytes;
+	return compare(source, last->offset + inside, part->offset, part->size_bytes, err);
+}
+
+int image_map_finish(struct image_map *map, const struct image_source *source, struct err *err)
+{
+	uint64_t budget = IMAGE_TWICE_MAX;
 	size_t n = 0;
+	int r;
 
 	if (!map->parts.n)
 		return err_set(err, -EBADMSG, "%s without any memory in it", map->format);
@@ -110,13 +152,15 @@ int image_map_finish(struct image_map *map, struct err *err)
 		struct image_part *last = &map->parts.v[n];
 		const struct image_part *part = &map->parts.v[i];
 
-		if (joins(last, part))
+		if (joins(last, part)) {
 			join(last, part);
-		else if (part->start - last->start < last->size_bytes)
-			return err_set(err, -EBADMSG, "%s with different contents for %#" PRIx64,
-				       map->format, part->start);
-		else
+		} else if (part->start - last->start < last->size_bytes) {
+			r = check_twice(source, last, part, &budget, err);
+			if (r < 0)
+				return wrap(err, r, "%s", map->format);
+		} else {
 			map->parts.v[++n] = *part;
+		}
 	}
 	map->parts.n = n + 1;
 	if (map->parts.n > RAM_RANGES_MAX)

@@ -47,10 +47,14 @@ nodiscard int image_map_add(struct image_map *map, const struct image_source *so
 
 /**
  * image_map_finish - sort the parts and join those that continue each other
+ *
+ * A part inside another, as kdump has the kernel's text, must hold the same bytes.
+ *
  * Return: 0, -EBADMSG (two parts say different things of one address; no memory at all),
- *         -ELOOP (over RAM_RANGES_MAX remain).
+ *         -ELOOP (over RAM_RANGES_MAX remain; over IMAGE_TWICE_MAX to compare), -EIO.
  */
-nodiscard int image_map_finish(struct image_map *map, struct err *err);
+nodiscard int image_map_finish(struct image_map *map, const struct image_source *source,
+			       struct err *err);
 
 void image_map_free(struct image_map *map);
 

@@ -23,7 +23,8 @@ int proc_init(struct proc *proc, pid_t pid, struct err *err)
 		return err_set(err, -EINVAL, "%d is not a process id", (int)pid);
 	new.pidfd = pidfd_open(pid, 0);
 	if (new.pidfd < 0) {
-		if (errno == ESRCH || errno == EINVAL)	/* EINVAL, ENOENT: a thread */
+		/* Of a thread, EINVAL or ENOENT. */
+		if (errno == ESRCH || errno == EINVAL || errno == ENOENT)
 			return err_set(err, -ESRCH, "no process %d", (int)pid);
 		return err_set(err, -errno, "process %d: %s", (int)pid, strerror(errno));
 	}
@@ -59,7 +60,7 @@ int proc_alive(const struct proc *proc, struct err *err)
 {
 	struct pollfd poller = { .fd = proc->pidfd, .events = POLLIN };
 
-	if (poll(&poller, 1, 0) == 0)
+	if (poll(&poller, 1, 0) <= 0)
 		return 0;
 	return err_set(err, -ESRCH, "process %d ended", (int)proc->pid);
 }
@@ -122,27 +123,15 @@ int proc_read(const struct proc *proc, const char *name, size_t max, char **ret,
 
 int proc_path(const struct proc *proc, const char *path, struct err *err)
 {
-	cleanup(freep) char *whole = NULL;
-	cleanup(fd_close) int root = -1;
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-	char cwd[4096] = "";
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC };
+	cleanup(fd_close) int from = -1;
 	long fd;
 
-	root = proc_openat(proc, "root", O_PATH | O_DIRECTORY, err);
-	if (root < 0)
-		return root;
-	/*
-	 * The kernel names the working directory from our root. For a process in a container
-	 * that name means something else below its root: only its absolute paths are followed.
-	 */
-	if (path[0] != '/' && proc_link(proc, "cwd", cwd, sizeof(cwd)) < 0)
-		return err_set(err, -EACCES, "working directory of process %d: no permission",
-			       (int)proc->pid);
-	if (asprintf(&whole, "%s/%s", cwd, path) < 0) {
-		whole = NULL;
-		return -ENOMEM;
-	}
-	fd = syscall(SYS_openat2, root, whole, &how, sizeof(how));
+	how.resolve = path[0] == '/' ? RESOLVE_IN_ROOT : RESOLVE_BENEATH;
+	from = proc_openat(proc, path[0] == '/' ? "root" : "cwd", O_PATH | O_DIRECTORY, err);
+	if (from < 0)
+		return from;
+	fd = syscall(SYS_openat2, from, path, &how, sizeof(how));
 	if (fd < 0)
 		return err_set(err, -errno, "'%s' of process %d: %s", path, (int)proc->pid,
 			       strerror(errno));

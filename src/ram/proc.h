@@ -46,8 +46,8 @@ nodiscard int proc_openat(const struct proc *proc, const char *name, int flags,
 /**
  * proc_path - what a path of the process's own command line means
  *
- * Relative to its working directory and inside its root, links included: the process may live
- * in a container, and whoever wrote its command line may not make us leave that.
+ * Inside its root or, where it is relative, below its working directory, links included: the
+ * process may live in a container, and whoever wrote its command line may not make us leave.
  *
  * Return: an O_PATH descriptor, or an errno.
  */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -221,18 +222,24 @@ static struct qemu *qemu_new(void)
 int qemu_describe(const struct proc *proc, struct qemu_args *args, struct err *err)
 {
 	cleanup(freep) char *cmdline = NULL;
-	enum qemu_binary binary = QEMU_BINARY_NONE;
+	enum qemu_binary binary;
 	char exe[4096];
 	size_t len;
 	int r;
 
+	/*
+	 * The executable tells best, and without touching the process's memory, as its command
+	 * line does: nobody else's process shall be able to make us wait. It may not be ours to
+	 * see.
+	 */
+	r = proc_link(proc, "exe", exe, sizeof(exe));
+	binary = r == 0 ? qemu_binary(exe) : QEMU_BINARY_NONE;
+	if (r == 0 && binary == QEMU_BINARY_NONE)
+		return err_set(err, -ESRCH, "process %d is not QEMU", (int)proc->pid);
 	r = proc_read(proc, "cmdline", QEMU_CMDLINE_MAX, &cmdline, &len, err);
 	if (r < 0)
 		return r;
-	/* The executable tells best; it may not be ours to see. */
-	if (proc_link(proc, "exe", exe, sizeof(exe)) == 0)
-		binary = qemu_binary(exe);
-	else if (len)
+	if (len && binary == QEMU_BINARY_NONE)
 		binary = qemu_binary(cmdline);
 	if (!len || binary == QEMU_BINARY_NONE)
 		return err_set(err, -ESRCH, "process %d is not QEMU", (int)proc->pid);
@@ -254,19 +261,31 @@ int qemu_supported(const struct qemu_args *args, struct err *err)
 	return 0;
 }
 
-/* A file of the process, by the link of an area or of a descriptor, for reading only. */
-static int open_link(const struct proc *proc, const char *link, const struct area *area)
+/* Is this the file behind an area? Some file systems (btrfs) have two device numbers. */
+static bool is_file_of(int fd, const struct area *area, bool same_device)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	       status.st_ino == area->inode &&
+	       (!same_device || status.st_dev == makedev(area->major, area->minor));
+}
+
+/*
+ * A file of the process, by a link in its /proc directory, for reading only. It is looked at
+ * before it is opened: nobody can make us open a device, or a file that is not mapped there
+ * and so may not be the process's to read.
+ */
+static int open_link(const struct proc *proc, const char *link, const struct area *area,
+		     bool same_device)
 {
 	cleanup(fd_close) int path = openat(proc->dir, link, O_PATH | O_CLOEXEC);
-	struct stat status;
 	char self[40];
 	int fd;
 
 	if (path < 0)
 		return -errno;
-	/* Nobody can make us open a device, or another file. */
-	if (fstat(path, &status) < 0 || !S_ISREG(status.st_mode) ||
-	    status.st_ino != area->inode)
+	if (!is_file_of(path, area, same_device))
 		return -ENOENT;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", path);
 	fd = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -280,15 +299,14 @@ static int open_area(const struct proc *proc, const struct area *area, struct er
 	int r;
 
 	snprintf(link, sizeof(link), "map_files/%" PRIx64 "-%" PRIx64, area->start, area->end);
-	r = open_link(proc, link, area);
-	for (unsigned n = 0; r < 0 && n < 1024; n++) {
+	r = open_link(proc, link, area, false);
+	for (unsigned n = 0; r < 0 && n < QEMU_FDS_MAX; n++) {
 		snprintf(link, sizeof(link), "fd/%u", n);
-		r = open_link(proc, link, area);
+		r = open_link(proc, link, area, true);
 	}
 	if (r < 0)
-		return err_set(err, -EACCES,
-			       "the file behind the RAM of process %d cannot be opened: run as "
-			       "root", (int)proc->pid);
+		return err_set(err, -EACCES, "the file behind the RAM of process %d cannot be "
+			       "opened: run as root", (int)proc->pid);
 	return r;
 }
 

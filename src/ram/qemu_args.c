@@ -83,7 +83,9 @@ static int take_machine(struct parse *parse, const struct qemu_opts *opts)
 		r = set(&args->confidential, guarded);
 	if (r == 0)
 		r = set_size(parse, opts, "max-ram-below-4g", 1, &args->max_below_4g);
-	return r;
+	if (r == 0)	/* what -m stands for, since QEMU 7.0 */
+		r = set_size(parse, opts, "memory.size", 1, &args->ram_bytes);
+	return r < 0 ? r : set_size(parse, opts, "memory.max-size", 1, &args->max_bytes);
 }
 
 static int take_accel(struct parse *parse, const struct qemu_opts *opts)

@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct image_map map = { 0 };
 	uint64_t end = 0;
 
-	if (image_elf(&source, &map, NULL) == 0 && image_map_finish(&map, NULL) == 0) {
+	if (image_elf(&source, &map, NULL) == 0 &&
+	    image_map_finish(&map, &source, NULL) == 0) {
 		for (size_t i = 0; i < map.parts.n; i++) {
 			const struct image_part *part = &map.parts.v[i];
 

@@ -211,11 +211,38 @@ static void headers_that_say_the_same_are_joined(void **state)
 static void headers_that_contradict_are_refused(void **state)
 {
 	static const struct load loads[] = { { 0, 2 * PAGE, 0 }, { PAGE, PAGE, 0 } };
+	static const struct load partly[] = { { 0, 2 * PAGE, 0 }, { PAGE, 2 * PAGE, 0 } };
+	cleanup(file_free) struct file file = { 0 }, other = { 0 };
+
+	(void)state;
+	put_elf(&file, loads, ARRAY_SIZE(loads));
+	put_pages(&file, 1, 0x11);
+	put_pages(&file, 1, 0x12);
+	must_fail(&file, -EBADMSG);
+	put_elf(&other, partly, ARRAY_SIZE(partly));
+	put_pages(&other, 2, 0x11);
+	must_fail(&other, -EBADMSG);
+}
+
+/* kdump writes the kernel's text once more, at its virtual address. */
+static void what_is_there_twice_must_be_the_same(void **state)
+{
+	static const struct load loads[] = {
+		{ PAGE, PAGE, 4 * PAGE }, { 0, 4 * PAGE, 0 }, { 0, PAGE, 5 * PAGE },
+	};
+	cleanup(image_map_free) struct image_map map;
 	cleanup(file_free) struct file file = { 0 };
 
 	(void)state;
 	put_elf(&file, loads, ARRAY_SIZE(loads));
-	put_pages(&file, 2, 0x11);
+	put_pages(&file, 1, 0x11);
+	put_pages(&file, 1, 0x22);
+	put_pages(&file, 2, 0x33);
+	put_pages(&file, 1, 0x22);
+	put_pages(&file, 1, 0x11);
+	must_parse(&file, &map, 1);
+	assert_part(&map, 0, 0, 4 * PAGE, DATA_AT);
+	file.bytes[file.n - PAGE - 1] ^= 1;
 	must_fail(&file, -EBADMSG);
 }
 
@@ -635,6 +662,7 @@ int main(void)
 		cmocka_unit_test(a_truncated_elf_core_keeps_what_is_there),
 		cmocka_unit_test(headers_that_say_the_same_are_joined),
 		cmocka_unit_test(headers_that_contradict_are_refused),
+		cmocka_unit_test(what_is_there_twice_must_be_the_same),
 		cmocka_unit_test(forged_program_headers_are_refused),
 		cmocka_unit_test(what_was_not_dumped_is_no_memory),
 		cmocka_unit_test(parts_of_pages_are_left_out),

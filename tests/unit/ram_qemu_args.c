@@ -46,6 +46,7 @@ static void memory_in_all_its_forms(void **state)
 		{ "qemu|-m|512,slots=2,maxmem=4G", 512 }, { "qemu|-m|0.5G", 512 },
 		{ "qemu|-m|512|-m|1G", 1024 }, { "qemu|-m|2G|-m|slots=4,maxmem=8G", 2048 },
 		{ "qemu|-object|memory-backend-ram,id=m,size=3G|-M|q35,memory-backend=m", 3072 },
+		{ "qemu|-M|q35,memory.size=1073741824", 1024 }, { "qemu|-M|pc,memory.size=2G", 2048 },
 		{ "qemu|-append|-m|-m|256", 256 }, { "qemu|-m", 128 },
 	};
 

@@ -137,10 +137,15 @@ static void check_self(struct hidden *hidden, const struct module_info *module)
 				 module->name);
 	}
 	/*
-	 * /proc/modules leaves out what is unformed. That is so while a module's code is being
-	 * put together, and then it is not executable yet.
+	 * /proc/modules leaves out what is unformed. Code becomes executable a moment before a
+	 * module that is loaded is formed (complete_formation()); it has its init code then, and
+	 * no entry in sysfs yet. On a busy host that moment may last.
 	 */
-	if (module->state == MODULE_ODD || (module->state == MODULE_UNFORMED && executable)) {
+	if (module->state == MODULE_UNFORMED && executable &&
+	    module->area[MODULE_INIT_TEXT].size_bytes && !(module->found_by & MODULE_BY_SYSFS)) {
+		check_inconclusive(hidden->run, "module %s is just being loaded", module->name);
+	} else if (module->state == MODULE_ODD ||
+		   (module->state == MODULE_UNFORMED && executable)) {
 		finding = module_finding(hidden, module, "Module that is hidden by its state");
 		finding_evidence(finding, "state of the module", module->at, NULL, "Live",
 				 module_state_name(module->state));

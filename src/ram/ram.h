@@ -51,7 +51,7 @@ struct ram {
 	const struct ram_ops *ops;
 	struct ram_range *ranges;	/* sorted by start, disjoint; freed by ram_close() */
 	size_t ranges_n;
-	char layout[96];	/* where the ranges come from, for a person: "QMP", "pc, …" */
+	char layout[96];	/* where the ranges come from, for a person; not escaped */
 	uint64_t reads;		/* calls into the backend since it was opened */
 	uint64_t read_bytes;
 };

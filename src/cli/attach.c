@@ -51,8 +51,6 @@ int attach(const char *target, struct attached **ret)
 	snprintf(what, sizeof(what), "attaching to %s", target);
 	progress = progress_begin(what);
 	r = open_target(target, attached, &err);
-	if (r == -ENOENT)
-		advice = "`hvsm list` shows the guests of this host";
 	if (r >= 0) {
 		r = open_kernel(attached, &err);
 		if (r == -ENOENT)

@@ -50,8 +50,11 @@
 /* Anonymous structs and typedefs nest a few levels; a chain beyond this is a forgery. */
 #define BTF_DEPTH_MAX		32u
 
-/* PID_MAX_LIMIT of 64-bit Linux is 4 Mi; more tasks than this means a forged list. */
-#define TASKS_MAX		(1u << 20)
+/*
+ * PID_MAX_LIMIT of 64-bit Linux is 4 Mi, but busy hosts have some 10,000 tasks. What is kept
+ * of this many takes 40 MB of ours, the most that a forged list shall cost.
+ */
+#define TASKS_MAX		(1u << 17)
 
 /* struct pid nests at most MAX_PID_NS_LEVEL (32) namespaces. */
 #define PID_LEVELS_MAX		32u

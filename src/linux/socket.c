@@ -11,7 +11,13 @@
 #include "guest/paging.h"
 #include "linux/socket_walk.h"
 
-#define TABLE_CHUNK 4096u	/* bytes of a table that are read at a time */
+/*
+ * Bytes of a table that are read at a time. Pieces of a small table are kept in the view, so
+ * that following its chains reads no page twice; those of a large one would crowd out all
+ * else there, and are read past it.
+ */
+#define PIECE_SMALL GUEST_PAGE_SIZE
+#define TABLE_LARGE (256u << 10)
 
 enum {				/* include/linux/socket.h, include/uapi/linux/in.h */
 	FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10, FAMILY_NETLINK = 16,
@@ -280,7 +286,7 @@ int socket_chain_walk(struct socket_walk *walk, const struct socket_table *table
 static int walk_piece(struct socket_walk *walk, const struct socket_table *table, gva at,
 		      uint32_t heads, struct err *err)
 {
-	uint8_t piece[TABLE_CHUNK];
+	uint8_t *piece = walk->piece;
 	int r;
 
 	/* Tables of forged namespaces may share pages: they cost fuel all the same. */
@@ -302,19 +308,20 @@ static int walk_piece(struct socket_walk *walk, const struct socket_table *table
 int socket_table_walk(struct socket_walk *walk, const struct socket_table *table,
 		      struct err *err)
 {
+	bool large = table->heads * table->stride > TABLE_LARGE;
 	uint32_t at_once;
-	int r;
+	int r = 0;
 
-	r = map_put(&walk->tables, table->at.v, 0);
-	if (r != 0)
-		return r > 0 ? 0 : socket_table_walked(walk, table->kind,
-						       r == -EINVAL ? -EBADMSG : r, err);
-	if (table->heads > SOCKET_HEADS_MAX || table->stride < 8 || table->stride > 256) {
+	if (!gva_is_kernel(table->at) || table->heads > SOCKET_HEADS_MAX || table->stride < 8 ||
+	    table->stride > 256) {
 		r = fail(err, -EBADMSG, table->at, "table of %llu chains of sockets",
 			 (unsigned long long)table->heads);
 		return socket_table_walked(walk, table->kind, r, err);
 	}
-	at_once = TABLE_CHUNK / table->stride;
+	r = map_put(&walk->tables, table->at.v, 0);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	at_once = (large ? SOCKET_PIECE_BYTES : PIECE_SMALL) / table->stride;
 	walk->walked[table->kind] = true;
 	for (uint64_t i = 0; r >= 0 && i < table->heads; i += at_once) {
 		uint64_t left = table->heads - i;

@@ -23,6 +23,9 @@ struct sock_fields {
 	struct field alloc_socket, alloc_inode, ino;
 };
 
+/* Twice what makes a view read past the pages that it keeps. */
+#define SOCKET_PIECE_BYTES (128u << 10)
+
 struct socket_walk {
 	const struct kernel *kernel;
 	struct view *view;
@@ -36,6 +39,7 @@ struct socket_walk {
 	bool broken[SOCKET_KINDS];	/* … one of which was not seen to its end */
 	struct partial partial;
 	struct object object;	/* the sock that was read last */
+	uint8_t piece[SOCKET_PIECE_BYTES];	/* of the table that is walked */
 };
 
 /* A negative return ends the chain that the link is in. */

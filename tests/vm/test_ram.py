@@ -83,6 +83,10 @@ class Traces:
         status = Path(f"/proc/{pid}/status").read_text()
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         self.seen = {key: re.search(rf"^{key}:\s*(\d+)", status, re.M)[1] for key in self.KEYS}
+        # Counters of "status" are estimates; this one is counted.
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        self.seen |= {key: re.search(rf"^{key}:\s*(\d+)", rollup, re.M)[1]
+                      for key in ("Rss", "Anonymous", "Private_Hugetlb", "Shared_Hugetlb")}
         self.seen |= {"minflt": stat[7], "majflt": stat[9]}
         for link in sorted(Path(f"/proc/{pid}/fd").iterdir(), key=lambda path: int(path.name)):
             if re.search(r"memfd:|/ram$", os.readlink(link)):

@@ -10,6 +10,7 @@
 #include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/say.h"
+#include "linux/e820.h"
 #include "report/encode.h"
 #include "report/human.h"
 #include "report/report.h"
@@ -29,12 +30,29 @@ static json_t *ranges_json(const struct ram *ram)
 	return array;
 }
 
-static json_t *memory_json(const struct ram *ram)
+/*
+ * Does the guest see its RAM where hvsm reads it? 1: yes; 0: no, @why says where; -1: it keeps
+ * no map that tells.
+ */
+static int confirm_layout(struct attached *guest, struct err *why)
 {
-	return json_pack("{s:o, s:s, s:o, s:o}",
+	int r;
+
+	attached_fresh(guest);
+	r = e820_check(guest->kernel, guest->view, why);
+	return r == 0 ? 1 : r == -EBADMSG ? 0 : -1;
+}
+
+static json_t *memory_json(struct attached *guest)
+{
+	const struct ram *ram = guest->ram;
+	int confirmed = confirm_layout(guest, NULL);
+
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}",
 			 "size_bytes", encode_count(ram_bytes(ram)),
 			 "backend", ram->ops->name,
 			 "layout", encode_text(ram->layout),
+			 "confirmed", confirmed < 0 ? json_null() : json_boolean(confirmed),
 			 "ranges", ranges_json(ram));
 }
 
@@ -49,14 +67,14 @@ static json_t *layout_json(const struct kernel *kernel)
 			 "types", encode_count(types_count(kernel->types)));
 }
 
-static json_t *info_json(const struct attached *guest)
+static json_t *info_json(struct attached *guest)
 {
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:{s:s, s:o, s:o, s:o}}",
 			 "schema", "hvsm.info/1",
 			 "guest", identity_json(&guest->identity),
 			 "kernel", report_kernel_json(guest->kernel),
 			 "layout", layout_json(guest->kernel),
-			 "memory", memory_json(guest->ram),
+			 "memory", memory_json(guest),
 			 "attach",
 				"found_by", guest->kernel->found_by,
 				"duration_us", encode_count(guest->duration_ns / 1000),
@@ -81,10 +99,12 @@ static void print_kernel(const struct kernel *kernel)
 	PUT("types", "BTF in its memory: %" PRIu32 " types", types_count(kernel->types));
 }
 
-static void print_text(const struct attached *guest)
+static void print_text(struct attached *guest)
 {
 	const struct identity *identity = &guest->identity;
 	char size[HUMAN_MAX], duration[HUMAN_MAX], bytes[HUMAN_MAX];
+	struct err why = {0};
+	int confirmed;
 
 	PUT("guest", "%s", identity_name(identity));
 	if (identity->uuid && *identity->uuid)
@@ -94,6 +114,9 @@ static void print_text(const struct attached *guest)
 	PUT("memory", "%s in %zu range%s (%s)",
 	    human_bytes(ram_bytes(guest->ram), size, sizeof(size)), guest->ram->ranges_n,
 	    guest->ram->ranges_n == 1 ? "" : "s", guest->ram->layout);
+	confirmed = confirm_layout(guest, &why);
+	if (confirmed >= 0)
+		PUT("", "%s", confirmed ? "as the guest's own memory map has it" : why.text);
 	print_kernel(guest->kernel);
 	PUT("attached", "in %s by %s: %" PRIu64 " pages, %s read",
 	    human_duration(guest->duration_ns, duration, sizeof(duration)),

@@ -53,6 +53,7 @@ class KernelTest(unittest.TestCase):
         self.assertEqual((info.status, info.err), (0, ""))
         kernel = info.json["kernel"]
         text = next(line.split()[0] for line in symbols if line.endswith(" _text"))
+        self.assertIs(info.json["memory"]["confirmed"], True)
         self.assertEqual(kernel["release"], guest.sh("uname -r").strip())
         self.assertEqual(kernel["banner"], guest.sh("cat /proc/version").strip())
         self.assertEqual(int(kernel["text_base"], 16), int(text, 16))

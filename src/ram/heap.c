@@ -144,30 +144,46 @@ struct split_search {
 	bool ambiguous;
 };
 
+/* Is all RAM in the entry at @low, or in it and the one behind? Receives where, and how much. */
+static bool is_table(const struct split_search *search, const uint8_t *low,
+		     struct ram_range ranges[2])
+{
+	const uint8_t *high = low + E820_ENTRY;
+	uint64_t below = u64_at(low + 8), start = u64_at(high), above = u64_at(high + 8);
+
+	if (u64_at(low) || u32_at(low + 16) != E820_RAM || !below || (below & GUEST_PAGE_MASK) ||
+	    below >= 1ull << 32)
+		return false;
+	ranges[0] = (struct ram_range){ gpa_of(0), below };
+	ranges[1] = (struct ram_range){ gpa_of(0), 0 };
+	if (below == search->ram_bytes)
+		return true;
+	ranges[1] = (struct ram_range){ gpa_of(start), above };
+	return u32_at(high + 16) == E820_RAM && start >= 1ull << 32 &&
+	       below + above == search->ram_bytes && !((start | above) & GUEST_PAGE_MASK);
+}
+
+static bool same(const struct ram_range *a, const struct ram_range *b)
+{
+	return a[0].size_bytes == b[0].size_bytes && a[1].size_bytes == b[1].size_bytes &&
+	       (!a[1].size_bytes || a[1].start.v == b[1].start.v);
+}
+
 static void look_for_split(void *ctx, const uint8_t *bytes, size_t n)
 {
 	struct split_search *search = ctx;
+	struct ram_range ranges[2];
 
 	/* The second entry of a table, and others, are aligned to no more than 4. */
 	for (size_t at = 0; at + 2 * E820_ENTRY <= n; at += 4) {
-		const uint8_t *low = bytes + at, *high = low + E820_ENTRY;
-		uint64_t below = u64_at(low + 8), start = u64_at(high), above = u64_at(high + 8);
-
-		if (u64_at(low) || u32_at(low + 16) != E820_RAM ||
-		    u32_at(high + 16) != E820_RAM || !below || below >= 1ull << 32 ||
-		    start < 1ull << 32 || below + above != search->ram_bytes ||
-		    ((below | start | above) & GUEST_PAGE_MASK))
+		if (!is_table(search, bytes + at, ranges))
 			continue;
-		if (below == search->expected[0].size_bytes &&
-		    start == search->expected[1].start.v) {
+		if (same(ranges, search->expected)) {
 			search->agrees = true;
 			continue;
 		}
-		search->ambiguous |= search->other[0].size_bytes &&
-				     (search->other[0].size_bytes != below ||
-				      search->other[1].start.v != start);
-		search->other[0] = (struct ram_range){ gpa_of(0), below };
-		search->other[1] = (struct ram_range){ gpa_of(start), above };
+		search->ambiguous |= search->other[0].size_bytes && !same(ranges, search->other);
+		memcpy(search->other, ranges, sizeof(ranges));
 	}
 }
 

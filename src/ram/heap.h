@@ -28,7 +28,8 @@ nodiscard int heap_find_block(struct remote *remote, const struct maps *maps, co
 /**
  * heap_find_split - where does QEMU tell the guest that its RAM is?
  * @ram_bytes: of all RAM
- * @ranges:    what is expected; may receive another answer
+ * @ranges:    what is expected, the second one empty where there is none; may receive another
+ *             answer
  *
  * By its e820 table (hw/i386/e820_memory_layout.h), where the two ranges follow each other.
  *

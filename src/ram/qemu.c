@@ -400,13 +400,13 @@ static int find_ranges(struct qemu *qemu, const struct qemu_args *args, const st
 	if (heap != 2)
 		return n;
 	if (n > 0)
-		return err_set(err, -EBADMSG, "machine type '%s' has its first RAM up to %#" PRIx64
+		return err_set(err, -EBADMSG, "machine type '%s' has its low RAM up to %#" PRIx64
 			       ", but QEMU says %#" PRIx64 ": give it a QMP socket (-qmp unix:…)",
 			       args->machine ? args->machine : "pc", ranges[0].size_bytes,
 			       found[0].size_bytes);
 	memcpy(ranges, found, sizeof(found));
 	*verified = true;
-	return 2;
+	return found[1].size_bytes ? 2 : 1;
 }
 
 static int layout_from_args(struct qemu *qemu, const struct qemu_args *args,

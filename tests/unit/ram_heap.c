@@ -156,7 +156,8 @@ static void a_forged_block_makes_no_answer(void **state)
 	assert_int_equal(find_block(&content, "ram0", &host), -ENOENT);
 }
 
-static int find_split(const struct content *content, struct ram_range ranges[2])
+static int find_split(const struct content *content, uint64_t ram_bytes,
+		      struct ram_range ranges[2])
 {
 	cleanup(remote_deinit) struct remote remote = REMOTE_NONE;
 	cleanup(maps_free) struct maps maps = { 0 };
@@ -164,7 +165,7 @@ static int find_split(const struct content *content, struct ram_range ranges[2])
 	int r;
 
 	attach(pid, &remote, &maps);
-	r = heap_find_split(&remote, &maps, 5 * G, ranges, NULL);
+	r = heap_find_split(&remote, &maps, ram_bytes, ranges, NULL);
 	end(pid);
 	return r;
 }
@@ -179,8 +180,8 @@ static void the_table_for_the_guest_confirms(void **state)
 	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 2 * G } };
 
 	(void)state;
-	assert_int_equal(find_split(&plain, ranges), 1);
-	assert_int_equal(find_split(&behind, ranges), 1);
+	assert_int_equal(find_split(&plain, 5 * G, ranges), 1);
+	assert_int_equal(find_split(&behind, 5 * G, ranges), 1);
 }
 
 static void the_table_for_the_guest_contradicts(void **state)
@@ -189,10 +190,25 @@ static void the_table_for_the_guest_contradicts(void **state)
 	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 2 * G } };
 
 	(void)state;
-	assert_int_equal(find_split(&content, ranges), 2);
+	assert_int_equal(find_split(&content, 5 * G, ranges), 2);
 	assert_int_equal(ranges[0].size_bytes, 2 * G);
 	assert_int_equal(ranges[1].start.v, 4 * G);
 	assert_int_equal(ranges[1].size_bytes, 3 * G);
+}
+
+static void a_table_without_high_memory(void **state)
+{
+	const struct content content = {
+		.tables = { { { 0, 3 * G, 1 }, RESERVED } }, .tables_n = 1,
+	};
+	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 0 } };
+	struct ram_range other[2] = { { { 0 }, 2 * G }, { { 4 * G }, 1 * G } };
+
+	(void)state;
+	assert_int_equal(find_split(&content, 3 * G, ranges), 1);
+	assert_int_equal(find_split(&content, 3 * G, other), 2);
+	assert_int_equal(other[0].size_bytes, 3 * G);
+	assert_int_equal(other[1].size_bytes, 0);
 }
 
 static void a_forged_table_beside_the_true_one_changes_nothing(void **state)
@@ -203,7 +219,7 @@ static void a_forged_table_beside_the_true_one_changes_nothing(void **state)
 	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 2 * G } };
 
 	(void)state;
-	assert_int_equal(find_split(&content, ranges), 1);
+	assert_int_equal(find_split(&content, 5 * G, ranges), 1);
 	assert_int_equal(ranges[0].size_bytes, 3 * G);
 }
 
@@ -215,7 +231,7 @@ static void two_other_tables_are_no_answer(void **state)
 	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 2 * G } };
 
 	(void)state;
-	assert_int_equal(find_split(&content, ranges), -ENOENT);
+	assert_int_equal(find_split(&content, 5 * G, ranges), -ENOENT);
 	assert_int_equal(ranges[0].size_bytes, 3 * G);
 }
 
@@ -231,7 +247,7 @@ static void tables_that_cannot_be_are_passed_over(void **state)
 	struct ram_range ranges[2] = { { { 0 }, 3 * G }, { { 4 * G }, 2 * G } };
 
 	(void)state;
-	assert_int_equal(find_split(&content, ranges), -ENOENT);
+	assert_int_equal(find_split(&content, 5 * G, ranges), -ENOENT);
 }
 
 int main(void)
@@ -242,6 +258,7 @@ int main(void)
 		cmocka_unit_test(a_forged_block_makes_no_answer),
 		cmocka_unit_test(the_table_for_the_guest_confirms),
 		cmocka_unit_test(the_table_for_the_guest_contradicts),
+		cmocka_unit_test(a_table_without_high_memory),
 		cmocka_unit_test(a_forged_table_beside_the_true_one_changes_nothing),
 		cmocka_unit_test(two_other_tables_are_no_answer),
 		cmocka_unit_test(tables_that_cannot_be_are_passed_over),

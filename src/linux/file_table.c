@@ -5,7 +5,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "guest/paging.h"
-#include "linux/partial.h"
+#include "linux/task_each.h"
 
 #define CHUNK 512u		/* slots that are read at a time: one page of pointers */
 
@@ -23,13 +23,11 @@ static const struct member table_members[] = {
 LAYOUT(table_layout, struct table_fields, table_members);
 
 struct walk {
-	const struct kernel *kernel;
 	struct view *view;
 	const struct table_fields *f;
 	file_slot_fn *visit;
 	void *ctx;
-	struct map seen;	/* files_struct → process that had it last, counted from 1 */
-	uint32_t process;
+	struct map seen;	/* files_struct → TGID of the process that had it last */
 	uint32_t used;		/* slots in use, of all tables */
 	struct partial partial;
 };
@@ -109,9 +107,10 @@ static int walk_table(struct walk *walk, const struct task *task, gva files, str
 }
 
 /* The table of one thread, unless its process has given it already. */
-static int walk_thread(struct walk *walk, const struct task *task, struct err *err)
+static int walk_thread(const struct task *task, void *ctx, struct err *err)
 {
-	uint32_t process = 0;
+	struct walk *walk = ctx;
+	uint32_t process = (uint32_t)task->tgid, had;
 	gva files;
 	int r;
 
@@ -121,38 +120,16 @@ static int walk_thread(struct walk *walk, const struct task *task, struct err *e
 	if (!gva_is_kernel(files))
 		return fail(err, -EBADMSG, task->at, "open files at %#llx",
 			    (unsigned long long)files.v);
-	if (map_get(&walk->seen, files.v, &process) && process == walk->process)
+	if (map_get(&walk->seen, files.v, &had) && had == process)
 		return 0;
-	r = map_put(&walk->seen, files.v, walk->process);
+	r = map_put(&walk->seen, files.v, process);
 	return r < 0 ? r : walk_table(walk, task, files, err);
-}
-
-static int walk_process(struct walk *walk, const struct task *leader, struct err *err)
-{
-	struct tasks threads = { 0 };
-	int r;
-
-	walk->process++;
-	r = walk_thread(walk, leader, err);
-	r = partial_add(&walk->partial, r, err);
-	if (r < 0 || leader->threads < 2)
-		return r;
-
-	r = task_threads(walk->kernel, walk->view, leader, &threads, err);
-	r = partial_add(&walk->partial, r, err);
-	for (size_t i = 0; r >= 0 && i < threads.n; i++) {
-		r = walk_thread(walk, &threads.v[i], err);
-		r = partial_add(&walk->partial, r, err);
-	}
-	tasks_free(&threads);
-	return r;
 }
 
 int file_table_walk(const struct kernel *kernel, struct view *view, const struct tasks *tasks,
 		    file_slot_fn *visit, void *ctx, struct err *err)
 {
 	struct walk walk = {
-		.kernel = kernel,
 		.view = view,
 		.visit = visit,
 		.ctx = ctx,
@@ -164,11 +141,9 @@ int file_table_walk(const struct kernel *kernel, struct view *view, const struct
 	r = types_layout(kernel->types, &table_layout, (const void **)&walk.f, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; r >= 0 && i < tasks->n; i++) {
-		r = walk_process(&walk, &tasks->v[i], &own);
-		if (r < 0 && err)
-			*err = own;
-	}
+	r = task_each_thread(kernel, view, tasks, &walk.partial, walk_thread, &walk, &own);
+	if (r < 0 && err)
+		*err = own;
 	map_free(&walk.seen);
 	return partial_end(&walk.partial, r, err);
 }

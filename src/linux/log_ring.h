@@ -7,11 +7,10 @@
 #include "linux/log.h"
 
 /*
- * A copy of the printk ring buffer, and what can be made of it (5.10:
- * kernel/printk/printk_ringbuffer.c). Three rings: descriptors, infos (one per descriptor,
- * cfe2790b163a), and text. A record has an id, which counts up; its descriptor is number
- * id mod count, and says in which state it is and where its text block lies. A block begins
- * with the id of its record.
+ * A copy of the printk ring buffer, and what can be made of it (5.10: kernel/printk/
+ * printk_ringbuffer.c). Three rings: descriptors, infos (one per descriptor), and text. A
+ * record has an id, which counts up; its descriptor is number id mod count, and says in which
+ * state it is and where its text block lies. A block begins with the id of its record.
  */
 struct log_fields {
 	struct field desc, state, begin, next;

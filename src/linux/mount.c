@@ -10,8 +10,8 @@
 #include "base/map.h"
 #include "guest/list.h"
 #include "linux/mount_read.h"
-#include "linux/partial.h"
 #include "linux/rbtree.h"
+#include "linux/task_each.h"
 
 struct ns_fields {
 	struct field nsproxy, mnt_ns, inum;
@@ -128,8 +128,9 @@ static int add_namespace(struct list *list, gva at, uint32_t *index, struct err 
 	return 0;
 }
 
-static int add_of_task(struct list *list, const struct task *task, struct err *err)
+static int add_of_task(const struct task *task, void *ctx, struct err *err)
 {
+	struct list *list = ctx;
 	uint32_t index = 0;
 	gva proxy, at;
 	int r;
@@ -145,23 +146,6 @@ static int add_of_task(struct list *list, const struct task *task, struct err *e
 	if (!list->mounts->namespaces.v[index].tasks++)
 		list->mounts->namespaces.v[index].pid = (uint32_t)task->tgid;
 	return 0;
-}
-
-static int add_of_process(struct list *list, const struct task *leader, struct err *err)
-{
-	struct tasks threads = { 0 };
-	int r;
-
-	r = partial_add(&list->partial, add_of_task(list, leader, err), err);
-	if (r < 0 || leader->threads < 2)
-		return r;
-	r = task_threads(list->reader.kernel, list->reader.view, leader, &threads, err);
-	r = partial_add(&list->partial, r, err);
-	for (size_t i = 0; r >= 0 && i < threads.n; i++)
-		if (threads.v[i].at.v != leader->at.v)
-			r = partial_add(&list->partial, add_of_task(list, &threads.v[i], err), err);
-	tasks_free(&threads);
-	return r;
 }
 
 static int add_of_tree(gva link, void *ctx, struct err *err)
@@ -191,10 +175,10 @@ static int add_from_tree(struct list *list, struct err *err)
 
 static int walk_all(struct list *list, const struct tasks *tasks, struct err *err)
 {
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; r >= 0 && i < tasks->n; i++)
-		r = add_of_process(list, &tasks->v[i], err);
+	r = task_each_thread(list->reader.kernel, list->reader.view, tasks, &list->partial,
+			     add_of_task, list, err);
 	if (r >= 0)
 		r = add_from_tree(list, err);
 	for (size_t i = 0; r >= 0 && i < list->mounts->namespaces.n; i++) {

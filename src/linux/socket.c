@@ -208,17 +208,25 @@ static int read_full(struct socket_walk *walk, struct socket *socket, struct err
 	}
 }
 
-int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, struct err *err)
+static void found(struct socket *socket, enum socket_way way)
+{
+	socket->listed |= way == WAY_LISTED;
+	socket->second |= way == WAY_SECOND;
+	socket->held |= way == WAY_HELD;
+}
+
+int socket_add(struct socket_walk *walk, gva at, enum socket_way way, uint32_t *index,
+	       struct err *err)
 {
 	struct sockets *sockets = walk->sockets;
-	struct socket socket = { .at = at, .listed = listed };
+	struct socket socket = { .at = at };
 	struct partial missing = partial_of(walk->view);
 	struct socket *place;
 	uint32_t there;
 	int r;
 
 	if (map_get(&walk->by_address, at.v, &there)) {
-		sockets->all.v[there].listed |= listed;
+		found(&sockets->all.v[there], way);
 		if (index)
 			*index = there;
 		return 0;
@@ -228,8 +236,10 @@ int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index, s
 	r = read_common(walk, &socket, err);
 	if (r < 0)
 		return r;
-	/* Only a table can have them; a file that leads to one lies. */
-	if (listed && (socket.state == STATE_TIME_WAIT || socket.state == STATE_NEW_SYN_RECV))
+	found(&socket, way);
+	/* Only the table can have them; a file that leads to one lies. */
+	if (way == WAY_LISTED &&
+	    (socket.state == STATE_TIME_WAIT || socket.state == STATE_NEW_SYN_RECV))
 		r = read_mini(walk, &socket, err);
 	else
 		r = read_full(walk, &socket, err);
@@ -258,6 +268,15 @@ int socket_table_walked(struct socket_walk *walk, enum socket_kind kind, int r,
 	return partial_add(&walk->partial, r, err);
 }
 
+/* Only of the tables that list sockets it matters whether they were seen to their end. */
+static int note(struct socket_walk *walk, const struct socket_table *table, int r,
+		struct err *err)
+{
+	if (table->way != WAY_LISTED)
+		return partial_add(&walk->partial, r, err);
+	return socket_table_walked(walk, table->kind, r, err);
+}
+
 struct chain {
 	struct socket_walk *walk;
 	const struct socket_table *table;
@@ -269,8 +288,8 @@ static int chain_link(gva link, void *ctx, struct err *err)
 	const struct chain *chain = ctx;
 	int r;
 
-	r = socket_add(chain->walk, gva_sub(link, chain->table->link), true, NULL, err);
-	return socket_table_walked(chain->walk, chain->table->kind, r, err);
+	r = socket_add(chain->walk, gva_sub(link, chain->table->link), chain->table->way, NULL, err);
+	return note(chain->walk, chain->table, r, err);
 }
 
 int socket_chain_walk(struct socket_walk *walk, const struct socket_table *table, gva head,
@@ -300,7 +319,7 @@ static int walk_piece(struct socket_walk *walk, const struct socket_table *table
 		if (table->nulls ? first & 1 : !first)
 			continue;
 		r = socket_chain_walk(walk, table, gva_add(at, (uint64_t)i * table->stride), err);
-		r = socket_table_walked(walk, table->kind, r, err);
+		r = note(walk, table, r, err);
 	}
 	return r;
 }
@@ -316,19 +335,19 @@ int socket_table_walk(struct socket_walk *walk, const struct socket_table *table
 	    table->stride > 256) {
 		r = fail(err, -EBADMSG, table->at, "table of %llu chains of sockets",
 			 (unsigned long long)table->heads);
-		return socket_table_walked(walk, table->kind, r, err);
+		return note(walk, table, r, err);
 	}
 	r = map_put(&walk->tables, table->at.v, 0);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	at_once = (large ? SOCKET_PIECE_BYTES : PIECE_SMALL) / table->stride;
-	walk->walked[table->kind] = true;
+	walk->walked[table->kind] |= table->way == WAY_LISTED;
 	for (uint64_t i = 0; r >= 0 && i < table->heads; i += at_once) {
 		uint64_t left = table->heads - i;
 
 		r = walk_piece(walk, table, gva_add(table->at, i * table->stride),
 			       left < at_once ? (uint32_t)left : at_once, err);
-		r = socket_table_walked(walk, table->kind, r, err);
+		r = note(walk, table, r, err);
 	}
 	return r;
 }
@@ -428,7 +447,7 @@ static void finish(struct socket_walk *walk)
 		struct socket *socket = &sockets->all.v[i];
 		uint32_t peer;
 
-		socket->unlisted = socket->held && !socket->listed &&
+		socket->unlisted = !socket->listed &&
 			walk->walked[socket->kind] && !walk->broken[socket->kind] &&
 			belongs_in_table(socket);
 		if (map_get(&walk->by_address, socket->peer_at.v, &peer))

@@ -88,11 +88,12 @@ struct socket {
 	gva net_at;		/* struct net */
 	gva filter;		/* struct sk_filter (a BPF program sees each packet), or 0 */
 
-	bool listed;		/* a table of its kind has it */
+	bool listed;		/* the table of its kind has it that /proc/net is made from */
+	bool second;		/* so has another, by which packets find it (UDP, listeners) */
 	bool held;		/* a file leads to it */
 
 	/*
-	 * A file leads to it, its state is one that must be in a table, and none has it. Look
+	 * It was found in another way, its state is one that must be listed, and it is not. Look
 	 * again before you believe it: between two reads a socket may have been bound.
 	 */
 	bool unlisted;

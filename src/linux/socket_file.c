@@ -61,10 +61,7 @@ static int socket_of(struct holders *holders, gva file, uint32_t *index, struct 
 		return wrap(err, r, "socket of an open file");
 	if (!sk.v)		/* released just now */
 		return 0;
-	r = socket_add(walk, sk, false, index, err);
-	if (*index != NO_SOCKET)
-		walk->sockets->all.v[*index].held = true;
-	return r;
+	return socket_add(walk, sk, WAY_HELD, index, err);
 }
 
 static int add_holder(const struct file_slot *slot, void *ctx, struct err *err)

@@ -12,7 +12,7 @@ struct inet_fields {
 	struct field hashinfo, net_udp;
 	struct field ehash, ehash_mask, ehash_bucket, ehash_chain;
 	struct field listening, lhash2, lhash2_mask, listen_bucket, listen_nulls, listen_head;
-	struct field udp, udp_mask, udp_slot, udp_head;
+	struct field udp, udp_mask, udp_slot, udp_head, udp2, udp_slot2, udp_link2, listen_link2;
 	struct field raw, raw_head, ping, ping_head;
 };
 
@@ -34,6 +34,12 @@ static const struct member inet_members[] = {
 	MEMBER(struct inet_fields, udp_mask, "udp_table.mask"),
 	MEMBER(struct inet_fields, udp_slot, "udp_hslot"),
 	MEMBER(struct inet_fields, udp_head, "udp_hslot.head"),
+	MEMBER(struct inet_fields, udp2, "udp_table.hash2"),
+	/* Its slots grew a counter with accdd51dc74f (6.13); the head stays at their start. */
+	MEMBER(struct inet_fields, udp_slot2, "udp_hslot_main|udp_hslot"),
+	MEMBER(struct inet_fields, udp_link2, "sock_common.skc_portaddr_node"),
+	MEMBER_OPTIONAL(struct inet_fields, listen_link2,
+			"inet_connection_sock.icsk_listen_portaddr_node"),
 	MEMBER_OPTIONAL(struct inet_fields, raw, "raw_hashinfo.ht"),
 	MEMBER_OPTIONAL(struct inet_fields, raw_head, "raw_hashinfo.ht[0]"),
 	MEMBER_OPTIONAL(struct inet_fields, ping, "ping_table.hash"),
@@ -53,7 +59,8 @@ static int walk_masked(struct socket_walk *walk, gva object, const struct field 
 	if (r >= 0)
 		r = field_read(walk->view, object, mask, &last, err);
 	if (r < 0)
-		return socket_table_walked(walk, table->kind, r, err);
+		return table->way == WAY_LISTED ? socket_table_walked(walk, table->kind, r, err) :
+						  partial_add(&walk->partial, r, err);
 	table->at = gva_add(at, table->at.v);
 	table->heads = last + 1;
 	return socket_table_walk(walk, table, err);
@@ -85,7 +92,16 @@ static int walk_tcp(struct socket_walk *walk, const struct inet_fields *f, gva h
 		return walk_masked(walk, hashinfo, &f->lhash2, &f->lhash2_mask, &table, err);
 	table.at = gva_add(field_at(hashinfo, &f->listening), head->at);
 	table.heads = table.stride ? f->listening.size_bytes / table.stride : 0;
-	return socket_table_walk(walk, &table, err);
+	r = socket_table_walk(walk, &table, err);
+	if (r < 0 || !f->listen_link2.there || !f->listen_head.there)
+		return r;
+
+	/* What is not in the first table is not in /proc/net/tcp, but is connected to. */
+	table.at = gva_of(f->listen_head.at);
+	table.link = f->listen_link2.at;
+	table.nulls = false;
+	table.way = WAY_SECOND;
+	return walk_masked(walk, hashinfo, &f->lhash2, &f->lhash2_mask, &table, err);
 }
 
 static int walk_udp(struct socket_walk *walk, const struct inet_fields *f, gva udp_table,
@@ -97,8 +113,18 @@ static int walk_udp(struct socket_walk *walk, const struct inet_fields *f, gva u
 		.link = walk->f->node.at,
 		.kind = kind,
 	};
+	int r;
 
-	return walk_masked(walk, udp_table, &f->udp, &f->udp_mask, &table, err);
+	r = walk_masked(walk, udp_table, &f->udp, &f->udp_mask, &table, err);
+	if (r < 0)
+		return r;
+
+	/* What is not in the first table is not in /proc/net/udp, but gets what is sent to it. */
+	table.at = gva_of(f->udp_head.at);
+	table.stride = f->udp_slot2.size_bytes;
+	table.link = f->udp_link2.at;
+	table.way = WAY_SECOND;
+	return walk_masked(walk, udp_table, &f->udp2, &f->udp_mask, &table, err);
 }
 
 /* A table that is an array of heads, of one kind or the other, within a variable. */

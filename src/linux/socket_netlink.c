@@ -63,7 +63,7 @@ static int walk_chain(struct socket_walk *walk, const struct netlink_fields *f, 
 
 		if (!gva_is_kernel(at))
 			return fail(err, -EBADMSG, at, "netlink socket out of place");
-		r = socket_add(walk, field_object(at, &f->node), true, &index, err);
+		r = socket_add(walk, field_object(at, &f->node), WAY_LISTED, &index, err);
 		r = socket_table_walked(walk, SOCKET_NETLINK, r, err);
 		if (r >= 0 && index < before)
 			return fail(err, -EBADMSG, at,

@@ -5,7 +5,7 @@
 
 /*
  * UNIX sockets: one table for the whole machine (unix_socket_table), from 6.0 on one per
- * network namespace (b27401a30ee9). Both have 512 chains in all versions: 256 for names in
+ * network namespace (cf2f225e2653). Both have 512 chains in all versions: 256 for names in
  * the file system, 256 for abstract names and sockets without one.
  */
 #define HEADS 512u		/* UNIX_HASH_SIZE of include/net/af_unix.h, twice that before 6.0 */

@@ -42,8 +42,12 @@ struct socket_walk {
 	uint8_t piece[SOCKET_PIECE_BYTES];	/* of the table that is walked */
 };
 
-/* A negative return ends the chain that the link is in. */
-typedef int socket_link_fn(struct socket_walk *walk, gva link, struct err *err);
+/* How a socket was found: what socket.h says of listed, second and held. */
+enum socket_way {
+	WAY_LISTED,
+	WAY_SECOND,
+	WAY_HELD,
+};
 
 /* A hash table: heads of chains, side by side. */
 struct socket_table {
@@ -53,6 +57,7 @@ struct socket_table {
 	uint32_t link;		/* where in a struct sock its link lies */
 	bool nulls;		/* the chains are hlist_nulls */
 	enum socket_kind kind;
+	enum socket_way way;
 };
 
 /**
@@ -73,14 +78,13 @@ nodiscard int socket_table_walked(struct socket_walk *walk, enum socket_kind kin
 
 /**
  * socket_add - read a struct sock and add it, unless it is there already
- * @listed: a table of its kind has it
  * @index: receives where it stands, also where only a part of it could be read; untouched
  *         where it was not added. May be NULL
  *
  * Return: 0, -EBADMSG, -EFAULT (something of it cannot be read), -ELOOP (limits), -ESRCH,
  *         -ENOMEM.
  */
-nodiscard int socket_add(struct socket_walk *walk, gva at, bool listed, uint32_t *index,
+nodiscard int socket_add(struct socket_walk *walk, gva at, enum socket_way way, uint32_t *index,
 			 struct err *err);
 
 /* What only one kind has; @walk->object holds its struct sock. As socket_add(). */

@@ -107,6 +107,21 @@ static void threads_that_share_a_table_give_it_once(void **state)
 	assert_int_equal(seen[1].fd, 4);
 }
 
+/* A count is easily forged, as nothing in the kernel depends on it. */
+static void threads_are_told_by_their_list(void **state)
+{
+	gva files;
+
+	(void)state;
+	holder_task(world, &tasks, 7);
+	files = holder_files(world, holder_thread(world, &tasks, 9), 64);
+	holder_open(world, files, 4, world_alloc(world, 64), false);
+	tasks.v[0].threads = 1;
+	assert_int_equal(walk(), 0);
+	assert_int_equal(seen_n, 1);
+	assert_int_equal(seen[0].tid, 9);
+}
+
 /* The leader has ended, its threads go on. */
 static void threads_of_an_ended_leader_are_seen(void **state)
 {
@@ -204,6 +219,7 @@ int main(void)
 		TABLE_TEST(slots_in_use_are_given_in_order),
 		TABLE_TEST(a_task_without_a_table_has_no_files),
 		TABLE_TEST(threads_that_share_a_table_give_it_once),
+		TABLE_TEST(threads_are_told_by_their_list),
 		TABLE_TEST(threads_of_an_ended_leader_are_seen),
 		TABLE_TEST(processes_that_share_a_table_give_it_each),
 		TABLE_TEST(an_absurd_table_is_an_error_with_what_it_has),

@@ -18,7 +18,8 @@ static const struct made_struct types[] = {
 	{ "sock_common", 136, {
 		{ "skc_daddr", 0, "u32" }, { "skc_rcv_saddr", 4, "u32" }, { "skc_dport", 12, "u16" },
 		{ "skc_num", 14, "u16" }, { "skc_family", 16, "u16" }, { "skc_state", 18, "u8" },
-		{ "skc_bound_dev_if", 20, "u32" }, { "skc_net", 48, "ptr" },
+		{ "skc_bound_dev_if", 20, "u32" }, { "skc_portaddr_node", 24, "hlist_node" },
+		{ "skc_net", 48, "ptr" },
 		{ "skc_v6_daddr", 56, "in6_addr" }, { "skc_v6_rcv_saddr", 72, "in6_addr" },
 		{ "skc_listener", 96, "ptr" }, { "skc_node", 104, "hlist_node" } } },
 	{ "sock", 256, {
@@ -39,7 +40,7 @@ static const struct made_struct types[] = {
 	{ "inet_ehash_bucket", 8, { { "chain", 0, "hlist_nulls_head" } } },
 	{ "inet_listen_hashbucket", 16, { { "nulls_head", 8, "hlist_nulls_head" } } },
 	{ "udp_hslot", 16, { { "head", 0, "hlist_head" } } },
-	{ "udp_table", 24, { { "hash", 0, "ptr" }, { "mask", 16, "u32" } } },
+	{ "udp_table", 24, { { "hash", 0, "ptr" }, { "hash2", 8, "ptr" }, { "mask", 16, "u32" } } },
 	{ "raw_hashinfo", 256, { { "ht", 0, "hlist_head", 32 } } },
 	{ "unix_table", 16, { { "buckets", 8, "ptr" } } },
 	{ "netns_unix", 16, { { "table", 0, "unix_table" } } },
@@ -62,7 +63,7 @@ static struct world *world;
 static struct tasks tasks;
 static struct sockets got;
 static struct err err;
-static gva nets, tcp, udp, raw4, raw6, ehash, lhash, uhash, net;
+static gva nets, tcp, udp, raw4, raw6, ehash, lhash, uhash, uhash2, net;
 static gva files;
 
 #define EHASH 1024u
@@ -98,7 +99,9 @@ static int setup(void **state)
 	world_set(world, tcp, "inet_hashinfo.ehash_mask", EHASH - 1);
 	world_set(world, tcp, "inet_hashinfo.lhash2", lhash.v);
 	world_set(world, tcp, "inet_hashinfo.lhash2_mask", 3);
+	uhash2 = world_alloc(world, 16 * 16);
 	world_set(world, udp, "udp_table.hash", uhash.v);
+	world_set(world, udp, "udp_table.hash2", uhash2.v);
 	world_set(world, udp, "udp_table.mask", 15);
 	for (uint32_t i = 0; i < EHASH; i++)
 		world_put(world, gva_add(ehash, 8ull * i), 2 * i + 1);
@@ -250,6 +253,23 @@ static void sockets_that_no_table_has_are_told(void **state)
 	assert_int_equal(got.all.n, ARRAY_SIZE(socks));
 	for (size_t i = 0; i < got.all.n; i++)
 		assert_true(got.all.v[i].unlisted);
+}
+
+/* Taken out of the table that is shown, left in the one by which packets find it. */
+static void a_socket_in_the_second_table_only_is_told(void **state)
+{
+	gva hidden = new_sock(INET, TYPE_DGRAM, UDP, STATE_CLOSE, 53);
+	gva honest = new_sock(INET, TYPE_DGRAM, UDP, STATE_CLOSE, 54);
+
+	(void)state;
+	world_hlist_add(world, gva_add(uhash2, 16),
+			world_member(world, hidden, "sock.__sk_common.skc_portaddr_node"));
+	world_hlist_add(world, gva_add(uhash2, 16),
+			world_member(world, honest, "sock.__sk_common.skc_portaddr_node"));
+	world_hlist_add(world, uhash, link_of(honest));
+	assert_int_equal(list(), 0);
+	assert_true(seen(hidden)->second && seen(hidden)->unlisted && !seen(hidden)->held);
+	assert_true(seen(honest)->second && seen(honest)->listed && !seen(honest)->unlisted);
 }
 
 /* Where a table was not seen to its end, nobody can say that a socket is not in it. */
@@ -474,6 +494,7 @@ int main(void)
 		SOCKET_TEST(time_wait_sockets_are_no_full_sockets),
 		SOCKET_TEST(sockets_that_need_no_table_are_not_missed),
 		SOCKET_TEST(sockets_that_no_table_has_are_told),
+		SOCKET_TEST(a_socket_in_the_second_table_only_is_told),
 		SOCKET_TEST(a_broken_table_accuses_nobody),
 		SOCKET_TEST(a_file_with_other_operations_is_a_socket),
 		SOCKET_TEST(forged_sizes_are_refused),

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "linux/task_each.h"
+
+struct each_fields {
+	struct field signal, head, node;
+};
+
+static const struct member each_members[] = {
+	MEMBER(struct each_fields, signal, "task_struct.signal"),
+	MEMBER(struct each_fields, head, "signal_struct.thread_head"),
+	MEMBER(struct each_fields, node, "task_struct.thread_node"),
+};
+LAYOUT(each_layout, struct each_fields, each_members);
+
+/* 1: the leader is the only one in the list of threads; 0: it is not. */
+static int is_alone(struct view *view, const struct each_fields *f, const struct task *leader,
+		    struct err *err)
+{
+	gva signal, first, last, node = field_at(leader->at, &f->node);
+	int r;
+
+	r = field_ptr(view, leader->at, &f->signal, &signal, err);
+	if (r >= 0)
+		r = view_ptr(view, field_at(signal, &f->head), &first, err);
+	if (r >= 0)
+		r = view_ptr(view, gva_add(field_at(signal, &f->head), sizeof(first)), &last, err);
+	if (r < 0)
+		return wrap(err, r, "threads of PID %d", leader->tgid);
+	return first.v == node.v && last.v == node.v;
+}
+
+static int each_of_process(const struct kernel *kernel, struct view *view,
+			   const struct each_fields *f, const struct task *leader,
+			   struct partial *partial, task_fn *visit, void *ctx, struct err *err)
+{
+	struct tasks threads = { 0 };
+	int r, alone;
+
+	r = partial_add(partial, visit(leader, ctx, err), err);
+	if (r < 0)
+		return r;
+	alone = is_alone(view, f, leader, err);
+	if (alone != 0)
+		return partial_add(partial, alone, err);
+
+	r = partial_add(partial, task_threads(kernel, view, leader, &threads, err), err);
+	for (size_t i = 0; r >= 0 && i < threads.n; i++)
+		if (threads.v[i].at.v != leader->at.v)
+			r = partial_add(partial, visit(&threads.v[i], ctx, err), err);
+	tasks_free(&threads);
+	return r;
+}
+
+int task_each_thread(const struct kernel *kernel, struct view *view, const struct tasks *tasks,
+		     struct partial *partial, task_fn *visit, void *ctx, struct err *err)
+{
+	const struct each_fields *f;
+	int r;
+
+	r = types_layout(kernel->types, &each_layout, (const void **)&f, err);
+	for (size_t i = 0; r >= 0 && i < tasks->n; i++)
+		r = each_of_process(kernel, view, f, &tasks->v[i], partial, visit, ctx, err);
+	return r;
+}

@@ -288,7 +288,8 @@ static int chain_link(gva link, void *ctx, struct err *err)
 	const struct chain *chain = ctx;
 	int r;
 
-	r = socket_add(chain->walk, gva_sub(link, chain->table->link), chain->table->way, NULL, err);
+	r = socket_add(chain->walk, gva_sub(link, chain->table->link), chain->table->way, NULL,
+		       err);
 	return note(chain->walk, chain->table, r, err);
 }
 

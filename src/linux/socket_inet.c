@@ -79,8 +79,9 @@ static int walk_tcp(struct socket_walk *walk, const struct inet_fields *f, gva h
 	const struct field *head = f->listen_nulls.there ? &f->listen_nulls : &f->listen_head;
 	int r;
 
-	if (map_put(&walk->tables, hashinfo.v, 0) > 0)
-		return 0;
+	r = map_put(&walk->tables, hashinfo.v, 0);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = walk_masked(walk, hashinfo, &f->ehash, &f->ehash_mask, &table, err);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "make/holder.h"
+#include "ram/fake.h"
 
 static const struct made_struct types[] = {
 	HOLDER_TYPES,
@@ -231,6 +232,27 @@ static void paths_have_a_bound_together(void **state)
 	assert_in_range(got.all.n, 1, n - 1);
 }
 
+/* Whichever read of the guest fails: what was found is no complete list. */
+static void no_read_fails_unnoticed(void **state)
+{
+	struct ram *ram = view_ram(world_view(world));
+	uint64_t reads;
+
+	(void)state;
+	holder_open(world, table, 3, new_file(new_dentry(root, "log"), 0100644), false);
+	reads = ram->reads;
+	assert_int_equal(list(), 0);
+	reads = ram->reads - reads;
+	assert_true(reads > 2);
+	for (uint64_t n = 1; n <= reads; n++) {
+		fake_fail_after(ram, n);
+		assert_true(list() < 0);
+		assert_true(err.text[0]);
+	}
+	fake_fail_after(ram, 0);
+	assert_int_equal(list(), 0);
+}
+
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -242,6 +264,7 @@ int main(void)
 		FILE_TEST(types_are_told_by_the_mode),
 		FILE_TEST(what_cannot_be_read_of_a_file_is_told),
 		FILE_TEST(paths_have_a_bound_together),
+		FILE_TEST(no_read_fails_unnoticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

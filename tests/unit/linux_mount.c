@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "make/holder.h"
+#include "ram/fake.h"
 
 /* As far as the view asks; what differs between kernels follows. */
 #define COMMON_TYPES                                                                          \
@@ -356,6 +357,27 @@ static void names_of_no_or_absurd_length_are_told(void **state)
 	assert_int_equal(got.all.n, 2);
 }
 
+/* Whichever read of the guest fails: what was found is no complete list. */
+static void no_read_fails_unnoticed(void **state)
+{
+	struct ram *ram = view_ram(world_view(world));
+	uint64_t reads;
+
+	(void)state;
+	add(ns, new_mount(5, root, new_dentry(root_of(root), "mnt"), root_of(root)));
+	reads = ram->reads;
+	assert_int_equal(list(), 0);
+	reads = ram->reads - reads;
+	assert_true(reads > 2);
+	for (uint64_t n = 1; n <= reads; n++) {
+		fake_fail_after(ram, n);
+		assert_true(list() < 0);
+		assert_true(err.text[0]);
+	}
+	fake_fail_after(ram, 0);
+	assert_int_equal(list(), 0);
+}
+
 #define LIST_TEST(name) cmocka_unit_test_setup_teardown(name, setup_list, teardown)
 #define TREE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_tree, teardown)
 
@@ -373,6 +395,8 @@ int main(void)
 		TREE_TEST(what_cannot_be_read_of_a_mount_is_told),
 		TREE_TEST(a_root_below_itself_ends),
 		TREE_TEST(names_of_no_or_absurd_length_are_told),
+		LIST_TEST(no_read_fails_unnoticed),
+		TREE_TEST(no_read_fails_unnoticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

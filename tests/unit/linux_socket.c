@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "make/holder.h"
+#include "ram/fake.h"
 
 /* As 6.1 has it, as far as the view asks. */
 static const struct made_struct types[] = {
@@ -485,6 +486,30 @@ static void a_socket_that_is_partly_there_does_not_end_its_chain(void **state)
 	assert_non_null(seen(b));
 }
 
+/* Whichever read of the guest fails: what was found is no complete list. */
+static void no_read_fails_unnoticed(void **state)
+{
+	struct ram *ram = view_ram(world_view(world));
+	uint64_t reads;
+
+	(void)state;
+	hold(new_sock(INET, TYPE_DGRAM, UDP, STATE_CLOSE, 0), 3);
+	world_hlist_add(world, gva_add(ehash, 8),
+			link_of(new_sock(INET, TYPE_STREAM, TCP, STATE_ESTABLISHED, 22)));
+	named("name", 6);
+	reads = ram->reads;
+	assert_int_equal(list(), 0);
+	reads = ram->reads - reads;
+	assert_true(reads > 2);
+	for (uint64_t n = 1; n <= reads; n++) {
+		fake_fail_after(ram, n);
+		assert_true(list() < 0);
+		assert_true(err.text[0]);
+	}
+	fake_fail_after(ram, 0);
+	assert_int_equal(list(), 0);
+}
+
 #define SOCKET_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -507,6 +532,7 @@ int main(void)
 		SOCKET_TEST(a_socket_with_an_absurd_name_is_there_all_the_same),
 		SOCKET_TEST(peers_are_named_by_their_inode),
 		SOCKET_TEST(a_socket_that_is_partly_there_does_not_end_its_chain),
+		SOCKET_TEST(no_read_fails_unnoticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@
 #define MODULE_AREA_MAX		(64u << 20)
 
 /* Trees of virtual memory areas: at most 128 (mm/vmalloc.c, vmap_init_nodes). */
-#define VMAP_NODES_MAX		1024u
+#define VMAP_NODES_MAX		128u
 
 /* BPF programs and trampolines that are loaded; packs of 2 MiB that they live in. */
 #define BPF_IMAGES_MAX		65536u
@@ -84,8 +84,11 @@
 /* Numbers of system calls: 472 in 7.2, and 548 in a table that holds the x32 ones. */
 #define SYSCALLS_MAX		4096u
 
-/* Runs of executable pages in the kernel half: some dozens on any kernel seen. */
-#define EXEC_RANGES_MAX		65536u
+/* Runs of executable pages in the kernel half: a module, a BPF program of 5.10 has one each. */
+#define EXEC_RANGES_MAX		16384u
+
+/* Those without an owner, for which a search is made: none on a sound kernel. */
+#define EXEC_LOOKUPS_MAX	1024u
 
 /* Pages of module data that are searched for a struct module: 256 MiB. */
 #define MODULE_SCAN_PAGES_MAX	65536u

@@ -13,6 +13,8 @@
 /* An ENDBR64, or the NOP that took its place, may stand before the tracer's call. */
 #define TRACE_SITE_MAX 4u
 
+#define REPORTS_MAX 16u	/* of one piece of code: where there are more, it is all foreign */
+
 #define BREAKPOINT 0xcc	/* int3 */
 #define JUMP	   0xe9	/* jmp rel32 */
 
@@ -67,7 +69,7 @@ static bool is_kernel_text(const struct dispatch *dispatch, gva at)
 {
 	gva end = symbols_lookup(dispatch->kernel->symbols, "_etext");
 
-	return at.v >= dispatch->kernel->text.v && at.v < end.v;
+	return at.v >= dispatch->kernel->text.v && at.v < end.v && at.v < dispatch->kernel->end.v;
 }
 
 static bool is_function(const struct dispatch *dispatch, gva at)
@@ -106,6 +108,7 @@ static int report(struct dispatch *dispatch, const struct dispatch_code *code,
 	if (r < 0)
 		return r;
 	dispatch->sound = false;
+	dispatch->reports++;
 	finding = check_finding(dispatch->run, SEVERITY_CRITICAL, "code", insn->at, "%s",
 				symbols_print(dispatch->kernel->symbols, insn->at, symbol,
 					      sizeof(symbol)));
@@ -241,6 +244,13 @@ static int check_insn(struct dispatch *dispatch, const struct dispatch_code *cod
 		return check_direct(dispatch, code, insn, err);
 	case INSN_TRAP:
 		return check_trap(dispatch, code, i, err);
+	case INSN_JUMP_INDIRECT:
+	case INSN_CALL_INDIRECT:
+		/* Who only chooses has a table at most, and all numbers go through that. */
+		if (code->was_followed && !code->was_followed(code->ctx, i))
+			return report(dispatch, code, insn, "branch through a register or memory",
+				      "none that no number leads to", gva_of(0), err);
+		__attribute__((fallthrough));
 	default:
 		for (size_t k = 0; k < ARRAY_SIZE(insn->operand) && r >= 0; k++)
 			r = check_memory(dispatch, code, insn, &insn->operand[k], err);
@@ -252,8 +262,15 @@ int dispatch_check(struct dispatch *dispatch, const struct dispatch_code *code, 
 {
 	int r = 0;
 
-	for (size_t i = 0; i < code->insns.list.n && r >= 0; i++)
+	dispatch->reports = 0;
+	for (size_t i = 0; i < code->insns.list.n && r >= 0; i++) {
+		if (dispatch->reports == REPORTS_MAX) {
+			check_inconclusive(dispatch->run, "%s: more is patched than is told",
+					   code->name);
+			return 0;
+		}
 		r = check_insn(dispatch, code, i, err);
+	}
 	if (r >= 0 && code->insns.bytes < code->size) {
 		dispatch->sound = false;
 		check_inconclusive(dispatch->run, "%s: no instruction at %#" PRIx64, code->name,

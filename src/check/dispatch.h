@@ -19,6 +19,7 @@ struct dispatch {
 	struct kprobes kprobes;		/* all that are registered */
 
 	/* Of the code looked at now: */
+	unsigned reports;
 	bool sound;			/* nothing to report so far */
 	bool fixed;			/* the answer depends on the code and the symbols alone */
 };
@@ -33,6 +34,8 @@ struct dispatch_code {
 
 	/* Where it may branch to besides functions: of a switch, only to system calls. */
 	bool (*may_lead_to)(void *ctx, gva target);
+	/* … and whether instruction @i was met on the way of any number. NULL: no such code. */
+	bool (*was_followed)(void *ctx, size_t i);
 	void *ctx;
 };
 

@@ -9,10 +9,14 @@
 #include "check/check.h"
 #include "check/code.h"
 #include "linux/exec.h"
+#include "linux/execmem.h"
 #include "linux/module_scan.h"
 
 /* Searches for the struct of a module that only its code gave away: each reads much. */
 #define SCANS_MAX 4u
+
+/* Runs of code without an owner that are told one by one. */
+#define UNOWNED_MAX 64u
 
 struct hidden {
 	struct check_run *run;
@@ -99,17 +103,25 @@ static void check_ways(struct hidden *hidden, const struct module_info *module)
 /* Executable bytes within [start, start + size). */
 static uint64_t exec_bytes(const struct exec_ranges *exec, gva start, uint64_t size)
 {
+	size_t low = 0, high = exec->list.n;
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < exec->list.n; i++) {
-		const struct exec_range *range = &exec->list.v[i];
+	/* The first range that ends behind @start. */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct exec_range *range = &exec->list.v[mid];
+
+		if (range->start.v + (range->size_bytes - 1) < start.v)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < exec->list.n && exec->list.v[low].start.v < start.v + size; low++) {
+		const struct exec_range *range = &exec->list.v[low];
 		uint64_t from = range->start.v > start.v ? range->start.v : start.v;
 		uint64_t end = range->start.v + range->size_bytes;
 
-		if (end > start.v + size)
-			end = start.v + size;
-		if (end > from)
-			sum += end - from;
+		sum += (end < start.v + size ? end : start.v + size) - from;
 	}
 	return sum;
 }
@@ -150,6 +162,11 @@ static void check_self(struct hidden *hidden, const struct module_info *module)
 		finding_evidence(finding, "state of the module", module->at, NULL, "Live",
 				 module_state_name(module->state));
 	}
+	/* Freed before it lives; what is left to name as such would own other code. */
+	if (module->state == MODULE_LIVE && (module->area[MODULE_INIT_TEXT].size_bytes ||
+					     module->block[1].size_bytes))
+		check_inconclusive(hidden->run, "module %s still has its init code",
+				   module->name);
 	/* A module whose text reaches further than its code would own other code. */
 	if (module->state == MODULE_LIVE && executable < text->size_bytes) {
 		finding = module_finding(hidden, module, "Module that claims more than its code");
@@ -161,6 +178,38 @@ static void check_self(struct hidden *hidden, const struct module_info *module)
 	if (module->error)
 		check_inconclusive(hidden->run, "module %s at %#" PRIx64 " cannot be read",
 				   module->name, module->at.v);
+}
+
+/*
+ * The memory that holds a module's text is all of one block that was given out, so that no
+ * module can be made to own its neighbour.
+ */
+static int check_memory(struct hidden *hidden, const struct module_info *module, struct err *err)
+{
+	const struct module_area *area = module->block[0].size_bytes ? &module->block[0] :
+								       &module->area[MODULE_TEXT];
+	struct execmem_block block = { gva_of(0), 0 };
+	struct finding *finding;
+	char expected[64], found[64];
+	int r;
+
+	if (!area->size_bytes)
+		return 0;
+	r = execmem_at(hidden->kernel, hidden->view, area->at, &block, err);
+	if (r == -ENOTSUP)
+		return 0;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (block.start.v == area->at.v &&
+	    block.size_bytes == ((area->size_bytes + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK))
+		return 0;
+	finding = module_finding(hidden, module, "Module that claims more than its memory");
+	snprintf(expected, sizeof(expected), "%#" PRIx64 "+%#" PRIx64, block.start.v,
+		 block.size_bytes);
+	snprintf(found, sizeof(found), "%#" PRIx64 "+%#" PRIx64, area->at.v, area->size_bytes);
+	finding_evidence(finding, "memory of the module", area->at, NULL,
+			 r < 0 ? "memory that was given out" : expected, found);
+	return 0;
 }
 
 /* --- the tree's nodes, each against the module that it names --- */
@@ -269,6 +318,9 @@ static int check_range(struct hidden *hidden, const struct exec_range *range, st
 	struct owner owner;
 	int r = -ENOENT;
 
+	/* Whoever stands behind the break of a list that cannot be walked owns it. */
+	if (!(hidden->modules->walked & MODULE_BY_LIST))
+		return 0;
 	if (known && !(known->found_by & MODULE_BY_LIST)) {
 		describe_range(hidden, module_finding(hidden, known, NULL), range);
 		return 0;
@@ -278,8 +330,9 @@ static int check_range(struct hidden *hidden, const struct exec_range *range, st
 				&module, err);
 	if (r >= 0 && (module.state == MODULE_LIVE || !hidden->flux)) {
 		finding = module_finding(hidden, &module, "Module that is in no list");
-		finding_evidence(finding, "struct module", module.at, NULL, "in a list",
-				 "found by its code alone");
+		finding_evidence(finding, "struct module", module.at, NULL,
+				 "the list, the tree of addresses and /sys/module",
+				 "it is in none of them; its code gave it away");
 		describe_range(hidden, finding, range);
 	} else if (hidden->flux) {
 		check_inconclusive(hidden->run, "a module is just being loaded or unloaded");
@@ -298,7 +351,7 @@ static int check_range(struct hidden *hidden, const struct exec_range *range, st
 static int check_code(struct hidden *hidden, struct err *err)
 {
 	uint64_t bytes = 0;
-	bool asked = false;
+	unsigned unowned = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < hidden->exec.list.n && r >= 0; i++) {
@@ -309,12 +362,15 @@ static int check_code(struct hidden *hidden, struct err *err)
 		bytes += range->size_bytes;
 		if (range->kind != OWNER_NONE)
 			continue;
-		if (!asked) {
+		if (!unowned++) {
 			r = module_in_flux(hidden->kernel, hidden->view, err);
 			if (r < 0)
 				return r;
 			hidden->flux = r > 0;
-			asked = true;
+		}
+		if (unowned > UNOWNED_MAX) {
+			check_inconclusive(hidden->run, "more code without an owner than is told");
+			break;
 		}
 		r = check_range(hidden, range, err);
 	}
@@ -324,7 +380,7 @@ static int check_code(struct hidden *hidden, struct err *err)
 
 static int check_all(struct hidden *hidden, struct err *err)
 {
-	int r, bad;
+	int r;
 
 	hidden->modules = owners_modules(hidden->owners);
 	if (!(hidden->modules->walked & MODULE_BY_LIST))
@@ -332,16 +388,15 @@ static int check_all(struct hidden *hidden, struct err *err)
 	else if (owners_modules_error(hidden->owners))
 		check_inconclusive(hidden->run, "not all modules could be read");
 
-	/* An error leaves ranges that others may own: look at the rest nevertheless. */
-	bad = exec_read(hidden->kernel, hidden->view, hidden->owners, &hidden->exec, err);
-	for (size_t i = 0; bad >= 0 && i < hidden->modules->list.n; i++) {
+	r = exec_read(hidden->kernel, hidden->view, hidden->owners, &hidden->exec, err);
+	for (size_t i = 0; r >= 0 && i < hidden->modules->list.n; i++) {
 		check_ways(hidden, &hidden->modules->list.v[i]);
 		check_self(hidden, &hidden->modules->list.v[i]);
+		r = check_memory(hidden, &hidden->modules->list.v[i], err);
 	}
 	check_covered(hidden->run, "modules", hidden->modules->list.n);
-	if (bad < 0)
-		return bad;
-	r = check_tree(hidden, err);
+	if (r >= 0)
+		r = check_tree(hidden, err);
 	return r < 0 ? r : check_code(hidden, err);
 }
 

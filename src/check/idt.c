@@ -110,6 +110,7 @@ static bool judge_handler(const struct idt *idt, unsigned vector, gva handler, c
 {
 	const struct symbols *symbols = idt->kernel->symbols;
 	gva stub = gva_add(idt->stubs, (vector - VECTOR_EXTERNAL) * idt->stride);
+	bool inside = handler.v >= idt->kernel->text.v && handler.v < idt->kernel->end.v;
 
 	if (vector < VECTOR_EXTERNAL) {
 		const struct exception *exception = &exceptions[vector];
@@ -118,17 +119,19 @@ static bool judge_handler(const struct idt *idt, unsigned vector, gva handler, c
 			 exception->handler ? exception->handler : "early_idt_handler_array");
 		if (exception->handler &&
 		    symbols_lookup(symbols, exception->handler).v == handler.v)
-			return true;
-		return exception->maybe && is_early(idt, vector, handler);
+			return inside;
+		return inside && exception->maybe && is_early(idt, vector, handler);
 	}
 	if (vector == VECTOR_SYSCALL) {
 		/* Without 32-bit programs it is a vector like any other. */
 		snprintf(expected, size, "the entry of int 0x80");
-		return is_syscall_gate(idt->kernel, handler) || handler.v == stub.v;
+		return inside &&
+		       (is_syscall_gate(idt->kernel, handler) || handler.v == stub.v);
 	}
 	snprintf(expected, size, "irq_entries_start+%#" PRIx64 " or asm_sysvec_*",
 		 stub.v - idt->stubs.v);
-	return handler.v == stub.v || symbols_is_start(symbols, handler, "asm_sysvec_");
+	return inside &&
+	       (handler.v == stub.v || symbols_is_start(symbols, handler, "asm_sysvec_"));
 }
 
 static struct finding *gate_finding(struct idt *idt, unsigned vector, enum severity severity)

@@ -13,7 +13,7 @@
 #include "check/syscall_entries.h"
 #include "guest/follow.h"
 
-#define CODE_MAX      (1u << 20)	/* of one part; the largest has 10 KiB */
+#define CODE_MAX      (256u << 10)	/* of one part; the largest has 10 KiB */
 #define NUMBERS_MORE  8u		/* numbers beyond the last that are tried as well */
 #define SAME_MAX      4u		/* numbers with one wrong target that are told apart */
 
@@ -67,6 +67,7 @@ struct choice {
 	const struct dispatch_code *code;
 	enum syscall_abi abi;
 	struct follow_result *to;	/* by number */
+	bool *met;			/* by instruction: on the way of any number */
 	uint32_t n;
 };
 
@@ -101,6 +102,18 @@ static unsigned thunk_register(const struct kernel *kernel, gva target)
 			return registers[i].reg;
 	}
 	return X86_REG_INVALID;
+}
+
+static void meet(void *ctx, const struct insn *insn)
+{
+	const struct choice *choice = ctx;
+
+	choice->met[insn - choice->code->insns.list.v] = true;
+}
+
+static bool choice_was_followed(void *ctx, size_t i)
+{
+	return ((const struct choice *)ctx)->met[i];
 }
 
 static bool is_detour(void *ctx, const struct insn *from, gva target, unsigned *through)
@@ -205,7 +218,7 @@ static bool choice_may_lead_to(void *ctx, gva target)
 
 static int follow_numbers(struct choice *choice, struct err *err)
 {
-	struct follow_ops ops = { read_code, is_detour, choice };
+	struct follow_ops ops = { read_code, is_detour, meet, choice };
 	uint32_t unknown = 0;
 	int r = 0;
 
@@ -230,15 +243,17 @@ static int check_choice(struct dispatch *dispatch, struct dispatch_code *code,
 {
 	uint32_t n = count_numbers(dispatch->kernel) + NUMBERS_MORE;
 	cleanup(freep) struct follow_result *to = calloc(n, sizeof(*to));
-	struct choice choice = { dispatch, code, abi, to, n };
+	cleanup(freep) bool *met = calloc(code->insns.list.n + 1, sizeof(*met));
+	struct choice choice = { dispatch, code, abi, to, met, n };
 	int r;
 
-	if (!to)
+	if (!to || !met)
 		return -ENOMEM;
 	r = follow_numbers(&choice, err);
 	if (r < 0)
 		return r;
 	code->may_lead_to = choice_may_lead_to;
+	code->was_followed = choice_was_followed;
 	code->ctx = &choice;
 	return dispatch_check(dispatch, code, err);
 }

@@ -261,6 +261,8 @@ struct follow_result follow_code(const struct insns *insns, unsigned reg, uint64
 		bool taken;
 
 		result.at = insn->at;
+		if (ops->met)
+			ops->met(ops->ctx, insn);
 		switch (insn->flow) {
 		case INSN_NEXT:
 			compute(&m, insn);

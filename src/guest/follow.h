@@ -31,6 +31,8 @@ struct follow_ops {
 	 * passed over. Or a thunk that jumps to a register? Then *@through is that register.
 	 */
 	bool (*is_detour)(void *ctx, const struct insn *from, gva target, unsigned *through);
+
+	void (*met)(void *ctx, const struct insn *insn);	/* each one on the way; may be NULL */
 	void *ctx;
 };
 

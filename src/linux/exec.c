@@ -18,10 +18,11 @@ struct exec_walk {
 	struct exec_ranges *ret;
 	uint8_t *chunk;
 	int error;			/* what kept a page without an owner from being judged */
+	uint32_t lookups;		/* of areas of virtual memory */
 };
 
 static int add_range(struct exec_ranges *ranges, gva start, uint64_t bytes, unsigned rights,
-		     enum owner_kind kind, gva object)
+		     enum owner_kind kind, gva object, struct err *err)
 {
 	struct exec_range *range = ranges->list.n ? &ranges->list.v[ranges->list.n - 1] : NULL;
 
@@ -32,7 +33,8 @@ static int add_range(struct exec_ranges *ranges, gva start, uint64_t bytes, unsi
 		return 0;
 	}
 	if (ranges->list.n == EXEC_RANGES_MAX)
-		return -ELOOP;
+		return err_set(err, -ELOOP, "executable memory in over %u pieces",
+			       EXEC_RANGES_MAX);
 	range = vec_add(&ranges->list);
 	if (!range)
 		return -ENOMEM;
@@ -117,13 +119,13 @@ static int judge_chunk(struct exec_walk *walk, gva at, uint64_t bytes, unsigned 
 	/* Unmapped since the tables were read: no page any more, and none to alarm about. */
 	if (r == -EFAULT) {
 		walk->error = walk->error ? walk->error : -ESTALE;
-		return add_range(walk->ret, at, bytes, rights, unknown, gva_of(0));
+		return add_range(walk->ret, at, bytes, rights, unknown, gva_of(0), err);
 	}
 	for (uint64_t i = 0; r >= 0 && i < bytes; i += GUEST_PAGE_SIZE) {
 		enum owner_kind kind = judge_page(walk->chunk + i);
 
 		r = add_range(walk->ret, gva_add(at, i), GUEST_PAGE_SIZE, rights,
-			      kind == OWNER_NONE ? unknown : kind, gva_of(0));
+			      kind == OWNER_NONE ? unknown : kind, gva_of(0), err);
 	}
 	return r;
 }
@@ -139,6 +141,9 @@ static int judge(struct exec_walk *walk, gva at, uint64_t bytes, unsigned rights
 		uint64_t n = CHUNK_PAGES * (uint64_t)GUEST_PAGE_SIZE;
 		enum owner_kind unknown = OWNER_NONE;
 
+		if (walk->lookups++ == EXEC_LOOKUPS_MAX)
+			return fail(err, -ELOOP, at, "over %u runs of code without an owner",
+				    EXEC_LOOKUPS_MAX);
 		if (at.v - area.start.v >= area.size_bytes &&
 		    vmap_at(walk->owners->kernel, walk->owners->view, at, &area, NULL) < 0)
 			area = (struct vmap_area){ .start = at, .size_bytes = GUEST_PAGE_SIZE };
@@ -172,7 +177,7 @@ static int visit_extent(const struct extent *extent, void *ctx, struct err *err)
 
 			n = rest < left ? rest : left;
 			r = add_range(walk->ret, at, n, extent->rights, piece->kind,
-				      piece->object);
+				      piece->object, err);
 		} else {
 			if (piece && piece->start.v - at.v < left)
 				n = piece->start.v - at.v;
@@ -181,8 +186,6 @@ static int visit_extent(const struct extent *extent, void *ctx, struct err *err)
 		at.v += n;
 		left -= n;
 	}
-	if (r == -ELOOP)
-		fail(err, r, at, "executable memory in over %u pieces", EXEC_RANGES_MAX);
 	return r;
 }
 

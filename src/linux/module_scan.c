@@ -8,6 +8,7 @@
 
 #define SPACE_END	0xffffffffff000000ull	/* MODULES_END */
 #define STRUCT_ALIGN	64u	/* struct module is ____cacheline_aligned */
+#define TRIES_MAX	4096u	/* pointers into the code that might stand in a struct module */
 #define MUTEX_FLAGS	7ull	/* of mutex.owner; the rest is the task */
 #define WORK_PENDING	1ull	/* WORK_STRUCT_PENDING_BIT of work_struct.data */
 #define POOLS_PER_CPU	2u	/* NR_STD_WORKER_POOLS */
@@ -37,6 +38,7 @@ struct scan {
 	uint64_t text_at;	/* offset in struct module of where its text is */
 	struct module_info *ret;
 	uint64_t pages;
+	uint32_t tries;
 };
 
 /* Is this struct module one, and does it lie where it says? */
@@ -55,6 +57,8 @@ static int try_struct(struct scan *scan, gva at)
 {
 	struct module_info module = { 0 };
 
+	if (scan->tries++ == TRIES_MAX)
+		return -ELOOP;
 	if (module_read(scan->kernel, scan->view, at, false, &module, NULL) >= 0 &&
 	    is_module(scan, &module)) {
 		*scan->ret = module;
@@ -73,10 +77,13 @@ static int scan_page(struct scan *scan, gva at)
 		return 0;
 	for (size_t i = 0; i < GUEST_PAGE_SIZE / sizeof(uint64_t); i++) {
 		gva from = gva_add(at, i * sizeof(uint64_t) - scan->text_at);
+		int r;
 
-		if (words[i] - scan->code.v < scan->code_bytes && from.v % STRUCT_ALIGN == 0 &&
-		    try_struct(scan, from))
-			return 1;
+		if (words[i] - scan->code.v >= scan->code_bytes || from.v % STRUCT_ALIGN)
+			continue;
+		r = try_struct(scan, from);
+		if (r)
+			return r;
 	}
 	return 0;
 }
@@ -94,13 +101,15 @@ static int scan_extent(const struct extent *extent, void *ctx, struct err *err)
 				       MODULE_SCAN_PAGES_MAX);
 		r = scan_page(scan, gva_add(extent->start, i));
 	}
+	if (r < 0)
+		return err_set(err, r, "over %u pointers into the code", TRIES_MAX);
 	return r ? -EEXIST : 0;		/* ends the walk: found */
 }
 
 int module_scan(const struct kernel *kernel, struct view *view, gva code, uint64_t code_bytes,
 		struct module_info *ret, struct err *err)
 {
-	struct scan scan = { kernel, view, code, code_bytes, 0, ret, 0 };
+	struct scan scan = { kernel, view, code, code_bytes, 0, ret, 0, 0 };
 	gva from = gva_of((kernel->end.v + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK);
 	const struct scan_fields *f;
 	int r;

@@ -142,6 +142,8 @@ int owners_open(const struct kernel *kernel, struct view *view, struct owners **
 	r = kernel_symbol(kernel, "_etext", &owners->etext, err);
 	if (r < 0)
 		return r;
+	if (owners->etext.v <= kernel->text.v || owners->etext.v > kernel->end.v)
+		return fail(err, -EBADMSG, owners->etext, "the kernel's text ends outside of it");
 	r = modules_read(kernel, view, MODULE_BY_ALL, &owners->modules, &why);
 	if (r == -ENOMEM || r == -ESRCH || (r == -ELOOP && !view_fuel(view))) {
 		if (err)

@@ -57,7 +57,8 @@ struct owner {
  * Modules that cannot be listed completely do not make it fail: the table then says so at
  * every address that it does not know (see owner_of()).
  *
- * Return: 0, -ENOENT (no _etext), -ELOOP (fuel spent), -ESRCH, -ENOMEM.
+ * Return: 0, -ENOENT (no _etext), -EBADMSG (… outside of the image), -ELOOP (fuel spent),
+ *         -ESRCH, -ENOMEM.
  */
 nodiscard int owners_open(const struct kernel *kernel, struct view *view, struct owners **ret,
 			  struct err *err);

@@ -22,6 +22,26 @@ struct walk {
 	const void *fields;
 };
 
+/*
+ * Was the memory at @at asked for by those who claim it? Their lists can be forged; the account
+ * of areas then contradicts them, unless it was forged as well. What a common allocator asked
+ * for, or what has no account, is taken as claimed.
+ */
+static bool allocated_for(const struct owners *owners, gva at, const char *who)
+{
+	static const char *const common[] = { "execmem_", "module_alloc" };
+	struct vmap_area area;
+	struct symbol caller;
+
+	if (vmap_at(owners->kernel, owners->view, at, &area, NULL) < 0 || !area.caller.v ||
+	    symbols_at(owners->kernel->symbols, area.caller, &caller, NULL) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(common); i++)
+		if (!strncmp(caller.name, common[i], strlen(common[i])))
+			return true;
+	return strstr(caller.name, who) != NULL;
+}
+
 /* --- BPF: named programs and trampolines, and the packs that they live in --- */
 
 struct bpf_fields {
@@ -50,6 +70,8 @@ static int visit_bpf(gva link, void *ctx, struct err *err)
 		return r;
 	if (end.v < start.v || end.v - start.v > MODULE_AREA_MAX)
 		return fail(err, -EBADMSG, ksym, "BPF program that ends before it begins");
+	if (!allocated_for(walk->owners, start, "bpf"))
+		return 0;
 	return pieces_add(&walk->owners->code, OWNER_BPF, start, end.v - start.v, ksym);
 }
 
@@ -99,6 +121,8 @@ static int visit_pack(gva link, void *ctx, struct err *err)
 	if (area.start.v != at.v || area.pages > PACK_BYTES_MAX / GUEST_PAGE_SIZE ||
 	    bytes > area.size_bytes)
 		return fail(err, -EBADMSG, pack, "BPF pack outside of its area");
+	if (!allocated_for(owners, at, "bpf"))
+		return 0;
 	return pieces_add(&owners->packs, OWNER_BPF_PACK, at, bytes, pack);
 }
 
@@ -151,6 +175,8 @@ static int add_trampoline(struct owners *owners, const struct ftrace_fields *f, 
 	if (size > TRAMPOLINE_MAX)
 		return fail(err, -EBADMSG, ops, "ftrace trampoline of %#llx bytes",
 			    (unsigned long long)size);
+	if (!allocated_for(owners, at, "ftrace"))
+		return 0;
 	return pieces_add(&owners->code, OWNER_FTRACE, at, size, ops);
 }
 
@@ -226,7 +252,7 @@ static int visit_slots(gva link, void *ctx, struct err *err)
 	int r;
 
 	r = field_ptr(walk->owners->view, page, &f->slots, &at, err);
-	if (r < 0)
+	if (r < 0 || !allocated_for(walk->owners, at, "insn"))
 		return r;
 	return pieces_add(&walk->owners->code, OWNER_KPROBE, at, GUEST_PAGE_SIZE, page);
 }

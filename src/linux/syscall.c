@@ -273,6 +273,13 @@ static const char *const prefixes[][4] = {
 			  "sys_ni_syscall" },
 };
 
+static bool is_kernel_text(const struct kernel *kernel, gva at)
+{
+	gva end = symbols_lookup(kernel->symbols, "_etext");
+
+	return at.v >= kernel->text.v && at.v < kernel->end.v && at.v < end.v;
+}
+
 static bool is_handler(const struct kernel *kernel, enum syscall_abi abi, gva at)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(prefixes[abi]) && prefixes[abi][i]; i++)
@@ -317,20 +324,20 @@ enum syscall_fit syscall_judge(const struct kernel *kernel, enum syscall_abi abi
 			       uint32_t number, gva handler, char *expected, size_t size)
 {
 	const char *entry = entry_of(abi, number);
-	bool known;
+	bool right = false, known;
 
 	expected[0] = '\0';
-	while (entry && *entry) {
+	while (entry && *entry && !right) {
 		size_t len = strcspn(entry, "|");
 
-		if (try_name(kernel, abi, entry, len, handler, expected, size))
-			return SYSCALL_RIGHT;
+		right = try_name(kernel, abi, entry, len, handler, expected, size);
 		entry += len + (entry[len] == '|');
 	}
 	known = expected[0];
 	if (!known)
 		snprintf(expected, size, "a function named %s*", prefixes[abi][0]);
-	if (!is_handler(kernel, abi, handler))
+	/* A symbol may be forged; that it lies in the image cannot be. */
+	if (!is_kernel_text(kernel, handler) || (!right && !is_handler(kernel, abi, handler)))
 		return SYSCALL_FOREIGN;
-	return known ? SYSCALL_OTHER : SYSCALL_RIGHT;
+	return known && !right ? SYSCALL_OTHER : SYSCALL_RIGHT;
 }

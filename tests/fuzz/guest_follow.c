@@ -26,7 +26,7 @@ static bool detour_any(void *ctx, const struct insn *from, gva target, unsigned 
 /* Whatever the code is, following it ends, and instructions lie in it one behind the other. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct follow_ops ops = { read_any, detour_any, NULL };
+	const struct follow_ops ops = { .read = read_any, .is_detour = detour_any };
 	struct insns insns = { 0 };
 
 	if (insns_decode(data, size, gva_of(AT), &insns) < 0 || insns.bytes > size)

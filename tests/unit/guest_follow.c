@@ -35,7 +35,7 @@ static bool is_detour(void *ctx, const struct insn *from, gva target, unsigned *
 	return target.v == THUNK || target.v == TRACE;
 }
 
-static const struct follow_ops ops = { read_table, is_detour, NULL };
+static const struct follow_ops ops = { .read = read_table, .is_detour = is_detour };
 
 /* A piece of code that is put together by hand. */
 struct code {

@@ -32,7 +32,8 @@ struct follow_ops {
 	 */
 	bool (*is_detour)(void *ctx, const struct insn *from, gva target, unsigned *through);
 
-	void (*met)(void *ctx, const struct insn *insn);	/* each one on the way; may be NULL */
+	/* Each instruction on the way; may be NULL. */
+	void (*met)(void *ctx, const struct insn *insn);
 	void *ctx;
 };
 

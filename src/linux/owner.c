@@ -270,6 +270,20 @@ void owner_describe(struct owners *owners, const struct piece *piece, struct own
 	}
 }
 
+/* Who asked for memory: a function of the kernel, a module, or what was there once. */
+static const char *caller_name(const struct owners *owners, gva at, char *buf, size_t size)
+{
+	const struct piece *piece = piece_at(&owners->code, at);
+
+	if (owners_is_kernel_text(owners, at))
+		symbols_print(owners->kernel->symbols, at, buf, size);
+	else if (piece && piece->object.v)
+		snprintf(buf, size, "module %s", module_name(owners, piece->object));
+	else
+		snprintf(buf, size, "code at %#" PRIx64, at.v);
+	return buf;
+}
+
 /* What else can be said of code that no one owns, or of an address that is no code. */
 static void describe_none(struct owners *owners, gva at, struct owner *ret)
 {
@@ -295,8 +309,7 @@ static void describe_none(struct owners *owners, gva at, struct owner *ret)
 	} else if (vmap_at(kernel, owners->view, at, &area, NULL) >= 0) {
 		if (area.caller.v)
 			snprintf(ret->text, sizeof(ret->text), "no one (vmalloc area of %s)",
-				 symbols_print(kernel->symbols, area.caller, caller,
-					       sizeof(caller)));
+				 caller_name(owners, area.caller, caller, sizeof(caller)));
 		else
 			snprintf(ret->text, sizeof(ret->text), "no one (vmalloc area)");
 	} else {

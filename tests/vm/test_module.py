@@ -25,7 +25,7 @@ CHURN_KERNELS = ("5.10-cloud", "6.1-cloud", "6.12-cloud", "new-cloud")
 SOME_MODULES = ("loop", "dummy", "tun", "veth", "bridge", "nf_tables", "ext4", "sctp")
 CHURN_SWEEPS = 200
 TRACING = "/sys/kernel/tracing"
-MINE = "hidden-module,syscall-table,syscall32-table,syscall-dispatch,idt"
+MINE = "hidden-module,executable-memory,syscall-table,syscall32-table,syscall-dispatch,idt"
 
 # Which part of a module's memory a section lies in (kernel/module/main.c, __layout_sections()).
 SECTION_AREAS = {
@@ -158,6 +158,22 @@ class ModuleTest(unittest.TestCase):
                         guest.reset()
                     self.assert_clean(guest, f"after {how}")
 
+    def check_memory(self, kernel: str) -> None:
+        with Guest(kernel) as guest:
+            guest.insmod("exec_page")
+            at = int(guest.sh("cat /sys/module/exec_page/parameters/address"))
+            report = scan(target(guest), "--only", MINE)
+            self.assertEqual(report.status, 1, report.out + report.err)
+            found = findings(report.json)
+            self.assertEqual([f["check"] for f in found], ["executable-memory"], report.out)
+            self.assertEqual(found[0]["object"]["name"], f"memory at {at:#x}")
+            self.assertRegex(found[0]["owner"], r"no one \(vmalloc area of (module exec_page|code at 0x)")
+            text = " ".join(e["found"] or "" for e in found[0]["evidence"])
+            self.assertIn("executable, writable", text)
+            self.assertIn("endbr64; xor eax, eax; ret", text)
+            guest.rmmod("exec_page")
+            self.assert_clean(guest, "after it")
+
     # --- who does not ---
 
     def check_tools(self, kernel: str) -> None:
@@ -195,7 +211,7 @@ class ModuleTest(unittest.TestCase):
             guest.sh(loop)
             sure = 0
             for _ in range(CHURN_SWEEPS):
-                report = scan(target(guest), "--only", "hidden-module")
+                report = scan(target(guest), "--only", "hidden-module,executable-memory")
                 self.assertEqual(findings(report.json), [])
                 sure += report.status == 0
             self.assertGreater(int(guest.sh("wc -l < /tmp/rounds")), 3)
@@ -206,7 +222,8 @@ def case(check: str, kernel: str) -> Callable[[ModuleTest], None]:
     return lambda self: getattr(self, check)(kernel)
 
 
-for question, kernels in (("list", KERNELS), ("hidden", KERNELS), ("tools", KERNELS), ("churn", CHURN_KERNELS)):
+for question, kernels in (("list", KERNELS), ("hidden", KERNELS), ("memory", KERNELS), ("tools", KERNELS),
+                          ("churn", CHURN_KERNELS)):
     for kernel_name in kernels:
         method = re.sub(r"\W", "_", f"test_{question}_{kernel_name}")
         setattr(ModuleTest, method, case(f"check_{question}", kernel_name))

@@ -22,7 +22,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "no_retpoline": {"append": "mitigations=off"},
     "cascadelake": {"cpu": "Cascadelake-Server,-cx16,-pcid,-hle,-rtm"},
 }
-MINE = "syscall-table,syscall32-table,syscall-dispatch,idt,hidden-module"
+MINE = "syscall-table,syscall32-table,syscall-dispatch,idt,hidden-module,executable-memory"
 KILL, GETPID, GETPID_32 = 62, 39, 20
 
 

@@ -65,7 +65,7 @@ static const struct made_struct types_old[] = {
 		{ "init_layout", 312, "module_layout" } } },
 };
 
-static uint64_t *table_entry(struct made_modules *m, gva at, unsigned level)
+uint64_t *made_entry(struct made_modules *m, gva at, unsigned level)
 {
 	const struct kernel *kernel = world_kernel(m->world);
 	uint64_t table = kernel->space.root.v, *entry;
@@ -87,19 +87,19 @@ static void make_space(struct made_modules *m)
 	uint64_t *entry, table;
 
 	table = ((pages.v - kernel->page_offset.v) + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK;
-	*table_entry(m, kernel->page_offset, 4) |= PTE_NX;
+	*made_entry(m, kernel->page_offset, 4) |= PTE_NX;
 	for (uint64_t at = kernel->text.v + (2u << 20); at < kernel->text.v + (64u << 20);
 	     at += 2u << 20)
-		*table_entry(m, gva_of(at), 2) |= PTE_NX;
-	entry = table_entry(m, m->space, 2);
+		*made_entry(m, gva_of(at), 2) |= PTE_NX;
+	entry = made_entry(m, m->space, 2);
 	*entry = table | PTE_PRESENT | PTE_WRITE;
 	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-		*table_entry(m, gva_add(m->space, i * GUEST_PAGE_SIZE), 1) = 0;
+		*made_entry(m, gva_add(m->space, i * GUEST_PAGE_SIZE), 1) = 0;
 }
 
 void made_protect(struct made_modules *m, gva page, bool executable, bool writable)
 {
-	*table_entry(m, page, 1) = (SPACE_PHYS + (page.v - SPACE)) | PTE_PRESENT |
+	*made_entry(m, page, 1) = (SPACE_PHYS + (page.v - SPACE)) | PTE_PRESENT |
 				   (executable ? 0 : PTE_NX) | (writable ? PTE_WRITE : 0);
 }
 

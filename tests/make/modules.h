@@ -42,6 +42,9 @@ gva made_pages(struct made_modules *m, uint32_t n, bool executable);
 /* Change the rights of a page of the module space. */
 void made_protect(struct made_modules *m, gva page, bool executable, bool writable);
 
+/* The entry of the page tables that maps @at, at @level (1: of a page of 4 KiB). */
+uint64_t *made_entry(struct made_modules *m, gva at, unsigned level);
+
 /* Where a module's text lies; a member of the part that holds its text. */
 gva made_text(struct made_modules *m, gva module);
 

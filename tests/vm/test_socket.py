@@ -161,6 +161,31 @@ class SocketTest(unittest.TestCase):
         kinds = Counter(i["kind"] for i in items if not i["owners"] and i["inode"] and not i["kernel"])
         self.assertEqual(set(kinds) - {"netlink"}, set(), "only kernel sockets have no owner")
 
+    def hidden(self, guest: Guest) -> None:
+        """Sockets that are in no table any more: what their owners hold tells, and nobody else is accused."""
+        pid = int(dict(line.rsplit(" ", 1) for line in guest.sh("workload").splitlines())["lab-sockets"])
+        guest.sh("corners")
+        chosen: dict[tuple[str, str], dict[str, Any]] = {}
+        for item in listing(guest, "sockets"):
+            if item["listed"] and [owner["pid"] for owner in item["owners"]] == [pid]:
+                chosen.setdefault((item["kind"], item["state"]), item)
+        inodes = {item["inode"] for item in chosen.values() if item["kind"] != "netlink"}
+        kinds = {kind for kind, _ in chosen}
+        self.assertLessEqual({"tcp", "tcp6", "udp", "udp6", "raw", "raw6", "unix", "packet"}, kinds)
+        fds = [str(i["owners"][0]["fd"]) for i in chosen.values() if i["inode"] in inodes]
+
+        self.assertEqual(inodes - self.shown(guest), set())
+        guest.insmod("hide_socket", pid=pid, fd=",".join(fds))
+        self.assertEqual(inodes & self.shown(guest), set(), "what is hidden is still shown inside")
+        self.assertEqual({i["inode"] for i in listing(guest, "sockets") if i["unlisted"]}, inodes)
+        guest.rmmod("hide_socket")
+        self.assertEqual(inodes - self.shown(guest), set())
+        self.assertEqual([i for i in listing(guest, "sockets") if i["unlisted"]], [])
+
+    def shown(self, guest: Guest) -> set[int]:
+        """The inodes that /proc/net lists."""
+        return {entry[-2] if entry[1] == "unix" else entry[-1] for entry in inside(guest)}
+
     def churn(self, guest: Guest) -> None:
         """Nothing stands still, and nothing breaks: at worst a list is not complete, and says so."""
         guest.sh("corners")
@@ -190,6 +215,7 @@ for name in KERNELS:
     method = re.sub(r"\W", "_", name)
     setattr(SocketTest, f"test_{method}_every_socket", case(name, SocketTest.compare))
     if name.endswith("-cloud"):
+        setattr(SocketTest, f"test_{method}_hidden", case(name, SocketTest.hidden))
         setattr(SocketTest, f"test_{method}_under_load", case(name, SocketTest.churn, smp=2))
 
 if __name__ == "__main__":

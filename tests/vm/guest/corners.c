@@ -298,6 +298,25 @@ static void other_net(void)
 	sockets();
 }
 
+/* One with hash tables of its own, where the kernel has such (6.1 for TCP, 6.2 for UDP). */
+static void own_tables(void)
+{
+	int tcp = open("/proc/sys/net/ipv4/tcp_child_ehash_entries", O_RDWR);
+	int udp = open("/proc/sys/net/ipv4/udp_child_hash_entries", O_RDWR);
+
+	if (tcp >= 0)
+		must((int)write(tcp, "64", 2));
+	if (udp >= 0)
+		must((int)write(udp, "256", 3));
+	must(unshare(CLONE_NEWNET));
+	if (tcp >= 0)
+		must((int)pwrite(tcp, "0", 1, 0));
+	if (udp >= 0)
+		must((int)pwrite(udp, "0", 1, 0));
+	lo_up();
+	sockets();
+}
+
 /* A namespace that no process is in: a socket of it is held from outside. */
 static void left_net(void)
 {
@@ -471,6 +490,7 @@ int main(int argc, char **argv)
 	}
 	role("cor-sockets", sockets);
 	role("cor-net", other_net);
+	role("cor-tables", own_tables);
 	role("cor-left", left_net);
 	role("cor-files", files);
 	role("cor-mounts", mounts);

@@ -56,6 +56,12 @@
  */
 #define TASKS_MAX		(1u << 17)
 
+/*
+ * Programs, arguments and control groups of all processes: a process writes its arguments
+ * itself, and each may have 4 KiB of ours. 10,000 processes have some MiB.
+ */
+#define PROCESS_TEXT_MAX	(64u << 20)
+
 /* struct pid nests at most MAX_PID_NS_LEVEL (32) namespaces. */
 #define PID_LEVELS_MAX		32u
 

@@ -173,8 +173,14 @@ static int check_gate(struct idt *idt, unsigned vector, const uint8_t *bytes, st
 	char expected[96], found[96];
 	int r;
 
-	if (!gate.present)
+	if (!gate.present) {
+		/* Zeros are also what memory reads as that is not there. */
+		if (vector < VECTOR_EXTERNAL && exceptions[vector].handler &&
+		    !exceptions[vector].maybe)
+			check_inconclusive(idt->run, "idt: vector %u has no gate, as in no kernel "
+					   "that runs", vector);
 		return 0;
+	}
 	if (!judge_handler(idt, vector, gate.handler, expected, sizeof(expected))) {
 		r = need_owners(idt, err);
 		if (r < 0)

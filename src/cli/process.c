@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "report/encode.h"
 
+#define ARG_COST_BYTES 64u
+
 /* Not there is an answer (kernel threads have no program); what failed otherwise is a gap. */
 static char *answer(struct process *process, int r, const char *text)
 {
@@ -62,9 +64,30 @@ static void read_cgroup(const struct attached *guest, struct process *process)
 		process->contained = container_of_cgroup(path, &process->container);
 }
 
+/* What the texts of a process take of ours: in JSON each argument is an object of its own. */
+static size_t text_bytes(const struct process *process)
+{
+	size_t bytes = process->args_bytes;
+
+	for (size_t i = 0; i < process->args_bytes; i++)
+		bytes += process->args[i] ? 0 : ARG_COST_BYTES;
+	return bytes + (process->exe ? strlen(process->exe) : 0) +
+	       (process->cgroup ? strlen(process->cgroup) : 0);
+}
+
+static void read_texts(const struct attached *guest, struct process *process)
+{
+	read_exe(guest, process);
+	read_args(guest, process);
+	read_cgroup(guest, process);
+	process->partial |= task_namespaces(guest->kernel, guest->view, process->task,
+					    &process->ns, NULL) < 0;
+}
+
 int processes_read(const struct attached *guest, struct processes *ret, struct err *err)
 {
 	int r = task_list(guest->kernel, guest->view, &ret->tasks, err);
+	size_t bytes = 0;
 
 	ret->v = calloc(ret->tasks.n ? ret->tasks.n : 1, sizeof(*ret->v));
 	if (!ret->v) {
@@ -76,12 +99,15 @@ int processes_read(const struct attached *guest, struct processes *ret, struct e
 
 		process->task = &ret->tasks.v[i];
 		process->partial = process->task->partial;
-		read_exe(guest, process);
-		read_args(guest, process);
-		read_cgroup(guest, process);
-		process->partial |= task_namespaces(guest->kernel, guest->view, process->task,
-						    &process->ns, NULL) < 0;
+		if (bytes <= PROCESS_TEXT_MAX)
+			read_texts(guest, process);
+		else
+			process->partial = true;
+		bytes += text_bytes(process);
 	}
+	if (r >= 0 && bytes > PROCESS_TEXT_MAX)
+		return err_set(err, -ELOOP, "over %u MiB of programs and arguments",
+			       PROCESS_TEXT_MAX >> 20);
 	return r;
 }
 

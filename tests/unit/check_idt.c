@@ -184,6 +184,17 @@ static void gates_that_are_not_present_lead_nowhere(void **state)
 	assert_int_equal(run(g), CHECK_CLEAN);
 }
 
+static void table_of_zeros_is_not_clean(void **state)
+{
+	struct guest *g = *state;
+
+	set_gate(g, 14, gva_of(0), 0);
+	assert_int_equal(run(g), CHECK_INCONCLUSIVE);
+	for (unsigned i = 0; i < GATES; i++)
+		set_gate(g, i, gva_of(0), 0);
+	assert_int_equal(run(g), CHECK_INCONCLUSIVE);
+}
+
 static void another_table_for_the_cpus(void **state)
 {
 	struct guest *g = *state;
@@ -209,6 +220,7 @@ int main(void)
 		TEST(what_the_boot_left_is_only_where_nothing_is_set),
 		TEST(a_gate_of_the_wrong_form),
 		TEST(gates_that_are_not_present_lead_nowhere),
+		TEST(table_of_zeros_is_not_clean),
 		TEST(another_table_for_the_cpus),
 	};
 

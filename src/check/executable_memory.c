@@ -63,7 +63,8 @@ static void check_range(struct memory *memory, const struct exec_range *range)
 	struct finding *finding;
 
 	/* What no one owns in the module space is told by hidden-module, as a module. */
-	if (range->kind == OWNER_NONE && !module_space_has(memory->kernel, range->start)) {
+	if (range->kind == OWNER_NONE && !exec_is_unsure(&memory->exec) &&
+	    !module_space_has(memory->kernel, range->start)) {
 		finding = range_finding(memory, SEVERITY_CRITICAL, range,
 					"Executable memory of the kernel that no one owns");
 		if (finding)
@@ -138,6 +139,8 @@ static int check_ranges(struct memory *memory, struct err *err)
 	int r;
 
 	r = exec_read(memory->kernel, memory->view, memory->owners, &memory->exec, err);
+	if (r >= 0 && memory->exec.owners_error)
+		check_inconclusive(memory->run, "owners of code: %s", memory->exec.why.text);
 	for (size_t i = 0; i < memory->exec.list.n && r >= 0; i++) {
 		const struct exec_range *range = &memory->exec.list.v[i];
 

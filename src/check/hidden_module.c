@@ -348,6 +348,17 @@ static int check_range(struct hidden *hidden, const struct exec_range *range, st
 	return r == -ESRCH || r == -ENOMEM ? r : 0;
 }
 
+/* Who corrupts what tells of loading and unloading gets no excuse from it. */
+static void ask_flux(struct hidden *hidden)
+{
+	struct err why = { 0 };
+	int r = module_in_flux(hidden->kernel, hidden->view, &why);
+
+	hidden->flux = r > 0;
+	if (r < 0)
+		check_inconclusive(hidden->run, "whether modules are being loaded: %s", why.text);
+}
+
 static int check_code(struct hidden *hidden, struct err *err)
 {
 	uint64_t bytes = 0;
@@ -360,14 +371,10 @@ static int check_code(struct hidden *hidden, struct err *err)
 		if (!module_space_has(hidden->kernel, range->start))
 			continue;
 		bytes += range->size_bytes;
-		if (range->kind != OWNER_NONE)
+		if (range->kind != OWNER_NONE || exec_is_unsure(&hidden->exec))
 			continue;
-		if (!unowned++) {
-			r = module_in_flux(hidden->kernel, hidden->view, err);
-			if (r < 0)
-				return r;
-			hidden->flux = r > 0;
-		}
+		if (!unowned++)
+			ask_flux(hidden);
 		if (unowned > UNOWNED_MAX) {
 			check_inconclusive(hidden->run, "more code without an owner than is told");
 			break;
@@ -376,6 +383,12 @@ static int check_code(struct hidden *hidden, struct err *err)
 	}
 	check_covered(hidden->run, "KiB of module code", bytes >> 10);
 	return r;
+}
+
+/* What a list that lies ends is that one look, and no other. */
+static int first(int r, int now)
+{
+	return r < 0 ? r : now;
 }
 
 static int check_all(struct hidden *hidden, struct err *err)
@@ -389,15 +402,19 @@ static int check_all(struct hidden *hidden, struct err *err)
 		check_inconclusive(hidden->run, "not all modules could be read");
 
 	r = exec_read(hidden->kernel, hidden->view, hidden->owners, &hidden->exec, err);
-	for (size_t i = 0; r >= 0 && i < hidden->modules->list.n; i++) {
+	if (r < 0)
+		return r;
+	if (hidden->exec.owners_error)
+		check_inconclusive(hidden->run, "owners of code: %s", hidden->exec.why.text);
+	for (size_t i = 0; i < hidden->modules->list.n; i++) {
 		check_ways(hidden, &hidden->modules->list.v[i]);
 		check_self(hidden, &hidden->modules->list.v[i]);
-		r = check_memory(hidden, &hidden->modules->list.v[i], err);
+		r = first(r, check_memory(hidden, &hidden->modules->list.v[i],
+					  r < 0 ? NULL : err));
 	}
 	check_covered(hidden->run, "modules", hidden->modules->list.n);
-	if (r >= 0)
-		r = check_tree(hidden, err);
-	return r < 0 ? r : check_code(hidden, err);
+	r = first(r, check_tree(hidden, r < 0 ? NULL : err));
+	return first(r, check_code(hidden, r < 0 ? NULL : err));
 }
 
 static int hidden_module_run(struct check_run *run, struct err *err)

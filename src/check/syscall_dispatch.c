@@ -355,12 +355,14 @@ static int syscall_dispatch_run(struct check_run *run, struct err *err)
 	struct dispatch dispatch = {
 		.run = run, .kernel = check_kernel(run), .view = check_view(run),
 	};
+	struct err why = { 0 };
 	gva at;
 	int r;
 
 	r = kernel_symbol(dispatch.kernel, "do_syscall_64", &at, err);
-	if (r >= 0)
-		r = kprobes_read(dispatch.kernel, dispatch.view, &dispatch.kprobes, err);
+	/* Without them a probe looks like what it is: a breakpoint. */
+	if (r >= 0 && kprobes_read(dispatch.kernel, dispatch.view, &dispatch.kprobes, &why) < 0)
+		check_inconclusive(run, "kprobes: %s", why.text);
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r >= 0; i++)
 		r = check_part(&dispatch, &parts[i], err);
 	dispatch_close(&dispatch);

@@ -241,9 +241,8 @@ int exec_read(const struct kernel *kernel, struct view *view, struct owners *own
 	if (walk.error)
 		return err_set(err, walk.error, "executable memory changed while it was read");
 	if (owners->error && has_unowned(ret)) {
-		if (err)
-			*err = owners->why;
-		return owners->error;
+		ret->owners_error = owners->error;
+		ret->why = owners->why;
 	}
 	return 0;
 }
@@ -252,6 +251,11 @@ void exec_free(struct exec_ranges *ranges)
 {
 	vec_free(&ranges->list);
 	ranges->bytes = 0;
+}
+
+bool exec_is_unsure(const struct exec_ranges *ranges)
+{
+	return ranges->owners_error == -ENOENT || ranges->owners_error == -ENOTSUP;
 }
 
 void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret)

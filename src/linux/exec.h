@@ -22,6 +22,13 @@ struct exec_range {
 struct exec_ranges {
 	VEC(struct exec_range) list;	/* ascending, disjoint; split where the owner changes */
 	uint64_t bytes;
+
+	/*
+	 * Not 0: there are pages without an owner, and one of the places where owners stand
+	 * could not be read: they may be that one's.
+	 */
+	int owners_error;
+	struct err why;
 };
 
 /**
@@ -29,11 +36,10 @@ struct exec_ranges {
  * @owners: of the same view
  * @ret:    zeroed; give it to exec_free() whatever came back
  *
- * What no list owns is judged by what it holds: see OWNER_THUNKS and OWNER_UNUSED. Where one
- * of the places of owners could not be read, what is left as OWNER_NONE may be that one's.
+ * What no list owns is judged by what it holds: see OWNER_THUNKS and OWNER_UNUSED.
  *
- * Return: 0, or the first error, with what was seen until then. An error of a place of
- *         owners counts only where a page without an owner was seen.
+ * Return: 0 (every table was walked; see owners_error), or the first error, with what was
+ *         seen until then.
  */
 nodiscard int exec_read(const struct kernel *kernel, struct view *view, struct owners *owners,
 			struct exec_ranges *ret, struct err *err);
@@ -42,6 +48,12 @@ void exec_free(struct exec_ranges *ranges);
 
 /* Is @at in a page that holds nothing but thunks (see OWNER_THUNKS), at the start of one? */
 bool exec_is_thunk(struct view *view, gva at);
+
+/*
+ * May pages without an owner have one that hvsm does not know how to look for? (What a guest
+ * made unreadable owns nothing: who corrupts a list gets no excuse from it.)
+ */
+bool exec_is_unsure(const struct exec_ranges *ranges);
 
 /* The owner of a range in words, as owner_of() gives it. */
 void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret);

@@ -268,6 +268,39 @@ static void a_tree_that_lies_is_never_clean(void **state)
 	assert_int_equal(run(g), CHECK_INCONCLUSIVE);
 }
 
+static bool found(const struct guest *g, const char *name)
+{
+	for (size_t i = 0; i < g->result.findings.n; i++)
+		if (!strcmp(g->result.findings.v[i]->object_name, name))
+			return true;
+	return false;
+}
+
+static void what_else_is_corrupt_is_no_excuse(void **state)
+{
+	struct guest *g = *state;
+
+	text_of(g, made_text(&g->made, g->evil), 1)[0] = 0x90;
+	off_everything(g);
+	world_set(g->made.world, g->first, "module.mem[1].size", UINT32_MAX);
+	assert_int_equal(run(g), CHECK_FINDING);
+	assert_non_null(strstr(g->result.reason, "not all modules"));
+	assert_true(found(g, "evil"));
+	world_put(g->made.world, gva_add(g->made.tree, 8), world_nowhere().v);
+	assert_int_equal(run(g), CHECK_FINDING);
+	assert_true(found(g, "evil"));
+}
+
+static void init_code_that_stays_is_not_clean(void **state)
+{
+	struct guest *g = *state;
+	gva code = made_pages(&g->made, 1, true);
+
+	world_set(g->made.world, g->first, "module.mem[4].base", code.v);
+	world_set(g->made.world, g->first, "module.mem[4].size", GUEST_PAGE_SIZE);
+	assert_int_not_equal(run(g), CHECK_CLEAN);
+}
+
 /* Whatever fails, and whenever: never clean, and never another finding than the true one. */
 static void every_failure_is_told(void **state)
 {
@@ -330,6 +363,8 @@ int main(void)
 		TEST(text_that_claims_its_neighbour),
 		TEST(lists_that_lie_are_never_clean),
 		TEST(a_tree_that_lies_is_never_clean),
+		TEST(what_else_is_corrupt_is_no_excuse),
+		TEST(init_code_that_stays_is_not_clean),
 		TEST(every_failure_is_told),
 	};
 

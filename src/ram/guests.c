@@ -60,26 +60,15 @@ static pid_t parse_pid(const char *text)
 	return errno || *end || v > INT_MAX ? 0 : (pid_t)v;
 }
 
-/* Does it run on KVM? Its descriptors tell better than its command line, where we may look. */
+/* What does it run on? Its descriptors tell better than its command line, where we may look. */
 static const char *accel_of(const struct proc *proc, const struct qemu_args *args)
 {
-	cleanup(dir_close) DIR *dir = NULL;
-	int fd = openat(proc->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct dirent *entry;
+	int kvm = proc_has_fd(proc, "anon_inode:kvm-vm");
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		fd_close(&fd);
-		return args->accel ? args->accel : "tcg";
-	}
-	while ((entry = readdir(dir))) {
-		char link[32];
-		ssize_t n = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-
-		link[n < 0 ? 0 : n] = '\0';
-		if (!strcmp(link, "anon_inode:kvm-vm"))
-			return "kvm";
-	}
+	if (kvm == 1)
+		return "kvm";
+	if (kvm < 0 && args->accel)
+		return args->accel;
 	/* "kvm:tcg" and no virtual machine of KVM: the second it was. */
 	return !args->accel || !strcmp(args->accel, "kvm") ? "tcg" : args->accel;
 }

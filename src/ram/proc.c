@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ram/proc.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
@@ -136,6 +137,31 @@ int proc_path(const struct proc *proc, const char *path, struct err *err)
 		return err_set(err, -errno, "'%s' of process %d: %s", path, (int)proc->pid,
 			       strerror(errno));
 	return (int)fd;
+}
+
+int proc_has_fd(const struct proc *proc, const char *link)
+{
+	cleanup(dir_close) DIR *dir = NULL;
+	const struct dirent *entry;
+	char target[64];
+	int fd;
+
+	fd = openat(proc->dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		target[n < 0 ? 0 : n] = '\0';
+		if (!strcmp(target, link))
+			return 1;
+	}
+	return 0;
 }
 
 int proc_link(const struct proc *proc, const char *name, char *buf, size_t size)

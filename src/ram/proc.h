@@ -53,6 +53,14 @@ nodiscard int proc_openat(const struct proc *proc, const char *name, int flags,
  */
 nodiscard int proc_path(const struct proc *proc, const char *path, struct err *err);
 
+/**
+ * proc_has_fd - has it a descriptor of that kind open?
+ * @link: "anon_inode:kvm-vm"
+ *
+ * Return: 1, 0, or an errno (-EACCES).
+ */
+nodiscard int proc_has_fd(const struct proc *proc, const char *link);
+
 /* Where a link such as "exe" points; cut to @size. Return: 0 or an errno. */
 nodiscard int proc_link(const struct proc *proc, const char *name, char *buf, size_t size);
 

@@ -466,6 +466,18 @@ static int read_maps(const struct proc *proc, struct maps *maps, struct err *err
 	return r;
 }
 
+/*
+ * A guest that runs here while its memory still comes from another host (postcopy): what is
+ * absent is not zeros, but not here yet. QEMU waits for it by a userfaultfd.
+ */
+static int check_arrived(const struct proc *proc, const struct qemu_args *args, struct err *err)
+{
+	if (args->incoming && proc_has_fd(proc, "anon_inode:[userfaultfd]") == 1)
+		return err_set(err, -ESTALE, "it is being migrated to this host: its memory is not "
+			       "all here yet, try again");
+	return 0;
+}
+
 static int attach(struct qemu *qemu, const struct qemu_args *args, struct qmp *qmp,
 		  struct err *err)
 {
@@ -500,6 +512,8 @@ static int open_pid(pid_t pid, struct qmp *qmp, struct ram **ret, struct err *er
 		r = qemu_describe(proc, &args, err);
 	if (r == 0) {
 		r = qemu_supported(&args, err);
+		if (r == 0)
+			r = check_arrived(proc, &args, err);
 		if (r == 0)
 			r = remote_init(&qemu->remote, proc, err);
 		if (r == 0)

@@ -29,7 +29,11 @@
  *
  * Return: 0, -ESRCH (no such process, or not QEMU), -EACCES (no permission; says what to do),
  *         -ENOTSUP (other architecture, confidential guest, unknown machine), -ENOENT (its RAM
- *         was not found), -EBADMSG (ambiguous), -ENOMEM, or another errno.
+ *         was not found), -EBADMSG (ambiguous), -ESTALE (just being migrated to this host),
+ *         -ENOMEM, or another errno.
+ *
+ * Not noticed: memory that is plugged in later (attach again), and a migration by postcopy
+ * that begins later.
  */
 nodiscard int qemu_open(pid_t pid, struct ram **ret, struct err *err);
 

@@ -333,6 +333,8 @@ static int take_option(struct parse *parse, const char *name, const char *value)
 
 	if (!strcmp(name, "S"))
 		parse->args->stopped = true;
+	if (!strcmp(name, "incoming"))
+		parse->args->incoming = true;
 	if (!strcmp(name, "enable-kvm")) {
 		r = set_accel(parse->args, "kvm");
 		return r < 0 ? r : 1;

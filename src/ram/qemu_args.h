@@ -54,6 +54,7 @@ struct qemu_args {
 	uint64_t max_below_4g;	/* -machine max-ram-below-4g=; 0: none */
 	unsigned vcpus;
 	bool stopped;		/* -S */
+	bool incoming;		/* -incoming: it came, or comes, from another host */
 	bool memory_devices;	/* DIMMs and the like beside the machine's own RAM */
 	VEC(struct qemu_backend) backends;
 	VEC(struct qemu_node) nodes;

@@ -72,7 +72,7 @@ static void a_guest_of_libvirt(void **state)
 		"-overcommit|mem-lock=off|-smp|4,sockets=4,cores=1,threads=1|"
 		"-uuid|6b1f0a3e-0d2c-4b0f-9c29-3f3f3c1d2e11|-no-user-config|-nodefaults|"
 		"-chardev|socket,id=charmonitor,fd=31,server=on,wait=off|"
-		"-mon|chardev=charmonitor,id=monitor,mode=control|-msg|timestamp=on";
+		"-mon|chardev=charmonitor,id=monitor,mode=control|-incoming|defer|-msg|timestamp=on";
 	struct qemu_args args;
 
 	(void)state;
@@ -84,6 +84,7 @@ static void a_guest_of_libvirt(void **state)
 	assert_text(args.accel, "kvm");
 	assert_text(args.cpu, "host");
 	assert_true(args.stopped);
+	assert_true(args.incoming);
 	assert_int_equal(args.vcpus, 4);
 	assert_int_equal(args.ram_bytes, 2ull << 30);
 	assert_int_equal(args.backends.n, 1);

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
 
@@ -89,6 +90,17 @@ class RebootTest(unittest.TestCase):
                 guest.reset(wait=False)
                 self.scan_until_up(guest)
                 guest.wait_ready()
+            self.assertNotEqual(before, self.text_base(guest))
+
+    def test_scans_across_kexec_are_never_wrong(self) -> None:
+        with Guest("6.1-cloud") as guest, ThreadPoolExecutor(1) as pool:
+            before = self.text_base(guest)
+            going = pool.submit(guest.kexec)
+            while not going.done():
+                report = scan(target(guest))
+                self.assertIn(report.status, (0, 2, 3), report.out[:4000] + report.err)
+            going.result()
+            self.scan_until_up(guest)
             self.assertNotEqual(before, self.text_base(guest))
 
     def test_scans_from_power_on_are_never_wrong(self) -> None:

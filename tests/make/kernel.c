@@ -68,6 +68,13 @@ static size_t make_types(uint8_t *image)
 	return size;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct symbol_in *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
 /* The symbols that are asked for, and many that are not. */
 static void make_symbols(const struct kernel_in *in, uint8_t *image, size_t btf_bytes)
 {
@@ -96,6 +103,10 @@ static void make_symbols(const struct kernel_in *in, uint8_t *image, size_t btf_
 	symbols[SYMBOLS - 1] = (struct symbol_in){ "_end", 'B', in->text + KERNEL_END };
 	if (in->without && !strcmp("_end", in->without))
 		symbols[SYMBOLS - 1].name = "_fin";
+	for (unsigned i = 0; i < SYMBOLS && in->moved; i++)
+		if (!strcmp(symbols[i].name, in->moved))
+			symbols[i].at = in->moved_to;
+	qsort(symbols, SYMBOLS, sizeof(symbols[0]), by_address);
 	kallsyms_make(image, KERNEL_END, KERNEL_KALLSYMS, in->text, symbols, SYMBOLS, in->layout,
 		      0);
 }

@@ -20,6 +20,8 @@ struct kernel_in {
 	uint64_t canary;
 	const char *banner;
 	const char *without;	/* a symbol that is left out; NULL: none */
+	const char *moved;	/* one that lies elsewhere; NULL: none */
+	uint64_t moved_to;
 	bool no_trampoline;
 };
 

@@ -365,6 +365,81 @@ static void ram_that_ends_behind_the_tables_is_enough(void **state)
 	assert_int_equal(look(), -ENOENT);
 }
 
+/* What bounds loops, and where tables lie, is the guest's word. */
+static void symbols_that_lead_astray_are_refused(void **state)
+{
+	static const struct { const char *name; uint64_t to; } moved[] = {
+		{ "_end", 0 }, { "_end", UINT64_MAX }, { "_end", 0xffffffff9a400000 },
+		{ "_end", 0xffffffff9a400001 + KERNEL_IMAGE_MAX },
+		{ "__stop_BTF", UINT64_MAX }, { "__stop_BTF", 0xffffffff9a400000 },
+		{ "__start_BTF", 0 }, { "__start_BTF", 0xffffffff9a400000 + (15 << 20) },
+		{ "init_top_pgt", 0 }, { "init_top_pgt", UINT64_MAX },
+		{ "linux_banner", 0 }, { "linux_banner", UINT64_MAX },
+		{ "__per_cpu_offset", UINT64_MAX - 7 }, { "init_task", UINT64_MAX },
+		{ "page_offset_base", 0xffffffff9a400000 }, { "nr_cpu_ids", 0x1000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(moved); i++) {
+		g.in.moved = moved[i].name;
+		g.in.moved_to = moved[i].to;
+		make();
+		assert_true(look() < 0);
+	}
+	/* Notes are done without. */
+	g.in.moved = "__stop_notes";
+	g.in.moved_to = UINT64_MAX;
+	make();
+	assert_int_equal(look(), 0);
+	assert_string_equal(g.kernel->build_id, "");
+}
+
+/* An image of 20 MiB: every part of it must stay where it is, or be unmapped. */
+static void image_that_leads_elsewhere_is_noticed(void **state)
+{
+	struct space space;
+
+	(void)state;
+	g.in.moved = "_end";
+	g.in.moved_to = g.in.text + (18 << 20);
+	make();
+	assert_int_equal(look(), 0);
+	space = g.kernel->space;
+	assert_int_equal(kernel_check(g.kernel, g.view, NULL), 0);
+	memory_map(&g.m, space, g.in.text + (6 << 20), 0, 2, 0);
+	view_refresh(g.view);
+	assert_int_equal(kernel_check(g.kernel, g.view, NULL), 0);
+	memory_map(&g.m, space, g.in.text + (8 << 20), 0x4000000, 2, PTE_PRESENT);
+	view_refresh(g.view);
+	assert_int_equal(kernel_check(g.kernel, g.view, NULL), -ESTALE);
+}
+
+static void members_are_read_as_numbers(void **state)
+{
+	struct field f = { .there = true, .at = 4, .size_bytes = 4 };
+	gva object;
+	uint64_t value = 77;
+
+	(void)state;
+	make();
+	memory_u64(&g.m, g.in.image + KERNEL_INIT_TASK, 0x8765432100000000);
+	assert_int_equal(look(), 0);
+	object = gva_of(g.in.text + KERNEL_INIT_TASK);
+	assert_int_equal(field_read(g.view, object, &f, &value, NULL), 0);
+	assert_int_equal(value, 0x87654321);
+	f.bits = 5;
+	f.bit_at = 3;
+	assert_int_equal(field_read(g.view, object, &f, &value, NULL), 0);
+	assert_int_equal(value, 0x87654321 >> 3 & 0x1f);
+	f.size_bytes = 9;
+	assert_int_equal(field_read(g.view, object, &f, &value, NULL), -EINVAL);
+	f.size_bytes = 0;
+	assert_int_equal(field_read(g.view, object, &f, &value, NULL), -EINVAL);
+	f.there = false;
+	assert_int_equal(field_read(g.view, object, &f, &value, NULL), -ENOENT);
+	assert_int_equal(value, 0x87654321 >> 3 & 0x1f);
+}
+
 /* From the Nth read on, nothing can be read any more: for every N an error, and a clean end. */
 static void fault_at_every_read(void **state)
 {
@@ -460,6 +535,9 @@ int main(void)
 		T(many_decoys_are_a_limit_that_is_told),
 		T(decoys_of_tables_end_by_fuel),
 		T(ram_that_ends_behind_the_tables_is_enough),
+		T(symbols_that_lead_astray_are_refused),
+		T(image_that_leads_elsewhere_is_noticed),
+		T(members_are_read_as_numbers),
 		T(fault_at_every_read),
 		T(every_page_missing),
 		T(memory_runs_out_at_every_allocation),

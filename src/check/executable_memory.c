@@ -19,6 +19,7 @@ struct memory {
 	struct owners *owners;
 	struct exec_ranges exec;
 	unsigned told;
+	bool unprotected;	/* booted with rodata=off */
 };
 
 static struct finding *range_finding(struct memory *memory, enum severity severity,
@@ -58,10 +59,40 @@ static bool may_be_writable(const struct memory *memory, const struct exec_range
 	       !symbols_lookup(memory->kernel->symbols, "pack_list").v;
 }
 
+/*
+ * rodata=off leaves the image executable and all code writable (arch/x86/mm/init_64.c,
+ * mark_rodata_ro()): one weakness, which somebody chose, and not one for each page.
+ */
+static int check_protection(struct memory *memory, struct err *err)
+{
+	gva at = symbols_lookup(memory->kernel->symbols, "rodata_enabled");
+	struct finding *finding;
+	uint8_t enabled = 1;
+	int r = at.v ? view_u8(memory->view, at, &enabled, err) : 0;
+
+	if (r < 0 || enabled)
+		return r;
+	memory->unprotected = true;
+	finding = check_finding(memory->run, SEVERITY_MEDIUM, "memory", memory->kernel->text,
+				"kernel image");
+	finding_title(finding, "The kernel's code and constants are not protected (rodata=off)");
+	finding_owner(finding, "kernel");
+	finding_evidence(finding, "protection", at, "rodata_enabled", "on", "off");
+	return 0;
+}
+
+/* The image, up to where its last large page ends. */
+static bool in_image(const struct kernel *kernel, gva at)
+{
+	return at.v >= kernel->text.v && !module_space_has(kernel, at);
+}
+
 static void check_range(struct memory *memory, const struct exec_range *range)
 {
 	struct finding *finding;
 
+	if (memory->unprotected && in_image(memory->kernel, range->start))
+		return;
 	/* What no one owns in the module space is told by hidden-module, as a module. */
 	if (range->kind == OWNER_NONE && !exec_is_unsure(&memory->exec) &&
 	    !module_space_has(memory->kernel, range->start)) {
@@ -74,7 +105,8 @@ static void check_range(struct memory *memory, const struct exec_range *range)
 					"Memory of the kernel that programs may execute");
 		if (finding)
 			show_range(memory, finding, range, "closed to programs");
-	} else if (range->rights & MAP_WRITE && !may_be_writable(memory, range)) {
+	} else if (range->rights & MAP_WRITE && !memory->unprotected &&
+		   !may_be_writable(memory, range)) {
 		finding = range_finding(memory, SEVERITY_HIGH, range,
 					"Code of the kernel that is writable");
 		if (finding)
@@ -139,6 +171,8 @@ static int check_ranges(struct memory *memory, struct err *err)
 	int r;
 
 	r = exec_read(memory->kernel, memory->view, memory->owners, &memory->exec, err);
+	if (r >= 0)
+		r = check_protection(memory, err);
 	if (r >= 0 && memory->exec.owners_error)
 		check_inconclusive(memory->run, "owners of code: %s", memory->exec.why.text);
 	for (size_t i = 0; i < memory->exec.list.n && r >= 0; i++) {

@@ -146,7 +146,7 @@ static int judge(struct exec_walk *walk, gva at, uint64_t bytes, unsigned rights
 				    EXEC_LOOKUPS_MAX);
 		if (at.v - area.start.v >= area.size_bytes &&
 		    vmap_at(walk->owners->kernel, walk->owners->view, at, &area, NULL) < 0)
-			area = (struct vmap_area){ .start = at, .size_bytes = GUEST_PAGE_SIZE };
+			area = (struct vmap_area){ .start = at, .size_bytes = n };
 		if (is_bpf_area(walk->owners, &area))
 			unknown = OWNER_BPF;
 		if (n > area.size_bytes - (at.v - area.start.v))

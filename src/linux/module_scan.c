@@ -7,15 +7,21 @@
 #include "guest/list.h"
 
 #define SPACE_END	0xffffffffff000000ull	/* MODULES_END */
+#define HUGE_BYTES	(2ull << 20)
 #define STRUCT_ALIGN	64u	/* struct module is ____cacheline_aligned */
 #define TRIES_MAX	4096u	/* pointers into the code that might stand in a struct module */
 #define MUTEX_FLAGS	7ull	/* of mutex.owner; the rest is the task */
 #define WORK_PENDING	1ull	/* WORK_STRUCT_PENDING_BIT of work_struct.data */
 #define POOLS_PER_CPU	2u	/* NR_STD_WORKER_POOLS */
 
+static gva space_start(const struct kernel *kernel)
+{
+	return gva_of((kernel->end.v + (HUGE_BYTES - 1)) & ~(HUGE_BYTES - 1));
+}
+
 bool module_space_has(const struct kernel *kernel, gva at)
 {
-	return at.v >= kernel->end.v && at.v < SPACE_END;
+	return at.v >= space_start(kernel).v && at.v < SPACE_END;
 }
 
 struct scan_fields {
@@ -110,7 +116,7 @@ int module_scan(const struct kernel *kernel, struct view *view, gva code, uint64
 		struct module_info *ret, struct err *err)
 {
 	struct scan scan = { kernel, view, code, code_bytes, 0, ret, 0, 0 };
-	gva from = gva_of((kernel->end.v + GUEST_PAGE_MASK) & ~GUEST_PAGE_MASK);
+	gva from = space_start(kernel);
 	const struct scan_fields *f;
 	int r;
 

@@ -162,19 +162,6 @@ static int read_mini(struct socket_walk *walk, struct socket *socket, struct err
 	return r < 0 ? wrap(err, r, "socket") : 0;
 }
 
-/* The number of the inode that a struct socket lies beside (SOCK_INODE()). */
-static int read_inode(struct socket_walk *walk, gva socket, uint64_t *ret, struct err *err)
-{
-	const struct sock_fields *f = walk->f;
-	gva inode = field_at(field_object(socket, &f->alloc_socket), &f->alloc_inode);
-	int r;
-
-	if (!socket.v)
-		return 0;
-	r = field_read(walk->view, inode, &f->ino, ret, err);
-	return r < 0 ? wrap(err, r, "inode of a socket") : 0;
-}
-
 static int read_full(struct socket_walk *walk, struct socket *socket, struct err *err)
 {
 	const struct sock_fields *f = walk->f;
@@ -189,12 +176,10 @@ static int read_full(struct socket_walk *walk, struct socket *socket, struct err
 	socket->uid = object_u32(object, &f->uid);
 	socket->filter = object_ptr(object, &f->filter);
 	socket->kernel = object_uint(object, &f->kernel);
+	socket->socket_at = object_ptr(object, &f->socket);
 	socket->kind = kind_of(socket);
 	if (socket->family == FAMILY_INET || socket->family == FAMILY_INET6)
 		read_addresses(walk, socket);
-	r = read_inode(walk, object_ptr(object, &f->socket), &socket->inode, err);
-	if (r < 0)
-		return r;
 
 	switch (socket->kind) {
 	case SOCKET_UNIX:
@@ -425,6 +410,52 @@ static bool belongs_in_table(const struct socket *socket)
 	}
 }
 
+struct place {
+	uint64_t at;		/* struct socket */
+	uint32_t index;
+};
+
+static int by_place(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/*
+ * The inodes, beside each of which lies a struct socket (SOCK_INODE()). In the order of their
+ * addresses, as several share a page: chains lead to them in no order at all.
+ */
+static int read_inodes(struct socket_walk *walk, struct err *err)
+{
+	const struct sock_fields *f = walk->f;
+	struct sockets *sockets = walk->sockets;
+	VEC(struct place) places = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < sockets->all.n; i++) {
+		struct place *place = sockets->all.v[i].socket_at.v ? vec_add(&places) : NULL;
+
+		if (place)
+			*place = (struct place){ sockets->all.v[i].socket_at.v, (uint32_t)i };
+		else if (sockets->all.v[i].socket_at.v)
+			r = -ENOMEM;
+	}
+	if (places.n)
+		qsort(places.v, places.n, sizeof(*places.v), by_place);
+	for (size_t i = 0; r >= 0 && i < places.n; i++) {
+		gva socket = field_object(gva_of(places.v[i].at), &f->alloc_socket);
+
+		r = field_read(walk->view, field_at(socket, &f->alloc_inode), &f->ino,
+			       &sockets->all.v[places.v[i].index].inode, err);
+		if (r < 0)
+			wrap(err, r, "inode of a socket");
+		r = partial_add(&walk->partial, r, err);
+	}
+	vec_free(&places);
+	return r;
+}
+
 static int by_rank(const void *a, const void *b)
 {
 	const struct socket *x = a, *y = b;
@@ -473,6 +504,8 @@ static int walk_all(struct socket_walk *walk, const struct tasks *tasks, struct 
 		r = socket_walk_netlink(walk, err);
 	if (r >= 0)
 		r = socket_walk_files(walk, tasks, err);
+	if (r >= 0)
+		r = read_inodes(walk, err);
 	return r;
 }
 

@@ -76,6 +76,7 @@ struct socket_owner {
 
 struct socket {
 	gva at;			/* struct sock, inet_timewait_sock or request_sock */
+	gva socket_at;		/* struct socket; 0: it has none, such as one not accepted yet */
 	enum socket_kind kind;
 	uint16_t family;	/* AF_*; INET 2, INET6 10, UNIX 1, PACKET 17, NETLINK 16 */
 	uint16_t type;		/* TYPE_* */

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from array import array
 from collections.abc import Callable
@@ -382,6 +383,36 @@ class HostileGuest(unittest.TestCase):
                         guest.rmmod("corrupt")
                         outcome = scan(f"qemu:{guest.pid}")
                         self.assertEqual(outcome.status, 0, outcome.out[:2000])
+
+    def test_firmware_is_no_kernel_yet(self) -> None:
+        for options in ({}, {"machine": "q35", "efi": True}, {"memory": "5G"}):
+            with self.subTest(options):
+                guest = Guest("6.1-cloud", boot=False, **options)
+                guest.start(wait=False)
+                self.addCleanup(guest.stop)
+                # From power-on into the wait for something to boot.
+                until = time.monotonic() + 15
+                while time.monotonic() < until:
+                    outcome = scan(f"qemu:{guest.pid}")
+                    self.assertEqual(outcome.status, 2, outcome.out[:2000])
+                    self.assertEqual(len(outcome.err.splitlines()), 1, outcome.err)
+                self.assertIn("no Linux kernel", outcome.err)
+                guest.stop()
+
+    def test_boot_by_efi_from_power_on_and_through_resets(self) -> None:
+        guest = Guest("6.12-cloud", machine="q35", efi=True, smp=2)
+        guest.start(wait=False)
+        self.addCleanup(guest.stop)
+        for round_ in range(3):
+            clean = 0
+            while clean < 3:
+                self.assertTrue(guest.running(), guest.console_log)
+                outcome = scan(f"qemu:{guest.pid}")
+                self.assertIn(outcome.status, (0, 2, 3), outcome.out[:4000])
+                clean = clean + 1 if outcome.status == 0 else 0
+            if round_ < 2:
+                guest.wait_ready()
+                guest.reset(wait=False)
 
     def test_guest_that_dies_while_it_is_scanned(self) -> None:
         for delay_ms in (0, 5, 20, 40, 80):

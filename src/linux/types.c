@@ -15,8 +15,11 @@
 #define TYPE_BYTES	12u	/* name, info, size or type */
 #define POINTER_BYTES	8u
 
-/* Members that one lookup may look at: the largest struct has some hundreds. */
-#define LOOKUP_MEMBERS_MAX 200000u
+/* Members that one lookup may look at: the largest struct has some thousands. */
+#define LOOKUP_MEMBERS_MAX 16384u
+
+/* Of a type's name; C has names below 100 bytes, Rust some hundreds. */
+#define TYPE_NAME_MAX	2048u
 
 /* include/uapi/linux/btf.h */
 enum kind {
@@ -211,29 +214,36 @@ static bool is_typedef(enum kind kind)
 	return kind == KIND_TYPEDEF;
 }
 
-static void add_names(struct types *types, struct names *names, bool (*wanted)(enum kind))
+static int add_names(struct types *types, struct names *names, bool (*wanted)(enum kind),
+		     struct err *err)
 {
 	for (uint32_t id = types->n; id; id--) {
 		struct type t = type_at(types, id);
+		size_t len = strnlen(t.name, TYPE_NAME_MAX);
 
-		if (t.name[0] && wanted(t.kind))
-			names_add(names, id, (uint32_t)(t.name - types->strings), strlen(t.name));
+		/* A million types may share one name of 60 MB. */
+		if (len == TYPE_NAME_MAX)
+			return err_set(err, -EBADMSG, "BTF type %u has a name without end", id);
+		if (len && wanted(t.kind))
+			names_add(names, id, (uint32_t)(t.name - types->strings), len);
 	}
+	return 0;
 }
 
 /* Of several types of one name the first, and one with members before a typedef: added last. */
-static int hash_names(struct types *types)
+static int hash_names(struct types *types, struct err *err)
 {
 	int r = names_init(&types->objects, types->strings, types->n);
 
 	if (r >= 0)
 		r = names_init(&types->enums, types->strings, types->n);
-	if (r < 0)
-		return r;
-	add_names(types, &types->objects, is_typedef);
-	add_names(types, &types->objects, has_members);
-	add_names(types, &types->enums, is_enum);
-	return 0;
+	if (r >= 0)
+		r = add_names(types, &types->objects, is_typedef, err);
+	if (r >= 0)
+		r = add_names(types, &types->objects, has_members, err);
+	if (r >= 0)
+		r = add_names(types, &types->enums, is_enum, err);
+	return r;
 }
 
 int types_parse(const void *data, size_t size, struct types **ret, struct err *err)
@@ -258,7 +268,7 @@ int types_parse(const void *data, size_t size, struct types **ret, struct err *e
 	if (r >= 0)
 		r = check_references(types, err);
 	if (r >= 0)
-		r = hash_names(types);
+		r = hash_names(types, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&types);

@@ -406,6 +406,27 @@ static void more_than_the_limit_is_refused(void **state)
 	assert_int_equal(refused(&b), -ELOOP);
 }
 
+/* One name of 8 MB, and half a million types that have it. */
+static void names_without_end_are_refused(void **state)
+{
+	enum { LONG = 8 << 20 };
+	char *name = malloc(LONG);
+	struct btf b = {0};
+	uint32_t text;
+
+	(void)state;
+	memset(name, 'x', LONG - 1);
+	name[LONG - 1] = '\0';
+	text = btf_name(&b, name);
+	free(name);
+	for (unsigned i = 0; i < 500000; i++) {
+		btf_u32(&b, text);
+		btf_u32(&b, BTF_STRUCT << 24);
+		btf_u32(&b, 8);
+	}
+	assert_int_equal(refused(&b), -EBADMSG);
+}
+
 static void typedefs_in_a_circle_are_no_type(void **state)
 {
 	struct btf b = {0};
@@ -556,6 +577,7 @@ int main(void)
 		cmocka_unit_test(truncated_anywhere_is_no_btf),
 		cmocka_unit_test(any_header),
 		cmocka_unit_test(more_than_the_limit_is_refused),
+		cmocka_unit_test(names_without_end_are_refused),
 		cmocka_unit_test(typedefs_in_a_circle_are_no_type),
 		cmocka_unit_test(struct_inside_itself_ends),
 		cmocka_unit_test(exponential_nesting_ends),

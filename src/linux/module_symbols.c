@@ -9,6 +9,7 @@
 #include "base/limits.h"
 
 #define STRINGS_CHUNK 4096u
+#define NAME_MAX_BYTES 4096u	/* of one name; KSYM_NAME_LEN is 512 */
 
 struct table_fields {
 	struct field kallsyms, symtab, count, strtab, typetab;
@@ -128,11 +129,15 @@ static bool is_code(char letter)
 	return letter == 't' || letter == 'T' || letter == 'w' || letter == 'W';
 }
 
-static void keep_named(struct module_symbols *table, size_t n)
+static int keep_named(struct module_symbols *table, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!table->names[table->symbols[i].st_name] ||
-		    table->symbols[i].st_shndx == SHN_UNDEF)
+		size_t len = strnlen(table->names + table->symbols[i].st_name, NAME_MAX_BYTES);
+
+		/* All of them may share one name of 16 MB. */
+		if (len == NAME_MAX_BYTES)
+			return err_set(err, -EBADMSG, "symbol %zu has a name without end", i);
+		if (!len || table->symbols[i].st_shndx == SHN_UNDEF)
 			continue;
 		table->symbols[table->n] = table->symbols[i];
 		table->letters[table->n] = table->letters[i];
@@ -140,6 +145,7 @@ static void keep_named(struct module_symbols *table, size_t n)
 		table->n++;
 	}
 	qsort_r(table->by_address, table->n, sizeof(*table->by_address), address_order, table);
+	return 0;
 }
 
 int module_symbols_read(const struct kernel *kernel, struct view *view,
@@ -171,7 +177,10 @@ int module_symbols_read(const struct kernel *kernel, struct view *view,
 	if (!where.typetab.v)
 		for (size_t i = 0; i < where.n; i++)
 			table->letters[i] = (char)table->symbols[i].st_info;
-	keep_named(table, where.n);
+	r = keep_named(table, where.n, err);
+	if (r < 0)
+		return wrap(err, r, "symbols of the module at %#llx",
+			    (unsigned long long)module->at.v);
 	*ret = take_ptr(&table);
 	return 0;
 }

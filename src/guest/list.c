@@ -37,7 +37,10 @@ int list_walk(struct view *view, gva head, uint32_t max, link_fn *visit, void *c
 	return r;
 }
 
-/* @nulls: the list ends with an odd value instead of NULL. */
+/*
+ * @nulls: the list ends with an odd value instead of NULL. As each node leads back to one
+ * other, a cycle can only be one that goes through @head.
+ */
 static int walk_hlist(struct view *view, gva head, uint32_t max, bool nulls, link_fn *visit,
 		      void *ctx, struct err *err)
 {
@@ -51,7 +54,7 @@ static int walk_hlist(struct view *view, gva head, uint32_t max, bool nulls, lin
 			return 0;
 		if (n == max)
 			return fail(err, -ELOOP, head, "list of over %u links", max);
-		if (!gva_is_kernel(at) || at.v % LINK_ALIGN)
+		if (!gva_is_kernel(at) || at.v % LINK_ALIGN || at.v == head.v)
 			return fail(err, -EBADMSG, from, "list link leads to %#llx",
 				    (unsigned long long)at.v);
 

@@ -74,6 +74,24 @@ static void save_paging(uint8_t levels)
 	memory_free(&m);
 }
 
+/* Three links behind a head at 0, good; and with an end that is not NULL. */
+static void save_list(void)
+{
+	const uint64_t map = 0xffff888000000000, at[] = { 0, 0x40, 0x1000, 0x80, 0 };
+	struct memory m = {0};
+
+	for (unsigned i = 0; i < 4; i++) {
+		memory_u64(&m, at[i], map + at[i + 1]);
+		memory_u64(&m, at[i + 1] + 8, map + at[i]);
+	}
+	save_memory("guest_list", "circle", &m, NULL, 0);
+	memory_u64(&m, at[3], 0);
+	save_memory("guest_list", "chain", &m, NULL, 0);
+	memory_u64(&m, at[3], 77);
+	save_memory("guest_list", "chain-with-nulls", &m, NULL, 0);
+	memory_free(&m);
+}
+
 static void save_kernel(enum kallsyms_layout layout, uint8_t levels, bool no_trampoline,
 			const char *name)
 {
@@ -163,6 +181,7 @@ int main(int argc, char **argv)
 	corpus = argv[1];
 	save_paging(4);
 	save_paging(5);
+	save_list();
 	save_kernel(OLD, 4, false, "old");
 	save_kernel(OLD_SEQS, 4, true, "old-with-order");
 	save_kernel(NEW, 5, false, "new-five-levels");

@@ -265,6 +265,11 @@ static void hlist_cycle(void **state)
 	make_hlist(g, 4, NODE(1));
 	assert_int_equal(hwalk(g, 1000), -EBADMSG);
 	assert_int_equal(g->visited, 4);
+	/* Through the head, all links of which are right. */
+	make_hlist(g, 4, HEAD);
+	set(g, HEAD + 8, NODE(3));
+	assert_int_equal(hwalk(g, 1000), -EBADMSG);
+	assert_int_equal(g->visited, 4);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, start, end)

@@ -196,7 +196,7 @@ class Output(Case):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_closed_standard_streams(self) -> None:
-        done = subprocess.run(["sh", "-c", '"$0" list <&- >&- 2>&-', HVSM], check=False)
+        done = subprocess.run(["sh", "-c", '"$0" checks <&- >&- 2>&-', HVSM], check=False)
         self.assertEqual(done.returncode, 2)
 
 

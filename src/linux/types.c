@@ -219,12 +219,12 @@ static int add_names(struct types *types, struct names *names, bool (*wanted)(en
 {
 	for (uint32_t id = types->n; id; id--) {
 		struct type t = type_at(types, id);
-		size_t len = strnlen(t.name, TYPE_NAME_MAX);
+		size_t len = wanted(t.kind) ? strnlen(t.name, TYPE_NAME_MAX) : 0;
 
 		/* A million types may share one name of 60 MB. */
 		if (len == TYPE_NAME_MAX)
 			return err_set(err, -EBADMSG, "BTF type %u has a name without end", id);
-		if (len && wanted(t.kind))
+		if (len)
 			names_add(names, id, (uint32_t)(t.name - types->strings), len);
 	}
 	return 0;

@@ -20,7 +20,6 @@ KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "
 SHAPES: dict[str, dict[str, Any]] = {
     "la57_pti_smp2": {"la57": True, "pti": True, "smp": 2},
     "no_retpoline": {"append": "mitigations=off"},
-    "cascadelake": {"cpu": "Cascadelake-Server,-cx16,-pcid,-hle,-rtm"},
 }
 MINE = "syscall-table,syscall32-table,syscall-dispatch,idt,hidden-module,executable-memory"
 KILL, GETPID, GETPID_32 = 62, 39, 20

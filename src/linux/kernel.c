@@ -321,14 +321,19 @@ static int kernel_at(struct view *view, const struct anchor *anchor, struct kern
 		r = symbols_parse(image, size, anchor->text, &kernel->symbols, err);
 	if (r >= 0)
 		r = check_space(kernel, view, err);
-	if (r >= 0)
-		r = find_types(kernel, image, size, err);
+	if (r < 0)
+		return r;
+	r = find_types(kernel, image, size, err);
 	if (r >= 0)
 		r = find_direct_map(kernel, view, err);
 	if (r >= 0)
 		r = read_cpus(kernel, view, err);
 	if (r >= 0)
 		r = describe(kernel, view, err);
+	if (r == -ENOENT && err)
+		err->code = -ENOTSUP;
+	if (r == -ENOENT)	/* it is a kernel, but built without what is needed */
+		return wrap(err, -ENOTSUP, "a Linux kernel that hvsm cannot read");
 	if (r < 0)
 		return r;
 	find_build_id(kernel, image, size);

@@ -169,6 +169,18 @@ class ModuleTest(unittest.TestCase):
         guest.rmmod("exec_page")
         self.assert_clean(guest, "after it")
 
+    def check_corrupt(self, guest: Guest, what: str) -> None:
+        """A list that lies is never clean, and accuses no module but those that were made up for it."""
+        with self.subTest(what=what):
+            guest.insmod("corrupt", what=what)
+            report = scan(target(guest), "--only", "hidden-module")
+            guest.rmmod("corrupt")
+            self.assertIn(report.status, (1, 3), report.out + report.err)
+            for finding in findings(report.json):
+                self.assertIn("(no name)", finding["object"]["name"])
+            self.assertIn("list of modules", report.json["checks"][0]["reason"])
+            self.assert_clean(guest, f"after {what}")
+
     # --- who does not ---
 
     def check_tools(self, guest: Guest) -> None:
@@ -217,6 +229,8 @@ class ModuleTest(unittest.TestCase):
             self.check_memory(guest)
             for how in ("list", "mod_tree", "list,mod_tree", "blank"):
                 self.hide(guest, how)
+            for what in ("module_cycle", "module_wild"):
+                self.check_corrupt(guest, what)
             self.check_tools(guest)
             for how in ("sysfs", "all", "all,blank") if kernel.endswith("-cloud") else ("all",):
                 self.hide(guest, how)

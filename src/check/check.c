@@ -26,9 +26,18 @@ const char *group_name(enum check_group group)
 
 const char *check_state_name(enum check_state state)
 {
-	static const char *const names[] = { "clean", "finding", "inconclusive" };
+	static const char *const names[] = {
+		"clean", "finding", "inconclusive", "not-covered",
+	};
 
 	return names[state];
+}
+
+const char *assurance_name(enum assurance assurance)
+{
+	static const char *const names[] = { "none", "baseline", "reference" };
+
+	return names[assurance];
 }
 
 static int by_group_and_id(const void *a, const void *b)
@@ -75,6 +84,16 @@ struct view *check_view(struct check_run *run)
 const struct kernel *check_kernel(struct check_run *run)
 {
 	return run->kernel;
+}
+
+struct reference *check_reference(struct check_run *run)
+{
+	return run->result->sources ? run->result->sources->reference : NULL;
+}
+
+struct baseline *check_baseline(struct check_run *run)
+{
+	return run->result->sources ? run->result->sources->baseline : NULL;
 }
 
 /* The identity of a finding over sweeps: what was checked, and on which object. */
@@ -194,6 +213,25 @@ void check_note(struct check_run *run, const char *fmt, ...)
 	va_end(args);
 }
 
+void check_not_covered(struct check_run *run, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(run->result->note, sizeof(run->result->note), fmt, args);
+	va_end(args);
+	run->not_covered = true;
+}
+
+void check_stands_on(struct check_run *run, enum assurance assurance)
+{
+	struct check_result *result = run->result;
+
+	if (!result->has_assurance || assurance < result->assurance)
+		result->assurance = assurance;
+	result->has_assurance = true;
+}
+
 /* What was found stays found, whatever else could not be seen. */
 static void conclude(struct check_run *run)
 {
@@ -207,8 +245,10 @@ static void conclude(struct check_run *run)
 
 	if (result->findings.n)
 		result->state = CHECK_FINDING;
+	else if (result->incomplete)
+		result->state = CHECK_INCONCLUSIVE;
 	else
-		result->state = result->incomplete ? CHECK_INCONCLUSIVE : CHECK_CLEAN;
+		result->state = run->not_covered && !covered ? CHECK_NOT_COVERED : CHECK_CLEAN;
 	if (!result->incomplete)
 		memcpy(result->reason, result->note, sizeof(result->reason));
 }
@@ -248,6 +288,7 @@ void check_result_clear(struct check_result *result)
 	vec_free(&result->covered);
 	result->reason[0] = '\0';
 	result->note[0] = '\0';
+	result->has_assurance = false;
 	result->incomplete = false;
 	result->state = CHECK_CLEAN;
 }

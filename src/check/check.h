@@ -12,6 +12,9 @@
 #include "guest/view.h"
 #include "linux/kernel.h"
 
+struct reference;	/* reference/reference.h */
+struct baseline;	/* reference/baseline.h */
+
 /*
  * A check compares what the guest's memory says in one place with what it says in another,
  * and ends clean, with findings, or inconclusive. It is one file: CHECK() puts it into the
@@ -74,6 +77,7 @@ enum check_state {
 	CHECK_CLEAN,
 	CHECK_FINDING,
 	CHECK_INCONCLUSIVE,
+	CHECK_NOT_COVERED,	/* what it needs is not at hand: it says nothing of the guest */
 };
 
 const char *check_state_name(enum check_state state);
@@ -84,8 +88,25 @@ struct covered {
 	uint64_t count;
 };
 
+/* What stands behind *clean*. */
+enum assurance {
+	ASSURANCE_NONE,		/* the guest was compared with itself */
+	ASSURANCE_BASELINE,	/* … with what it was in an earlier sweep of this boot */
+	ASSURANCE_REFERENCE,	/* … with what the distribution shipped */
+};
+
+/* "none", "baseline", "reference". */
+const char *assurance_name(enum assurance assurance);
+
+/* What there is to compare a guest with, besides itself; NULL where there is none. */
+struct check_sources {
+	struct reference *reference;
+	struct baseline *baseline;
+};
+
 struct check_result {
 	const struct check *check;
+	const struct check_sources *sources;	/* given to the check; NULL: none */
 	enum check_state state;
 	char reason[224];	/* why it is inconclusive, or a remark; "" where there is none */
 	char note[224];		/* the remark while it runs; see check_note() */
@@ -96,11 +117,19 @@ struct check_result {
 	bool incomplete;	/* something could not be seen: what was not found may be there */
 	bool final;		/* another run would say the same: something is not there */
 	bool spent;		/* the run took all its fuel */
+
+	/* The least that check_stands_on() said, where it said something. */
+	enum assurance assurance;
+	bool has_assurance;
 };
 
 /* What a check has at hand. */
 struct view *check_view(struct check_run *run);
 const struct kernel *check_kernel(struct check_run *run);
+
+/* What was shipped of this kernel, and what was recorded of this boot; NULL: not at hand. */
+struct reference *check_reference(struct check_run *run);
+struct baseline *check_baseline(struct check_run *run);
 
 /**
  * check_finding - report something
@@ -128,6 +157,16 @@ void check_covered(struct check_run *run, const char *what, uint64_t count);
  * say why is inconclusive.
  */
 void check_note(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
+
+/**
+ * check_not_covered - what the check, or a part of it, needs is not at hand
+ * "no reference of this build": nobody's fault, and no doubt about the guest. A check that
+ * covered nothing else is then CHECK_NOT_COVERED; otherwise this is its remark.
+ */
+void check_not_covered(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
+
+/* What a part of the check was compared with; the least of all parts counts. */
+void check_stands_on(struct check_run *run, enum assurance assurance);
 
 /**
  * check_inconclusive - part of what the check is to look at could not be seen

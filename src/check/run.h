@@ -9,12 +9,14 @@ struct check_run {
 	const struct kernel *kernel;
 	struct view *view;
 	struct check_result *result;
+	bool not_covered;		/* see check_not_covered() */
 	struct finding spare;		/* what is written to when there is no room */
 };
 
 /**
  * check_execute - run a check once
- * @result: zeroed by the caller; receives what came out. check_result_clear() frees it.
+ * @result: zeroed by the caller, but for its sources; receives what came out.
+ *          check_result_clear() frees it.
  */
 void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
 		   struct check_result *result);

@@ -100,9 +100,12 @@ static void run_check(const struct kernel *kernel, struct view *view,
 
 	check_execute(check, kernel, view, result);
 	count_runs(result, &none);
-	while (result->state != CHECK_CLEAN && !result->final && result->repeats + 1 < runs &&
+	while (result->state != CHECK_CLEAN && result->state != CHECK_NOT_COVERED &&
+	       !result->final && result->repeats + 1 < runs &&
 	       !(result->spent && result->repeats)) {
-		struct check_result again = { .repeats = result->repeats + 1 };
+		struct check_result again = {
+			.repeats = result->repeats + 1, .sources = result->sources,
+		};
 
 		usleep(pause_us << result->repeats);
 		view_refresh(view);
@@ -226,7 +229,9 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	r = guest_before(kernel, view, &pulse, &why);
 	for (size_t i = 0; i < n; i++)
 		if (!options->wanted || options->wanted(checks[i], options->ctx))
-			sweep->results[sweep->results_n++].check = checks[i];
+			sweep->results[sweep->results_n++] = (struct check_result){
+				.check = checks[i], .sources = &options->sources,
+			};
 	for (size_t i = 0; i < sweep->results_n && r >= 0; i++)
 		run_check(kernel, view, options, &sweep->results[i]);
 

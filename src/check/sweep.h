@@ -23,6 +23,9 @@ struct sweep_options {
 	bool (*wanted)(const struct check *check, void *ctx);
 	void *ctx;
 
+	/* What there is to compare the guest with. */
+	struct check_sources sources;
+
 	/*
 	 * Runs of a check before what it says is believed, and the pause between them.
 	 * 0: the defaults (6 runs; 2 ms, doubling).

@@ -7,6 +7,7 @@ static enum verdict verdict_of_result(const struct check_result *result)
 
 	switch (result->state) {
 	case CHECK_CLEAN:
+	case CHECK_NOT_COVERED:
 		verdict = VERDICT_CLEAN;
 		break;
 	case CHECK_FINDING:

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_REFERENCE_PATCH_H
+#define HVSM_REFERENCE_PATCH_H
+
+#include "linux/kernel.h"
+#include "linux/owner.h"
+#include "reference/shipped.h"
+
+/*
+ * The kernel patches its own code: once when it boots (alternatives, retpolines, returns, …)
+ * and at any time afterwards (jump labels, static calls, ftrace, kprobes). This does the same
+ * to what was shipped, from the state that the guest's memory holds. Sources:
+ * arch/x86/kernel/{alternative,static_call,jump_label,ftrace,paravirt}.c.
+ */
+struct patcher;
+
+/**
+ * patcher_open - what of this guest decides how code is patched
+ * CPU features, NOPs, thunks: read from the guest, and held against @vmlinux.
+ * @vmlinux: the kernel's own image as shipped, not patched yet; must outlive the patcher
+ *
+ * Return: 0, -ENOENT (a symbol or type that is needed), -EBADMSG, -ENOMEM, or as view_read().
+ */
+nodiscard int patcher_open(const struct kernel *kernel, struct view *view,
+			   const struct shipped *vmlinux, struct patcher **ret, struct err *err);
+
+/* *@patcher becomes NULL. NULL is fine. */
+void patcher_close(struct patcher **patcher);
+
+/* A place that the kernel patches, and by which table. */
+struct site {
+	gva at;
+	uint8_t size_bytes;
+	uint8_t kind;		/* enum shipped_table, or SITE_* */
+	uint32_t entry;		/* offset of its entry in that table */
+};
+
+enum {
+	SITE_RUNTIME = SHIPPED_TABLES,	/* a constant filled in at boot */
+	SITE_TRAMPOLINE,		/* __SCT__*: of a static call */
+	SITE_FTRACE_CALL,		/* the calls inside of ftrace's own trampolines */
+};
+
+struct sites {
+	VEC(struct site) list;	/* ascending by address; several may cover one byte */
+};
+
+void sites_free(struct sites *sites);
+
+/**
+ * patch_all - patch @shipped as the guest's kernel does
+ * @sites: receives every place that may differ at run time; for sites_free(), whatever came back
+ *
+ * State that can change (keys, static calls) is as the view has it now.
+ *
+ * Return: 0, -EBADMSG (a table of the *reference* that cannot be), -ENOMEM, or as view_read().
+ */
+nodiscard int patch_all(struct patcher *patcher, struct view *view, struct shipped *shipped,
+			struct sites *sites, struct err *err);
+
+/* What explains a difference between what patch_all() made and what the guest has. */
+enum explanation {
+	EXPLAINED_NOT,		/* nothing does: a finding */
+	EXPLAINED,		/* by the kernel's own structures, exactly */
+	EXPLAINED_PASSING,	/* an update in flight: read again; never clean as it is */
+};
+
+/**
+ * struct explainer - the guest's state at one instant, for explain()
+ * Made per run of a check; collects ftrace_ops, kprobes, text_poke's queue when first needed.
+ */
+struct explainer;
+
+nodiscard int explainer_open(struct patcher *patcher, struct view *view, struct owners *owners,
+			     struct explainer **ret, struct err *err);
+void explainer_close(struct explainer **explainer);
+
+/* A run of neighbouring bytes that differ, and which of them is not explained. */
+struct difference {
+	gva at;
+	size_t size_bytes;
+	const uint8_t *expected, *found;	/* size_bytes each */
+	const char *kind;	/* of place: "ftrace site", "jump label", …; "code" for none */
+	char why[160];		/* why it is not explained: "jumps to 0x… (no one)"; "" */
+	gva target;		/* where the changed branch leads; 0: it is none */
+};
+
+/**
+ * compare_part - hold the guest's memory against what it should be
+ * @found:    the guest's bytes of [@at, @at + @n)
+ * @visit:    called for each difference that is not explained, and for those in passing
+ *            (@passing): ascending; a negative return ends it
+ * @explained: bytes that differ and are explained are added to it
+ *
+ * Return: 0, what @visit returned, -ENOMEM, or as view_read().
+ */
+typedef int difference_fn(const struct difference *difference, bool passing, void *ctx,
+			  struct err *err);
+nodiscard int compare_part(struct explainer *explainer, const struct shipped *shipped,
+			   const struct sites *sites, gva at, const uint8_t *found, size_t n,
+			   uint64_t *explained, difference_fn *visit, void *ctx,
+			   struct err *err);
+
+#endif

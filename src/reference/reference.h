@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_REFERENCE_REFERENCE_H
+#define HVSM_REFERENCE_REFERENCE_H
+
+#include <stdbool.h>
+
+#include "base/blob.h"
+#include "linux/kernel.h"
+
+/*
+ * What the distribution shipped of the kernel that one guest runs: its vmlinux and its
+ * modules. Opened for a guest when hvsm attaches to it, and kept over sweeps. It may come from
+ * packages or files that were named, from the store, or from the file that QEMU was told to
+ * boot (-kernel); which of them is right is told by the build ID alone.
+ */
+struct reference;
+
+struct reference_options {
+	const char *const *paths;	/* packages, kernels, modules, directories: --reference */
+	size_t paths_n;
+	const char *store;		/* directory of the store; NULL: none */
+	const char *kernel_file;	/* what QEMU booted, as a path of this host; NULL: none */
+};
+
+/* Where the kernel came from. All text is the host's own. */
+struct reference_source {
+	char source[16];	/* "package", "file", "kernel file" */
+	char path[512];		/* of the file that it was taken from */
+	char package[128];	/* "linux-image-6.1.0-32-amd64"; "" for a bare file */
+	char version[128];	/* of the package; "" for a bare file */
+	char sha256[65];	/* of that file, in hex */
+	char signature[128];	/* what is known of who vouches for it; "" */
+};
+
+/**
+ * reference_open - find what was shipped of a guest's kernel
+ * Paths are searched first, then the store, then the kernel file. A path that cannot be read,
+ * or that holds another kernel, is an error (somebody named it); so is a damaged store.
+ *
+ * Return: 0, -ENOENT (nothing there has this build ID; the text says which build the guest
+ *         runs, what was found instead, and how to get the right one), -EBADMSG (damaged or
+ *         hostile file), -ELOOP (over a limit: a decompression bomb), -ENOMEM, or an error of
+ *         reading files.
+ */
+nodiscard int reference_open(const struct reference_options *options, const struct kernel *kernel,
+			     struct reference **ret, struct err *err);
+
+/* *@reference becomes NULL. NULL is fine. */
+void reference_close(struct reference **reference);
+
+const struct reference_source *reference_source(const struct reference *reference);
+
+/* The kernel as an ELF file with its relocations (vmlinux.h); lives as long as @reference. */
+const struct blob *reference_vmlinux(const struct reference *reference);
+
+/* Are there any modules to compare with? A bare kernel file has none. */
+bool reference_has_modules(const struct reference *reference);
+
+/**
+ * reference_module - the module as it was shipped, unpacked: an ELF object
+ * @name:     as the guest calls it: "ext4", "snd_hda_intel" ('-' and '_' are the same)
+ * @build_id: in hex, where the guest says it; NULL or "": by name, of the kernel's release
+ * @ret:      the caller's, to be given to blob_free()
+ *
+ * Return: 0, -ENOENT (not shipped), -EBADMSG, -ELOOP, -ENOMEM, or an error of reading files.
+ */
+nodiscard int reference_module(struct reference *reference, const char *name,
+			       const char *build_id, struct blob *ret, struct err *err);
+
+/*
+ * What is worked out once and kept with the reference, over sweeps: the state belongs to the
+ * code that made it, and is freed with the reference.
+ */
+enum reference_keep {
+	KEEP_KERNEL,
+	KEEP_MODULES,
+	KEEP_VDSO,
+	REFERENCE_KEEPS,
+};
+
+struct reference_kept {
+	void *state;
+	void (*free)(void *state);
+};
+
+struct reference_kept *reference_kept(struct reference *reference, enum reference_keep which);
+
+#endif

@@ -181,4 +181,19 @@
 #define LOG_SIZE_BITS_MAX	24u
 #define LOG_COUNT_BITS_MAX	19u
 
+/*
+ * Reference kernels: what a bzImage unpacks to (Debian's generic 7.2: 60 MiB with relocations),
+ * one file or member of a package (vmlinux with DWARF has some 500 MiB), one module (amdgpu
+ * has 25 MiB, ten times that with DWARF).
+ */
+#define VMLINUX_MAX		(256u << 20)
+#define REFERENCE_FILE_MAX	(1u << 30)
+#define MODULE_FILE_MAX		(256u << 20)
+
+/* Files in a directory of references, members of a package: linux-headers has 20,000. */
+#define REFERENCE_FILES_MAX	(1u << 18)
+
+/* What one package unpacks to: 0.5 GiB for the largest image, 6 GiB for one with DWARF. */
+#define PACKAGE_BYTES_MAX	(16ull << 30)
+
 #endif

@@ -8,6 +8,10 @@
 #include "base/cleanup.h"
 #include "cli/say.h"
 
+/* Help fits these; what does not fit on the line of the usage goes on here. */
+#define HELP_COLUMNS 80
+#define HELP_INDENT  12
+
 /* Every option of every subcommand. */
 static const struct option_entry {
 	unsigned option;	/* OPTION_*; 0: all subcommands have it */
@@ -20,6 +24,8 @@ static const struct option_entry {
 	  "run only these checks" },
 	{ OPTION_SKIP, "skip", "CHECK,...", offsetof(struct arguments, skip),
 	  "leave these checks out" },
+	{ OPTION_REFERENCE, "reference", "PATH", offsetof(struct arguments, reference),
+	  "compare with this kernel package or file; again for more" },
 	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
 	  "by PID instead of as a tree" },
 	{ OPTION_LONG, "long", NULL, offsetof(struct arguments, wide),
@@ -34,10 +40,11 @@ static bool taken(const struct command *command, const struct option_entry *entr
 	return !entry->option || command->options & entry->option;
 }
 
-static int split(const char *list, words *to)
+/* The values of an option, parted by commas unless one of them is a path. */
+static int split(const char *list, const char *parting, words *to)
 {
 	while (*list) {
-		size_t n = strcspn(list, ",");
+		size_t n = strcspn(list, parting);
 		char **word;
 
 		if (n) {
@@ -45,7 +52,7 @@ static int split(const char *list, words *to)
 			if (!word || !(*word = strndup(list, n)))
 				return -ENOMEM;
 		}
-		list += n + (list[n] == ',');
+		list += n + (list[n] != '\0');
 	}
 	return 0;
 }
@@ -91,7 +98,7 @@ static int option_set(const struct command *command, int found, char **argv,
 		return 1;
 	slot = (char *)args + entry->slot;
 	if (entry->value)
-		return split(optarg, slot);
+		return split(optarg, strchr(entry->value, ',') ? "," : "", slot);
 	*(bool *)slot = true;
 	return 0;
 }
@@ -141,22 +148,29 @@ void arguments_free(struct arguments *args)
 {
 	words_free(&args->only);
 	words_free(&args->skip);
+	words_free(&args->reference);
 }
 
 void arguments_help(const struct command *command, FILE *to)
 {
-	fprintf(to, "usage: hvsm %s%s%s", command->name, *command->operands ? " " : "",
-		command->operands);
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (options[i].option && taken(command, &options[i]))
-			fprintf(to, " [--%s%s%s]", options[i].name,
-				options[i].value ? " " : "",
-				options[i].value ? options[i].value : "");
+	int column = fprintf(to, "usage: hvsm %s%s%s", command->name,
+			     *command->operands ? " " : "", command->operands);
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *value = options[i].value ? options[i].value : "";
+		int columns = (int)(strlen(options[i].name) + strlen(value)) + 6;
+
+		if (!options[i].option || !taken(command, &options[i]))
+			continue;
+		if (column + columns > HELP_COLUMNS)
+			column = fprintf(to, "\n%*s", HELP_INDENT, "") - 1;
+		column += fprintf(to, " [--%s%s%s]", options[i].name, *value ? " " : "", value);
+	}
 	fprintf(to, "\n\n%s\n\n", command->about);
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (taken(command, &options[i]))
-			fprintf(to, "  --%-6s %-10s %s\n", options[i].name,
+			fprintf(to, "  --%-9s %-9s %s\n", options[i].name,
 				options[i].value ? options[i].value : "", options[i].help);
 	fprintf(to, "\nexample:\n%s\n", command->example);
 }

@@ -19,6 +19,7 @@ enum {
 	OPTION_SKIP  = 1 << 2,
 	OPTION_FLAT  = 1 << 3,
 	OPTION_LONG  = 1 << 4,
+	OPTION_REFERENCE = 1 << 5,
 };
 
 struct listing;
@@ -32,6 +33,7 @@ struct arguments {
 	bool wide;	/* --long */
 	words only;	/* split at commas, over all times that the option was given */
 	words skip;
+	words reference;	/* paths, not split */
 	char *const *operands;
 	size_t operands_n;
 };

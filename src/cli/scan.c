@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
+#include "cli/sources.h"
 #include "report/encode.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -75,11 +76,13 @@ static bool choice_is_sound(const struct arguments *args)
 	return left;
 }
 
-static int sweep(struct attached *guest, const struct arguments *args, struct sweep **ret,
-		 struct err *err)
+static int sweep(struct attached *guest, const struct arguments *args,
+		 const struct check_sources *sources, struct sweep **ret, struct err *err)
 {
 	cleanup(progress_end) struct progress *progress = NULL;
-	const struct sweep_options options = { .wanted = wanted, .ctx = (void *)args };
+	const struct sweep_options options = {
+		.wanted = wanted, .ctx = (void *)args, .sources = *sources,
+	};
 	char what[256];
 
 	snprintf(what, sizeof(what), "scanning %s", identity_name(&guest->identity));
@@ -107,16 +110,21 @@ static int print(const struct report *report, const struct arguments *args, stru
 static enum exit_status scan_one(const char *target, const struct arguments *args)
 {
 	cleanup(attached_free) struct attached *guest = NULL;
+	cleanup(sources_close) struct check_sources sources = {0};
 	cleanup(sweep_free) struct sweep *swept = NULL;
 	struct report report;
 	struct err err = {0};
 	int r;
 
-	if (attach(target, &guest) < 0)
+	if (attach(target, &guest) < 0 || sources_open(guest, args, &sources) < 0)
 		return EXIT_UNSCANNED;
-	r = sweep(guest, args, &swept, &err);
+	r = sweep(guest, args, &sources, &swept, &err);
 	if (r >= 0) {
-		report = (struct report){ &guest->identity, guest->kernel, swept };
+		report = (struct report){
+			.guest = &guest->identity, .kernel = guest->kernel, .sweep = swept,
+			.reference = sources.reference ? reference_source(sources.reference) :
+							 NULL,
+		};
 		r = print(&report, args, &err);
 	}
 	if (r < 0) {
@@ -142,7 +150,7 @@ const struct command scan_command = {
 	.operands = "TARGET...",
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
-	.options = OPTION_ONLY | OPTION_SKIP | OPTION_JSON,
+	.options = OPTION_ONLY | OPTION_SKIP | OPTION_REFERENCE | OPTION_JSON,
 	.summary = "check guests for tampering and for what is hidden",
 	.about =
 		"Sweep each guest once and report what the checks found: evidence for each\n"

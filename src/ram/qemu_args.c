@@ -77,6 +77,8 @@ static int take_machine(struct parse *parse, const struct qemu_opts *opts)
 		guarded = qemu_opts_get(opts, "memory-encryption");
 	if (r == 0)
 		r = set(&args->memory_backend, qemu_opts_get(opts, "memory-backend"));
+	if (r == 0)	/* what -kernel stands for */
+		r = set(&args->kernel, qemu_opts_get(opts, "kernel"));
 	if (r == 0)
 		r = set_accel(args, qemu_opts_get(opts, "accel"));
 	if (r == 0 && guarded && !args->confidential)
@@ -335,6 +337,10 @@ static int take_option(struct parse *parse, const char *name, const char *value)
 		parse->args->stopped = true;
 	if (!strcmp(name, "incoming"))
 		parse->args->incoming = true;
+	if (!strcmp(name, "kernel") && value) {
+		r = set(&parse->args->kernel, value);
+		return r < 0 ? r : 2;
+	}
 	if (!strcmp(name, "enable-kvm")) {
 		r = set_accel(parse->args, "kvm");
 		return r < 0 ? r : 1;
@@ -417,7 +423,8 @@ void qemu_args_free(struct qemu_args *args)
 {
 	char *strings[] = {
 		args->binary, args->name, args->uuid, args->machine, args->accel, args->cpu,
-		args->memory_backend, args->mem_path, args->confidential, args->readconfig,
+		args->memory_backend, args->mem_path, args->kernel, args->confidential,
+		args->readconfig,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)

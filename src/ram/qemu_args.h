@@ -47,6 +47,7 @@ struct qemu_args {
 	char *cpu;
 	char *memory_backend;	/* -machine memory-backend=; NULL: none */
 	char *mem_path;		/* -mem-path; NULL: none */
+	char *kernel;		/* -kernel: a file that is booted; NULL: none */
 	char *confidential;	/* "sev-guest": type of the object; NULL: not confidential */
 	char *readconfig;	/* -readconfig: the command line is not all */
 	uint64_t ram_bytes;	/* -m; 0: not given */

@@ -20,6 +20,7 @@ struct reference_options {
 	size_t paths_n;
 	const char *store;		/* directory of the store; NULL: none */
 	const char *kernel_file;	/* what QEMU booted, as a path of this host; NULL: none */
+	const char *kernel_name;	/* the same in QEMU's words */
 };
 
 /* Where the kernel came from. All text is the host's own. */

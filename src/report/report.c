@@ -118,6 +118,20 @@ json_t *report_kernel_json(const struct kernel *kernel)
 						 symbols_layout(kernel->symbols)));
 }
 
+/* Paths and packages are the host's; a kernel file's path is what QEMU was given. */
+static json_t *reference_json(const struct reference_source *source)
+{
+	if (!source)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "source", encode_text(source->source),
+			 "path", encode_text(source->path),
+			 "package", encode_text_or_null(source->package),
+			 "version", encode_text_or_null(source->version),
+			 "sha256", encode_text_or_null(source->sha256),
+			 "signature", encode_text_or_null(source->signature));
+}
+
 const char *report_assurance(const struct report *report)
 {
 	(void)report;
@@ -126,11 +140,11 @@ const char *report_assurance(const struct report *report)
 
 json_t *report_json(const struct report *report)
 {
-	return json_pack("{s:s, s:o, s:o, s:n, s:n, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:n, s:o, s:s, s:s, s:o, s:o}",
 			 "schema", "hvsm.report/1",
 			 "guest", identity_json(report->guest),
 			 "kernel", report_kernel_json(report->kernel),
-			 "reference",
+			 "reference", reference_json(report->reference),
 			 "agent",
 			 "sweep", sweep_json(report->sweep),
 			 "verdict", verdict_name(verdict_of(report->sweep)),

@@ -8,6 +8,7 @@
 
 #include "check/sweep.h"
 #include "linux/kernel.h"
+#include "reference/reference.h"
 #include "report/identity.h"
 
 /*
@@ -19,6 +20,7 @@ struct report {
 	const struct identity *guest;
 	const struct kernel *kernel;
 	const struct sweep *sweep;
+	const struct reference_source *reference;	/* what it was compared with; NULL: none */
 };
 
 /* The report as JSON; a new reference, NULL: no memory. */

@@ -247,6 +247,19 @@ static void put_check(const struct page *page, const struct check_result *result
 		text_labelled(page->to, 0, COVERED_INDENT, "", "%s", result->reason);
 }
 
+/* "compared with linux-image-6.1.0-32-amd64 6.1.129-1 (package)" */
+static void put_reference(const struct page *page, const struct report *report)
+{
+	const struct reference_source *source = report->reference;
+
+	if (source)
+		text_wrap(page->to, 0, 2, "reference: %s%s%s (%s)",
+			  *source->package ? source->package : source->path,
+			  *source->version ? " " : "", source->version, source->source);
+	else
+		text_wrap(page->to, 0, 2, "reference: none");
+}
+
 static void put_sweep(const struct page *page, const struct report *report)
 {
 	const struct sweep *sweep = report->sweep;
@@ -269,4 +282,5 @@ void text_report(const struct report *report, bool colour, FILE *to)
 	for (size_t i = 0; i < report->sweep->results_n; i++)
 		put_check(&page, &report->sweep->results[i]);
 	put_sweep(&page, report);
+	put_reference(&page, report);
 }

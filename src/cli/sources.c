@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/sources.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "cli/progress.h"
+#include "cli/say.h"
+#include "ram/qemu.h"
+
+/* What QEMU was told to boot. Its words, seen from inside of its root. */
+struct booted {
+	struct proc proc;
+	struct qemu_args args;
+	int fd;
+	char path[64];
+};
+
+static void booted_free(struct booted *booted)
+{
+	fd_close(&booted->fd);
+	qemu_args_free(&booted->args);
+	proc_deinit(&booted->proc);
+}
+
+/* The file, or nothing: a guest that boots from its disk has none that we could read. */
+static void find_booted(const struct attached *guest, struct booted *booted)
+{
+	struct err err = {0};
+
+	if (!guest->guest.pid || proc_init(&booted->proc, guest->guest.pid, &err) < 0)
+		return;
+	if (qemu_describe(&booted->proc, &booted->args, &err) < 0 || !booted->args.kernel)
+		return;
+	booted->fd = proc_path(&booted->proc, booted->args.kernel, &err);
+	if (booted->fd >= 0)
+		snprintf(booted->path, sizeof(booted->path), "/proc/self/fd/%d", booted->fd);
+}
+
+static const char *advice_for(int code)
+{
+	switch (code) {
+	case -ENOENT:
+		return "give the package of that very build (Debian: linux-image-RELEASE)";
+	case -EBADMSG:
+		return "get it again: it is damaged, or nothing of the kind";
+	case -ELOOP:
+		return "no kernel is that large: do not trust the file";
+	case -ENOMEM:
+		return NULL;
+	default:
+		return "is the path right, and may you read it?";
+	}
+}
+
+int sources_open(const struct attached *guest, const struct arguments *args,
+		 struct check_sources *ret)
+{
+	cleanup(booted_free) struct booted booted = { .proc = PROC_NONE, .fd = -1 };
+	cleanup(progress_end) struct progress *progress = NULL;
+	struct check_sources sources = {0};
+	struct reference_options options = {
+		.paths = (const char *const *)args->reference.v,
+		.paths_n = args->reference.n,
+	};
+	struct err err = {0};
+	int r;
+
+	if (!options.paths_n)
+		find_booted(guest, &booted);
+	options.kernel_file = *booted.path ? booted.path : NULL;
+	options.kernel_name = booted.args.kernel;
+	progress = progress_begin("reading the reference");
+	r = reference_open(&options, guest->kernel, &sources.reference, &err);
+	progress_end(&progress);
+	if (r < 0 && (options.paths_n || r == -ENOMEM)) {
+		say_failed(r, &err, advice_for(r), "no reference for '%s'", guest->guest.target);
+		return r;
+	}
+	*ret = sources;
+	return 0;
+}
+
+void sources_close(struct check_sources *sources)
+{
+	reference_close(&sources->reference);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_CLI_SOURCES_H
+#define HVSM_CLI_SOURCES_H
+
+#include "check/check.h"
+#include "cli/attach.h"
+#include "cli/command.h"
+#include "reference/reference.h"
+
+/**
+ * sources_open - what there is to compare a guest with
+ * @ret: to be given back with sources_close() on success
+ *
+ * What was named with --reference must be there, and be the guest's kernel; what is found
+ * without being named may be missing. What fails is said on stderr.
+ *
+ * Return: 0, or a negative errno.
+ */
+nodiscard int sources_open(const struct attached *guest, const struct arguments *args,
+			   struct check_sources *ret);
+
+void sources_close(struct check_sources *sources);
+
+#endif

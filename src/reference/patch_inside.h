@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_REFERENCE_PATCH_INSIDE_H
+#define HVSM_REFERENCE_PATCH_INSIDE_H
+
+#include "reference/patch.h"
+
+/* The inside of patching: for patch*.c and explain.c. */
+
+#define NOP_BYTES_MAX	11u	/* ASM_NOP_MAX, 8 before 6.3 */
+#define CAPS_MAX	64u	/* words of CPU features and bugs: NCAPINTS + NBUGINTS is 24 */
+#define JUMP_BYTES	5u	/* jmp rel32, call rel32 */
+
+#define OP_CALL	 0xe8
+#define OP_JMP	 0xe9
+#define OP_JMP8	 0xeb
+#define OP_RET	 0xc3
+#define OP_INT3	 0xcc
+#define OP_NOP	 0x90
+
+/* How apply_alternatives() treats NOPs and branches; see patch_alternative.c. */
+enum alternative_style {
+	STYLE_RANGES,		/* up to 6.3: runs of single NOPs, branches only at the start */
+	STYLE_FOLDS,		/* as the next; a jump over NOPs becomes part of them */
+	STYLE_RELOCATES,	/* since 6.8: every instruction is relocated, long NOPs jump */
+	ALTERNATIVE_STYLES,
+};
+
+/* What became of branches through a thunk: apply_retpolines(), patch_retpoline(). */
+enum retpoline_mode {
+	RETPOLINE_KEPT,
+	RETPOLINE_LFENCE,	/* lfence, and the branch itself */
+	RETPOLINE_INDIRECT,	/* the branch itself, then NOPs */
+	RETPOLINE_INT3,		/* … with int3 behind a jmp (8c03af3e090e, 6.0) */
+	RETPOLINE_PADDED,	/* … with prefixes in front of a call instead of NOPs (6.17) */
+	RETPOLINE_MODES,
+};
+enum return_mode { RETURN_KEPT, RETURN_RET, RETURN_THUNK, RETURN_MODES };
+
+struct alternative_layout {
+	struct field size, instr, repl, cpuid, flags, instr_bytes, repl_bytes;
+};
+
+/* What of pv_ops was patched in as instructions, up to 5.11 (paravirt_patch_64.c). */
+struct native_op {
+	uint32_t type;		/* index into pv_ops */
+	const char *code;
+	uint8_t code_bytes;
+};
+
+#define NATIVE_OPS 12u
+
+struct patcher {
+	const struct kernel *kernel;
+	const struct shipped *vmlinux;
+	struct symbols *symbols;	/* as shipped */
+	struct types *types;
+
+	uint32_t caps[CAPS_MAX];	/* boot_cpu_data.x86_capability */
+	size_t caps_n;
+
+	uint8_t nop[NOP_BYTES_MAX + 1][NOP_BYTES_MAX];	/* [n]: a NOP of n bytes */
+	unsigned nop_max;		/* the longest */
+	uint8_t nop5[JUMP_BYTES];	/* what a jump label and a call of ftrace are without it */
+
+	struct alternative_layout alt;
+	enum alternative_style style;
+	enum retpoline_mode retpoline;
+	enum return_mode returns;
+	gva return_thunk;		/* x86_return_thunk */
+	uint8_t poison[4];		/* of an ENDBR that is not needed */
+	bool has_poison;
+	bool unlocked;			/* one CPU: lock prefixes are taken out */
+
+	gva pv_ops;
+	struct native_op native[NATIVE_OPS];
+	size_t native_n;
+	uint32_t pv_iret;		/* index of what is jumped to instead of called */
+
+	gva return0, warn_trap;		/* __static_call_return0, …_trap */
+};
+
+static inline gva s32_relative(gva at, const uint8_t *bytes)
+{
+	int32_t offset;
+
+	__builtin_memcpy(&offset, bytes, sizeof(offset));
+	return gva_add(at, (uint64_t)(int64_t)offset);
+}
+
+/* The target of a call or jump with 32 bits at @at. */
+static inline gva branch_target(gva at, const uint8_t *code)
+{
+	return gva_add(s32_relative(at, code + 1), JUMP_BYTES);
+}
+
+static inline void branch_encode(uint8_t *code, uint8_t op, gva at, gva target)
+{
+	uint32_t offset = (uint32_t)(target.v - at.v - JUMP_BYTES);
+
+	code[0] = op;
+	__builtin_memcpy(code + 1, &offset, sizeof(offset));
+}
+
+/* A symbol as shipped; 0: there is none. */
+gva patcher_symbol(const struct patcher *patcher, const char *name);
+
+/* Does a function of the kernel's text start at @at, as shipped? */
+bool patcher_is_function(const struct patcher *patcher, gva at);
+
+/* The guest's bytes of the kernel image; for the choice between ways of patching. */
+nodiscard int patcher_live(const struct patcher *patcher, struct view *view, gva at, void *buf,
+			   size_t n, struct err *err);
+
+/* Fill with as few NOPs as there can be (add_nops()). */
+void fill_nops(const struct patcher *patcher, uint8_t *code, size_t n);
+
+/* Does a return at @at go through the thunk, where returns do? */
+bool wants_thunk(const struct patcher *p, gva at);
+
+/* One place more; 0, -ENOMEM. */
+nodiscard int sites_add(struct sites *sites, gva at, size_t size_bytes, unsigned kind,
+			uint32_t entry);
+
+/* patch_boot.c: once, when the kernel boots. */
+nodiscard int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped,
+			     struct sites *sites, struct err *err);
+nodiscard int patch_retpolines(struct patcher *p, struct shipped *shipped, struct sites *sites,
+			       struct err *err);
+nodiscard int patch_returns(struct patcher *p, struct shipped *shipped, struct sites *sites,
+			    struct err *err);
+nodiscard int patch_endbr(struct patcher *p, struct shipped *shipped, struct sites *sites,
+			  struct err *err);
+nodiscard int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites,
+			  struct err *err);
+nodiscard int patch_runtime(struct patcher *p, struct view *view, struct shipped *shipped,
+			    struct sites *sites, struct err *err);
+/* What the modes are, by how the guest's own text was patched. */
+nodiscard int choose_modes(struct patcher *p, struct view *view, struct err *err);
+nodiscard int choose_paravirt(struct patcher *p, struct err *err);
+
+/* patch_alternative.c */
+nodiscard int patch_alternatives(struct patcher *p, struct view *view, struct shipped *shipped,
+				 struct sites *sites, struct err *err);
+nodiscard int choose_style(struct patcher *p, struct view *view, struct shipped *shipped,
+			   struct err *err);
+
+/*
+ * patch_live.c: at any time. Each gives the bytes that a place must have as the guest's memory
+ * is now; what an entry says is checked against the shipped table only.
+ */
+#define STATIC_CALL_BYTES 6u	/* a conditional jump has six */
+
+/* @other: as if the key were the other way round. */
+nodiscard int jump_label_code(const struct patcher *p, struct view *view,
+			      const struct shipped *shipped, const struct site *site, bool other,
+			      uint8_t *code, struct err *err);
+/* @func: receives what the key leads to; 0: nothing. */
+nodiscard int static_call_code(const struct patcher *p, struct view *view,
+			       const struct shipped *shipped, const struct site *site, gva *func,
+			       uint8_t *code, struct err *err);
+nodiscard int trampoline_code(const struct patcher *p, struct view *view,
+			      const struct shipped *shipped, const struct site *site, gva *func,
+			      uint8_t *code, struct err *err);
+nodiscard int patch_jump_labels(struct patcher *p, struct view *view, struct shipped *shipped,
+				struct sites *sites, struct err *err);
+nodiscard int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shipped,
+				 struct sites *sites, struct err *err);
+nodiscard int patch_mcount(struct patcher *p, struct shipped *shipped, struct sites *sites,
+			   struct err *err);
+
+#endif

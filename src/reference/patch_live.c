@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "reference/patch_inside.h"
+
+/*
+ * What the kernel patches at any time: jump labels (kernel/jump_label.c), static calls
+ * (kernel/static_call_inline.c), the calls of ftrace. Each must be as the key that it belongs to
+ * says; which key that is, and where it leads, is as it was shipped.
+ */
+
+/* Is this place there at run time, and a place that is patched? */
+static uint8_t *live_place(const struct patcher *p, const struct shipped *shipped, gva at,
+			   uint64_t n)
+{
+	const struct shipped_part *part = shipped_part(shipped, at);
+
+	if (!part || part->flags & PART_GONE || !(part->flags & PART_EXEC))
+		return NULL;
+	/* Of the kernel's image only the text: what follows is init text, or data. */
+	if (shipped == p->vmlinux && at.v >= patcher_symbol(p, "_etext").v)
+		return NULL;
+	return shipped_at(shipped, at, n);
+}
+
+static const uint8_t *table_at(const struct shipped *shipped, enum shipped_table table,
+			       uint64_t entry, uint64_t n)
+{
+	const struct shipped_range *range = &shipped->table[table];
+
+	if (entry > range->size_bytes || n > range->size_bytes - entry)
+		return NULL;
+	return shipped_at(shipped, gva_add(range->at, entry), n);
+}
+
+/* --- jump labels: struct jump_entry { s32 code, target; long key; } --- */
+
+#define JUMP_ENTRY_BYTES 16u
+#define JUMP_KEY_BRANCH	 1u	/* the low bits of the key */
+#define JUMP_KEY_FLAGS	 3u
+
+struct jump_entry {
+	gva code, target, key;
+	bool branch;
+};
+
+static bool jump_entry(const struct shipped *shipped, uint64_t entry, struct jump_entry *ret)
+{
+	const uint8_t *from = table_at(shipped, TABLE_JUMPS, entry, JUMP_ENTRY_BYTES);
+	gva at = gva_add(shipped->table[TABLE_JUMPS].at, entry);
+	uint64_t key;
+
+	if (!from)
+		return false;
+	memcpy(&key, from + 8, 8);
+	ret->code = s32_relative(at, from);
+	ret->target = s32_relative(gva_add(at, 4), from + 4);
+	ret->branch = key & JUMP_KEY_BRANCH;
+	ret->key = gva_add(gva_add(at, 8), key & ~(uint64_t)JUMP_KEY_FLAGS);
+	return true;
+}
+
+static void jump_encode(const struct patcher *p, const struct site *site, gva target, bool jumps,
+		 uint8_t *code)
+{
+	if (!jumps && site->size_bytes == 2) {
+		memcpy(code, p->nop[2], 2);
+	} else if (!jumps) {
+		memcpy(code, p->nop5, JUMP_BYTES);
+	} else if (site->size_bytes == 2) {
+		code[0] = OP_JMP8;
+		code[1] = (uint8_t)(target.v - site->at.v - 2);
+	} else {
+		branch_encode(code, OP_JMP, site->at, target);
+	}
+}
+
+int jump_label_code(const struct patcher *p, struct view *view, const struct shipped *shipped,
+		    const struct site *site, bool other, uint8_t *code, struct err *err)
+{
+	struct jump_entry entry;
+	struct field enabled;
+	uint64_t count;
+	int r;
+
+	if (!jump_entry(shipped, site->entry, &entry))
+		return err_set(err, -EBADMSG, "a jump label of the reference is damaged");
+	r = types_field(p->types, "static_key.enabled", &enabled, err);
+	if (r >= 0)
+		r = field_read(view, entry.key, &enabled, &count, err);
+	if (r < 0)
+		return r;
+	jump_encode(p, site, entry.target, (count != 0) != (entry.branch != other), code);
+	return 0;
+}
+
+int patch_jump_labels(struct patcher *p, struct view *view, struct shipped *shipped,
+		      struct sites *sites, struct err *err)
+{
+	struct jump_entry entry;
+
+	for (uint64_t i = 0; jump_entry(shipped, i, &entry); i += JUMP_ENTRY_BYTES) {
+		uint8_t *code = live_place(p, shipped, entry.code, 2);
+		struct site site = { entry.code, JUMP_BYTES, TABLE_JUMPS, (uint32_t)i };
+		int r;
+
+		if (!code)
+			continue;
+		if (code[0] == OP_JMP8 || (code[0] == 0x66 && code[1] == OP_NOP))
+			site.size_bytes = 2;
+		code = live_place(p, shipped, entry.code, site.size_bytes);
+		if (!code)
+			continue;
+		r = jump_label_code(p, view, shipped, &site, false, code, err);
+		if (r < 0)
+			return wrap(err, r, "a jump label's key");
+		if (sites_add(sites, site.at, site.size_bytes, TABLE_JUMPS, (uint32_t)i) < 0)
+			return err_set(err, -ENOMEM, "no memory for sites");
+	}
+	return 0;
+}
+
+/* --- static calls: struct static_call_site { s32 addr, key; } --- */
+
+#define STATIC_ENTRY_BYTES 8u
+#define STATIC_CALL_TAIL   1u	/* the low bits of the key */
+#define STATIC_CALL_FLAGS  3u
+
+static const uint8_t ret_insn[JUMP_BYTES] = { OP_RET, OP_INT3, OP_INT3, OP_INT3, OP_INT3 };
+
+/* xor %eax, %eax, as long as a call: up to 6.2, and since (arch/x86/kernel/static_call.c). */
+static const uint8_t return0_old[JUMP_BYTES] = { 0x66, 0x66, 0x48, 0x31, 0xc0 };
+static const uint8_t return0_new[JUMP_BYTES] = { 0x2e, 0x2e, 0x2e, 0x31, 0xc0 };
+
+/* lea-like ud1 of __WARN_trap (6.19, "bug: Implement WARN_ON() using UD1") */
+static const uint8_t warn_insn[JUMP_BYTES] = { 0x67, 0x48, 0x0f, 0xb9, 0x3a };
+
+struct static_entry {
+	gva code, key;
+	bool tail;
+};
+
+static bool static_entry(const struct shipped *shipped, uint64_t entry, struct static_entry *ret)
+{
+	const uint8_t *from = table_at(shipped, TABLE_STATIC_CALLS, entry, STATIC_ENTRY_BYTES);
+	gva at = gva_add(shipped->table[TABLE_STATIC_CALLS].at, entry), key;
+
+	if (!from)
+		return false;
+	ret->code = s32_relative(at, from);
+	key = s32_relative(gva_add(at, 4), from + 4);
+	ret->tail = key.v & STATIC_CALL_TAIL;
+	ret->key = gva_of(key.v & ~(uint64_t)STATIC_CALL_FLAGS);
+	return true;
+}
+
+static int key_func(const struct patcher *p, struct view *view, gva key, gva *ret,
+		    struct err *err)
+{
+	struct field func;
+	int r;
+
+	r = types_field(p->types, "static_call_key.func", &func, err);
+	return r < 0 ? r : field_ptr(view, key, &func, ret, err);
+}
+
+/* "ret", or the jump to the thunk that stands for it. */
+static void return_encode(const struct patcher *p, gva at, uint8_t *code)
+{
+	if (p->returns == RETURN_KEPT || (p->returns == RETURN_THUNK && wants_thunk(p, at)))
+		branch_encode(code, OP_JMP, at, p->return_thunk);
+	else
+		memcpy(code, ret_insn, JUMP_BYTES);
+}
+
+static const uint8_t *return0_code(const struct patcher *p)
+{
+	gva at = patcher_symbol(p, "xor5rax");
+	const uint8_t *code = at.v ? shipped_at(p->vmlinux, at, JUMP_BYTES) : NULL;
+
+	if (code)
+		return code;
+	return p->nop_max > 8 ? return0_new : return0_old;
+}
+
+/* __static_call_transform(); @from is how the place was shipped, or is. */
+static void static_encode(const struct patcher *p, gva at, bool tail, gva func,
+			  const uint8_t *from, uint8_t *code)
+{
+	if (from[0] == 0x0f && (from[1] & 0xf0) == 0x80) {	/* jcc */
+		gva target = func;
+
+		if (!func.v)
+			target = p->returns == RETURN_THUNK ? p->return_thunk :
+				patcher_symbol(p, "__static_call_return");
+		code[0] = 0x0f;
+		branch_encode(code + 1, from[1], gva_add(at, 1), target);
+	} else if (tail && !func.v) {
+		return_encode(p, at, code);
+	} else if (tail) {
+		branch_encode(code, OP_JMP, at, func);
+	} else if (!func.v) {
+		memcpy(code, p->nop5, JUMP_BYTES);
+	} else if (func.v == p->return0.v) {
+		memcpy(code, return0_code(p), JUMP_BYTES);
+	} else if (func.v == p->warn_trap.v) {
+		memcpy(code, warn_insn, JUMP_BYTES);
+	} else {
+		branch_encode(code, OP_CALL, at, func);
+	}
+}
+
+int static_call_code(const struct patcher *p, struct view *view, const struct shipped *shipped,
+		     const struct site *site, gva *func, uint8_t *code, struct err *err)
+{
+	const uint8_t *from = shipped_at(shipped, site->at, site->size_bytes);
+	struct static_entry entry;
+	int r;
+
+	if (!from || !static_entry(shipped, site->entry, &entry))
+		return err_set(err, -EBADMSG, "a static call of the reference is damaged");
+	r = key_func(p, view, entry.key, func, err);
+	if (r < 0)
+		return r;
+	memcpy(code, from, site->size_bytes);
+	static_encode(p, site->at, entry.tail, *func, from, code);
+	return 0;
+}
+
+/*
+ * The trampoline of a key is as it was shipped until the key is changed for the first time:
+ * it goes where the shipped key leads, which has the same code.
+ */
+int trampoline_code(const struct patcher *p, struct view *view, const struct shipped *shipped,
+		    const struct site *site, gva *func, uint8_t *code, struct err *err)
+{
+	const uint8_t *from = shipped_at(shipped, site->at, JUMP_BYTES), *key_bytes;
+	struct symbol symbol;
+	char name[160];
+	struct field field;
+	gva key, was = {0};
+	int r;
+
+	if (!from || symbols_at(p->symbols, site->at, &symbol, NULL) < 0)
+		return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
+	snprintf(name, sizeof(name), "__SCK__%s", symbol.name + strlen("__SCT__"));
+	key = patcher_symbol(p, name);
+	r = types_field(p->types, "static_call_key.func", &field, err);
+	if (r >= 0 && !key.v)
+		r = err_set(err, -ENOENT, "no symbol '%s'", name);
+	if (r >= 0)
+		r = key_func(p, view, key, func, err);
+	if (r < 0)
+		return r;
+	memcpy(code, from, JUMP_BYTES);
+	key_bytes = shipped_at(p->vmlinux, field_at(key, &field), 8);
+	if (key_bytes)
+		memcpy(&was.v, key_bytes, 8);
+	if (was.v != func->v)
+		static_encode(p, site->at, true, *func, ret_insn, code);
+	return 0;
+}
+
+static int patch_trampolines(struct patcher *p, struct view *view, struct shipped *shipped,
+			     struct sites *sites, struct err *err)
+{
+	uint8_t code[STATIC_CALL_BYTES];
+	gva func;
+	int r;
+
+	for (size_t i = 0; i < symbols_count(p->symbols); i++) {
+		struct symbol symbol = symbols_get(p->symbols, i);
+		struct site site = { symbol.at, JUMP_BYTES, SITE_TRAMPOLINE, 0 };
+		uint8_t *from;
+
+		if (strncmp(symbol.name, "__SCT__", strlen("__SCT__")))
+			continue;
+		from = live_place(p, shipped, symbol.at, JUMP_BYTES);
+		if (!from)
+			continue;
+		r = trampoline_code(p, view, shipped, &site, &func, code, err);
+		if (r == -ENOENT)
+			continue;	/* __static_call_return0 and the like: never patched */
+		if (r < 0)
+			return r;
+		memcpy(from, code, JUMP_BYTES);
+		if (sites_add(sites, site.at, JUMP_BYTES, SITE_TRAMPOLINE, 0) < 0)
+			return err_set(err, -ENOMEM, "no memory for sites");
+	}
+	return 0;
+}
+
+int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shipped,
+		       struct sites *sites, struct err *err)
+{
+	uint8_t code[STATIC_CALL_BYTES];
+	struct static_entry entry;
+	gva func;
+	int r = 0;
+
+	for (uint64_t i = 0; static_entry(shipped, i, &entry); i += STATIC_ENTRY_BYTES) {
+		uint8_t *from = live_place(p, shipped, entry.code, JUMP_BYTES);
+		struct site site = { entry.code, JUMP_BYTES, TABLE_STATIC_CALLS, (uint32_t)i };
+
+		if (!from)
+			continue;
+		if (from[0] == 0x0f && (from[1] & 0xf0) == 0x80 &&
+		    live_place(p, shipped, entry.code, STATIC_CALL_BYTES))
+			site.size_bytes = STATIC_CALL_BYTES;
+		r = static_call_code(p, view, shipped, &site, &func, code, err);
+		if (r < 0)
+			return wrap(err, r, "a static call's key");
+		memcpy(from, code, site.size_bytes);
+		if (sites_add(sites, site.at, site.size_bytes, TABLE_STATIC_CALLS,
+			      (uint32_t)i) < 0)
+			return err_set(err, -ENOMEM, "no memory for sites");
+	}
+	return shipped == p->vmlinux ? patch_trampolines(p, view, shipped, sites, err) : 0;
+}
+
+/* --- calls of ftrace: without it, NOPs --- */
+
+static int add_ftrace_calls(struct patcher *p, struct shipped *shipped, struct sites *sites)
+{
+	static const char *const names[] = {
+		"ftrace_call", "ftrace_regs_call", "ftrace_graph_call",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		gva at = patcher_symbol(p, names[i]);
+
+		if (at.v && live_place(p, shipped, at, JUMP_BYTES) &&
+		    sites_add(sites, at, JUMP_BYTES, SITE_FTRACE_CALL, 0) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int patch_mcount(struct patcher *p, struct shipped *shipped, struct sites *sites,
+		 struct err *err)
+{
+	const uint8_t *from;
+	int r = 0;
+
+	for (uint64_t i = 0; (from = table_at(shipped, TABLE_MCOUNT, i, 8)) && r >= 0; i += 8) {
+		uint8_t *code;
+		gva at;
+
+		memcpy(&at.v, from, 8);
+		code = live_place(p, shipped, at, JUMP_BYTES);
+		if (!code)
+			continue;
+		memcpy(code, p->nop5, JUMP_BYTES);
+		r = sites_add(sites, at, JUMP_BYTES, TABLE_MCOUNT, (uint32_t)i);
+	}
+	if (r >= 0 && shipped == p->vmlinux)
+		r = add_ftrace_calls(p, shipped, sites);
+	return r < 0 ? err_set(err, r, "no memory for sites") : 0;
+}

@@ -24,4 +24,8 @@ void code_evidence(struct check_run *run, struct owners *owners, struct finding 
 void code_evidence_bytes(struct check_run *run, struct owners *owners, struct finding *finding,
 			 const char *what, gva at);
 
+/* The same of what lies there in another address space. */
+void code_evidence_space(struct check_run *run, struct owners *owners, struct finding *finding,
+			 const char *what, struct space space, gva at);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "check/check.h"
@@ -12,6 +13,16 @@
 /* Of each kind: ranges that are told one by one. */
 #define TOLD_MAX 64u
 
+/* Pieces of physical memory that hold code: a BPF pack may be in 512 of them. */
+#define GUARDED_MAX (1u << 18)
+
+/* Physical memory that is to stay as it is, and the address that it is known by. */
+struct guarded {
+	uint64_t at;
+	uint64_t size_bytes;
+	gva code;
+};
+
 struct memory {
 	struct check_run *run;
 	const struct kernel *kernel;
@@ -20,6 +31,8 @@ struct memory {
 	struct exec_ranges exec;
 	unsigned told;
 	bool unprotected;	/* booted with rodata=off */
+	gva half;		/* where the kernel's half begins */
+	VEC(struct guarded) guarded;
 };
 
 static struct finding *range_finding(struct memory *memory, enum severity severity,
@@ -136,34 +149,128 @@ static int check_pack(struct memory *memory, const struct exec_range *range, str
 	return 0;
 }
 
-/* Each page of the text through its own address: is it that of the image? */
-static int check_frames(struct memory *memory, const struct exec_range *range, struct err *err)
+/* Memory that no address may make writable: that of code, and of constants. */
+static int add_guarded(const struct frames *frames, void *ctx, struct err *err)
 {
-	const struct kernel *kernel = memory->kernel;
-	struct finding *finding;
-	char expected[48], found[48];
-	struct mapping to;
-	int r = 0;
+	struct memory *memory = ctx;
+	struct guarded *guarded;
 
-	for (uint64_t at = 0; at < range->size_bytes; at += to.page_bytes) {
-		gva page = gva_add(range->start, at);
-		gpa image = gpa_add(kernel->image, page.v - kernel->text.v);
-
-		r = view_translate(memory->view, kernel->space, page, &to, err);
-		if (r < 0)
-			return r;
-		to.page_bytes -= page.v & (to.page_bytes - 1);
-		if (to.at.v == image.v)
-			continue;
-		finding = range_finding(memory, SEVERITY_CRITICAL, range,
-					"Code of the kernel is mapped to other memory");
-		if (!finding)
-			return 0;
-		snprintf(expected, sizeof(expected), "physical %#" PRIx64, image.v);
-		snprintf(found, sizeof(found), "physical %#" PRIx64, to.at.v);
-		finding_evidence(finding, "page of the text", page, NULL, expected, found);
-	}
+	/* What is writable where it is executed is told of there. */
+	if (frames->rights & MAP_WRITE)
+		return 0;
+	if (memory->guarded.n == GUARDED_MAX)
+		return err_set(err, -ELOOP, "code in over %u pieces", GUARDED_MAX);
+	guarded = vec_add(&memory->guarded);
+	if (!guarded)
+		return -ENOMEM;
+	*guarded = (struct guarded){ frames->at.v, frames->size_bytes, frames->start };
 	return 0;
+}
+
+static int by_frame(const void *a, const void *b)
+{
+	const struct guarded *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* The first piece that ends behind @at. */
+static const struct guarded *guarded_from(const struct memory *memory, uint64_t at)
+{
+	size_t low = 0, high = memory->guarded.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct guarded *guarded = &memory->guarded.v[middle];
+
+		if (guarded->at + (guarded->size_bytes - 1) < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < memory->guarded.n ? &memory->guarded.v[low] : NULL;
+}
+
+/* The executable range that holds @at, or NULL. */
+static const struct exec_range *range_at(const struct memory *memory, gva at)
+{
+	size_t low = 0, high = memory->exec.list.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct exec_range *range = &memory->exec.list.v[middle];
+
+		if (at.v - range->start.v < range->size_bytes)
+			return range;
+		if (range->start.v < at.v)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static int check_alias(const struct frames *frames, void *ctx, struct err *err)
+{
+	struct memory *memory = ctx;
+	const struct guarded *guarded = guarded_from(memory, frames->at.v);
+	const struct exec_range *executable;
+	uint64_t in_alias, in_code;
+	struct exec_range range;
+	struct finding *finding;
+	char found[96];
+	gva code;
+
+	(void)err;
+	if (!guarded || guarded->at > frames->at.v + (frames->size_bytes - 1))
+		return 0;
+	in_alias = guarded->at > frames->at.v ? guarded->at - frames->at.v : 0;
+	in_code = guarded->at > frames->at.v ? 0 : frames->at.v - guarded->at;
+	code = gva_add(guarded->code, in_code);
+	executable = range_at(memory, code);
+	/* That no one owns it is told already. */
+	if (executable && executable->kind == OWNER_NONE)
+		return 0;
+	range = executable ? *executable : (struct exec_range){ .kind = OWNER_KERNEL };
+	range.start = code;
+	finding = range_finding(memory, SEVERITY_HIGH, &range,
+				"Code or constants of the kernel that are writable elsewhere");
+	if (!finding)
+		return 0;
+	snprintf(found, sizeof(found), "physical %#" PRIx64 ", writable",
+		 frames->at.v + in_alias);
+	finding_evidence(finding, "another mapping of it", gva_add(frames->start, in_alias), NULL,
+			 "none that is writable", found);
+	return 0;
+}
+
+/*
+ * A page may be read-only where it is executed and writable elsewhere. No kernel leaves it so:
+ * rights are changed for all of its addresses (arch/x86/mm/pat/set_memory.c,
+ * cpa_process_alias()).
+ */
+static int check_aliases(struct memory *memory, struct err *err)
+{
+	const struct symbols *symbols = memory->kernel->symbols;
+	gva start = symbols_lookup(symbols, "__start_rodata");
+	gva end = symbols_lookup(symbols, "__end_rodata");
+	gpa all = gpa_of(UINT64_MAX);
+	int r;
+
+	if (memory->unprotected)
+		return 0;
+	r = view_walk_frames(memory->view, memory->kernel->space, memory->half,
+			     gva_of(UINT64_MAX), MAP_EXEC, gpa_of(0), all, add_guarded, memory,
+			     err);
+	if (r >= 0 && start.v && end.v > start.v)
+		r = view_walk_frames(memory->view, memory->kernel->space, start,
+				     gva_sub(end, 1), 0, gpa_of(0), all, add_guarded, memory, err);
+	if (r < 0 || !memory->guarded.n)
+		return r;
+	qsort(memory->guarded.v, memory->guarded.n, sizeof(*memory->guarded.v), by_frame);
+	return view_walk_frames(memory->view, memory->kernel->space, memory->half,
+				gva_of(UINT64_MAX), MAP_WRITE, gpa_of(0), all, check_alias, memory,
+				err);
 }
 
 static int check_ranges(struct memory *memory, struct err *err)
@@ -181,9 +288,9 @@ static int check_ranges(struct memory *memory, struct err *err)
 		check_range(memory, range);
 		if (range->kind == OWNER_BPF_PACK)
 			r = check_pack(memory, range, err);
-		else if (range->kind == OWNER_KERNEL)
-			r = check_frames(memory, range, err);
 	}
+	if (r >= 0)
+		r = check_aliases(memory, err);
 	if (r >= 0) {
 		check_covered(memory->run, "ranges", memory->exec.list.n);
 		check_covered(memory->run, "KiB", memory->exec.bytes >> 10);
@@ -198,9 +305,12 @@ static int executable_memory_run(struct check_run *run, struct err *err)
 	};
 	int r;
 
+	memory.half = space_upper_half(memory.kernel->space);
+
 	r = owners_open(memory.kernel, memory.view, &memory.owners, err);
 	if (r >= 0)
 		r = check_ranges(&memory, err);
+	vec_free(&memory.guarded);
 	exec_free(&memory.exec);
 	owners_close(&memory.owners);
 	return r;
@@ -211,8 +321,9 @@ CHECK(executable_memory,
 	.group = GROUP_CODE,
 	.title = "Executable memory that is not as the kernel has it",
 	.proves = "Every page that the kernel's own page table makes executable has an owner, is "
-		  "not writable and not open to programs; the kernel's text is mapped to its own "
-		  "image; and memory that is kept for BPF but not in use holds no code.",
+		  "not open to programs and not writable, at its own address or any other, nor are "
+		  "the kernel's constants; and memory that is kept for BPF but not in use holds no "
+		  "code.",
 	.techniques = TECHNIQUES("T1014", "T1055"),
 	.fuel_max = 100000,
 	.run = executable_memory_run);

@@ -12,7 +12,7 @@
 #define MEMO_SLOTS 4096u	/* tables known to be of no interest; more are just walked */
 
 /* Rights add up from the root: writable and user need every level, NX needs only one. */
-static unsigned rights_of(unsigned inherited, uint64_t entry)
+unsigned paging_rights(unsigned inherited, uint64_t entry)
 {
 	unsigned rights = 0;
 
@@ -25,21 +25,17 @@ static unsigned rights_of(unsigned inherited, uint64_t entry)
 	return rights & inherited;
 }
 
-static bool is_page(uint64_t entry, unsigned level)
+bool paging_is_page(uint64_t entry, unsigned level)
 {
 	return level == 1 || (level <= 3 && (entry & PTE_LARGE));
 }
 
-static uint64_t page_frame(uint64_t entry, unsigned level)
+uint64_t paging_frame(uint64_t entry, unsigned level)
 {
 	return entry & PTE_ADDRESS & ~(paging_span(level) - 1);
 }
 
-/*
- * Does a present entry have bits set that make the processor fault (SDM vol. 3A, 4.5.4)? Above
- * level 3 there are no pages; of a large page's address the low bits are reserved, but for PAT.
- */
-static int check_reserved(uint64_t entry, unsigned level, struct err *err)
+int paging_reserved(uint64_t entry, unsigned level, struct err *err)
 {
 	bool bad = false;
 
@@ -51,11 +47,11 @@ static int check_reserved(uint64_t entry, unsigned level, struct err *err)
 			     level) : 0;
 }
 
-static bool is_canonical(gva at, unsigned levels)
+uint64_t paging_canonical(uint64_t at, unsigned levels)
 {
 	unsigned shift = 64 - (GUEST_PAGE_SHIFT + 9 * levels);
 
-	return (uint64_t)((int64_t)(at.v << shift) >> shift) == at.v;
+	return (uint64_t)((int64_t)(at << shift) >> shift);
 }
 
 static int bad_space(struct space space, struct err *err)
@@ -74,7 +70,7 @@ int paging_translate(struct view *view, struct space space, gva at, struct mappi
 
 	if (r < 0)
 		return r;
-	if (!is_canonical(at, space.levels))
+	if (paging_canonical(at.v, space.levels) != at.v)
 		return err_set(err, -EFAULT, "not a canonical address");
 
 	for (unsigned level = space.levels;; level--) {
@@ -84,13 +80,13 @@ int paging_translate(struct view *view, struct space space, gva at, struct mappi
 			return r;
 		if (!(entry & PTE_PRESENT))
 			return err_set(err, -EFAULT, "not mapped");
-		r = check_reserved(entry, level, err);
+		r = paging_reserved(entry, level, err);
 		if (r < 0)
 			return r;
-		rights = rights_of(rights, entry);
-		if (is_page(entry, level)) {
+		rights = paging_rights(rights, entry);
+		if (paging_is_page(entry, level)) {
 			ret->page_bytes = paging_span(level);
-			ret->at.v = page_frame(entry, level) | (at.v & (ret->page_bytes - 1));
+			ret->at.v = paging_frame(entry, level) | (at.v & (ret->page_bytes - 1));
 			ret->rights = rights;
 			return 0;
 		}
@@ -113,9 +109,11 @@ struct walk {
 	struct view *view;
 	gva from, to;
 	unsigned want;
-	extent_fn *visit;
+	gpa first, last;	/* memory of interest */
+	frames_fn *visit;
 	void *ctx;
-	struct extent open;	/* the run that still may grow; size 0: none */
+	bool pieces;		/* a run ends where its memory does */
+	struct frames open;	/* the run that still may grow; size 0: none */
 	uint32_t extents_n;	/* handed out so far */
 	struct err unseen;	/* what the first part was that could not be looked into */
 	struct table table[LEVELS_MAX + 1];	/* by level */
@@ -124,7 +122,7 @@ struct walk {
 
 static int flush(struct walk *walk, struct err *err)
 {
-	struct extent done = walk->open;
+	struct frames done = walk->open;
 
 	walk->open.size_bytes = 0;
 	if (!done.size_bytes)
@@ -134,28 +132,31 @@ static int flush(struct walk *walk, struct err *err)
 	return walk->visit(&done, walk->ctx, err);
 }
 
-static int add_page(struct walk *walk, uint64_t at, uint64_t bytes, unsigned rights,
-		    struct err *err)
+static int add_page(struct walk *walk, uint64_t at, uint64_t frame, uint64_t bytes,
+		    unsigned rights, struct err *err)
 {
-	struct extent *open = &walk->open;
+	struct frames *open = &walk->open;
 	int r;
 
 	/* Clip a huge page to what was asked for. */
 	if (at < walk->from.v) {
 		bytes -= walk->from.v - at;
+		frame += walk->from.v - at;
 		at = walk->from.v;
 	}
 	if (at + (bytes - 1) > walk->to.v)
 		bytes = (walk->to.v | GUEST_PAGE_MASK) - at + 1;
 
-	if (open->size_bytes && open->start.v + open->size_bytes == at && open->rights == rights) {
+	if (open->size_bytes && open->start.v + open->size_bytes == at &&
+	    open->rights == rights &&
+	    (!walk->pieces || open->at.v + open->size_bytes == frame)) {
 		open->size_bytes += bytes;
 		return 0;
 	}
 	r = flush(walk, err);
 	if (r < 0)
 		return r;
-	*open = (struct extent){ gva_of(at), bytes, rights };
+	*open = (struct frames){ gva_of(at), gpa_of(frame), bytes, rights };
 	return 0;
 }
 
@@ -187,14 +188,6 @@ static int enter(struct walk *walk, unsigned level, uint64_t at, uint64_t base, 
 	return 0;
 }
 
-/* Sign extension of bit 47 or 56: entry 256 of the root is where the upper half begins. */
-static uint64_t canonical(uint64_t at, unsigned levels)
-{
-	unsigned shift = 64 - (GUEST_PAGE_SHIFT + 9 * levels);
-
-	return (uint64_t)((int64_t)(at << shift) >> shift);
-}
-
 /* Something below an entry cannot be seen: go on beside it, and fail at the end. */
 static int skip(struct walk *walk, int code, const struct err *why, struct err *err)
 {
@@ -214,14 +207,17 @@ static int skip(struct walk *walk, int code, const struct err *why, struct err *
 static int descend(struct walk *walk, unsigned level, uint64_t at, uint64_t entry, unsigned rights,
 		   struct err *err)
 {
-	uint64_t below = entry & PTE_ADDRESS;
+	uint64_t below = entry & PTE_ADDRESS, frame;
 	struct err why = {0};
 	int r;
 
-	r = check_reserved(entry, level, &why);
-	if (r >= 0 && is_page(entry, level)) {
+	r = paging_reserved(entry, level, &why);
+	if (r >= 0 && paging_is_page(entry, level)) {
+		frame = paging_frame(entry, level);
+		if (frame > walk->last.v || frame + (paging_span(level) - 1) < walk->first.v)
+			return (int)level;
 		walk->table[level].matched = true;
-		r = add_page(walk, at, paging_span(level), rights, err);
+		r = add_page(walk, at, frame, paging_span(level), rights, err);
 		return r < 0 ? r : (int)level;
 	}
 	if (r >= 0 && *memo_of(walk, below, level - 1) == (below | (level - 1)))
@@ -246,7 +242,7 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 
 	at = table->base + i * paging_span(level);
 	if (level == space.levels)
-		at = canonical(at, space.levels);
+		at = paging_canonical(at, space.levels);
 	if (i >= TABLE_ENTRIES || at > walk->to.v) {
 		if (level < space.levels) {
 			walk->table[level + 1].matched |= table->matched;
@@ -258,33 +254,15 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 	entry = table->entry[i];
 	if (!(entry & PTE_PRESENT) || at + (paging_span(level) - 1) < walk->from.v)
 		return (int)level;
-	rights = rights_of(table->rights, entry);
+	rights = paging_rights(table->rights, entry);
 	if ((rights & walk->want) != walk->want)
 		return (int)level;
 	return descend(walk, level, at, entry, rights, err);
 }
 
-int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
-	      extent_fn *visit, void *ctx, struct err *err)
+static int walk_all(struct walk *walk, struct space space, struct err *err)
 {
-	cleanup(freep) struct walk *walk = NULL;
 	int level = space.levels, r;
-
-	r = bad_space(space, err);
-	if (r < 0)
-		return r;
-	if (to.v < from.v)
-		return err_set(err, -EINVAL, "a walk from %#" PRIx64 " back to %#" PRIx64, from.v,
-			       to.v);
-	walk = calloc(1, sizeof(*walk));
-	if (!walk)
-		return -ENOMEM;
-	walk->view = view;
-	walk->from = from;
-	walk->to = to;
-	walk->want = want;
-	walk->visit = visit;
-	walk->ctx = ctx;
 
 	r = enter(walk, space.levels, space.root.v & PTE_ADDRESS, 0,
 		  MAP_WRITE | MAP_USER | MAP_EXEC, err);
@@ -303,4 +281,72 @@ int view_walk(struct view *view, struct space space, gva from, gva to, unsigned 
 	if (err)
 		*err = walk->unseen;
 	return walk->unseen.code;
+}
+
+static int walk_new(struct view *view, struct space space, gva from, gva to, unsigned want,
+		    struct walk **ret, struct err *err)
+{
+	struct walk *walk;
+	int r;
+
+	r = bad_space(space, err);
+	if (r < 0)
+		return r;
+	if (to.v < from.v)
+		return err_set(err, -EINVAL, "a walk from %#" PRIx64 " back to %#" PRIx64, from.v,
+			       to.v);
+	walk = calloc(1, sizeof(*walk));
+	if (!walk)
+		return -ENOMEM;
+	walk->view = view;
+	walk->from = from;
+	walk->to = to;
+	walk->want = want;
+	walk->last = gpa_of(UINT64_MAX);
+	*ret = walk;
+	return 0;
+}
+
+/* What view_walk() was called with, for the walk that knows more. */
+struct extents {
+	extent_fn *visit;
+	void *ctx;
+};
+
+static int visit_extent(const struct frames *frames, void *ctx, struct err *err)
+{
+	const struct extent extent = { frames->start, frames->size_bytes, frames->rights };
+	const struct extents *extents = ctx;
+
+	return extents->visit(&extent, extents->ctx, err);
+}
+
+int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
+	      extent_fn *visit, void *ctx, struct err *err)
+{
+	struct extents extents = { visit, ctx };
+	cleanup(freep) struct walk *walk = NULL;
+	int r = walk_new(view, space, from, to, want, &walk, err);
+
+	if (r < 0)
+		return r;
+	walk->visit = visit_extent;
+	walk->ctx = &extents;
+	return walk_all(walk, space, err);
+}
+
+int view_walk_frames(struct view *view, struct space space, gva from, gva to, unsigned want,
+		     gpa first, gpa last, frames_fn *visit, void *ctx, struct err *err)
+{
+	cleanup(freep) struct walk *walk = NULL;
+	int r = walk_new(view, space, from, to, want, &walk, err);
+
+	if (r < 0)
+		return r;
+	walk->first = first;
+	walk->last = last;
+	walk->pieces = true;
+	walk->visit = visit;
+	walk->ctx = ctx;
+	return walk_all(walk, space, err);
 }

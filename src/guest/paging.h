@@ -2,6 +2,8 @@
 #ifndef HVSM_GUEST_PAGING_H
 #define HVSM_GUEST_PAGING_H
 
+#include <stdbool.h>
+
 #include "guest/view.h"
 
 /*
@@ -30,6 +32,23 @@ static inline unsigned paging_index(gva at, unsigned level)
 {
 	return (unsigned)(at.v >> (GUEST_PAGE_SHIFT + 9 * (level - 1))) & (TABLE_ENTRIES - 1);
 }
+
+/* Sign extension of bit 47 or 56: entry 256 of the root is where the upper half begins. */
+uint64_t paging_canonical(uint64_t at, unsigned levels);
+
+/* What a present entry leaves of the rights of those above it (MAP_*). */
+unsigned paging_rights(unsigned inherited, uint64_t entry);
+
+/* Does a present entry map a page, rather than lead to a table? The page's address. */
+bool paging_is_page(uint64_t entry, unsigned level);
+uint64_t paging_frame(uint64_t entry, unsigned level);
+
+/**
+ * paging_reserved - are bits set that make the processor fault (SDM vol. 3A, 4.5.4)?
+ * Above level 3 there are no pages; of a large page's address the low bits are reserved, but
+ * for PAT. Return: 0, -EBADMSG.
+ */
+nodiscard int paging_reserved(uint64_t entry, unsigned level, struct err *err);
 
 /* As view_translate(), without its cache; @at is page aligned. */
 nodiscard int paging_translate(struct view *view, struct space space, gva at,

@@ -23,6 +23,12 @@ struct space {
 	uint8_t levels;		/* 4 or 5 */
 };
 
+/* Where the upper half begins: bit 47 or 56, sign-extended (Intel SDM vol. 1, 3.3.7.1). */
+static inline gva space_upper_half(struct space space)
+{
+	return gva_of(space.levels == 5 ? 0xff00000000000000ull : 0xffff800000000000ull);
+}
+
 /* Effective rights of a mapping: the weakest of all levels (Intel SDM vol. 3A, 4.6). */
 enum {
 	MAP_WRITE = 1,
@@ -162,5 +168,25 @@ nodiscard int view_translate(struct view *view, struct space space, gva at,
 typedef int extent_fn(const struct extent *extent, void *ctx, struct err *err);
 nodiscard int view_walk(struct view *view, struct space space, gva from, gva to, unsigned want,
 			extent_fn *visit, void *ctx, struct err *err);
+
+/* A run of neighbouring pages of equal rights, in one piece also physically. */
+struct frames {
+	gva start;
+	gpa at;			/* of its first byte */
+	uint64_t size_bytes;
+	unsigned rights;	/* MAP_* */
+};
+
+/**
+ * view_walk_frames - as view_walk(), with the memory behind the pages
+ * @first: only pages with memory from here on …
+ * @last:  … up to here are of interest: {0} and {UINT64_MAX} for all
+ *
+ * A run begins and ends with a page, so it may begin before @first and end after @last.
+ */
+typedef int frames_fn(const struct frames *frames, void *ctx, struct err *err);
+nodiscard int view_walk_frames(struct view *view, struct space space, gva from, gva to,
+			       unsigned want, gpa first, gpa last, frames_fn *visit, void *ctx,
+			       struct err *err);
 
 #endif

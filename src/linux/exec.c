@@ -220,9 +220,7 @@ static bool has_unowned(const struct exec_ranges *ranges)
 int exec_read(const struct kernel *kernel, struct view *view, struct owners *owners,
 	      struct exec_ranges *ret, struct err *err)
 {
-	/* The upper half begins at bit 47 or 56, sign-extended (Intel SDM vol. 1, 3.3.7.1). */
-	gva half = gva_of(kernel->space.levels == 5 ? 0xff00000000000000ull :
-						      0xffff800000000000ull);
+	gva half = space_upper_half(kernel->space);
 	cleanup(freep) uint8_t *chunk = malloc(CHUNK_PAGES * GUEST_PAGE_SIZE);
 	struct pieces pages = { 0 };
 	struct exec_walk walk = { owners, &pages, ret, chunk, 0 };

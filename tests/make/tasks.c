@@ -77,6 +77,10 @@ static const struct made_struct types[] = {
 		{ "curr", 0, "ptr", LINK }, { "idle", 8, "ptr", LINK }, { "stop", 16, "ptr", LINK },
 		{ "cfs_tasks", 32, "list_head", LINK }, { "cfs", 64, "cfs_rq", LINK },
 		{ "dl", 192, "dl_rq", LINK }, { "rt", 256, "rt_rq", LINK } } },
+	{ "page", 64, { { "lru", 8, "list_head", LINK }, { "pt_mm", 32, "ptr", LINK } } },
+	{ "tlb_state", 64, { { "loaded_mm", 0, "ptr", LINK } } },
+	{ "real_mode_header", 64, { { "trampoline_pgd", 24, "u32", LINK } } },
+	{ "cpuinfo_x86", 256, { { "x86_capability", 40, "u32", 24, 0, 0 } } },
 };
 
 static void set(struct made_tasks *t, gva object, const char *path, uint64_t value)
@@ -125,7 +129,7 @@ static void make_init(struct made_tasks *t)
 
 void made_tasks_open(struct made_tasks *t)
 {
-	gva table, per_cpu[3];
+	gva table, per_cpu[4];
 
 	memset(t, 0, sizeof(*t));
 	t->world = world_new();
@@ -137,7 +141,15 @@ void made_tasks_open(struct made_tasks *t)
 	per_cpu[0] = world_symbol(t->world, "runqueues", RQ_BYTES + CPU_OFFSET);
 	per_cpu[1] = world_symbol(t->world, "current_task", 8 + CPU_OFFSET);
 	per_cpu[2] = world_symbol(t->world, "idle_threads", 8 + CPU_OFFSET);
+	t->pgd_list = world_symbol(t->world, "pgd_list", 16);
+	t->pages = world_symbol(t->world, "vmemmap_base", 8);
+	t->direct_end = world_symbol(t->world, "vmalloc_base", 8);
+	t->boot_cpu = world_symbol(t->world, "boot_cpu_data", 256);
+	per_cpu[3] = world_symbol(t->world, "cpu_tlbstate", 64 + CPU_OFFSET);
+	world_symbol(t->world, "_etext", 64);
 	world_start(t->world, types, ARRAY_SIZE(types));
+	t->tlb_state = gva_add(per_cpu[3], CPU_OFFSET);
+	empty_list(t, t->pgd_list);
 	t->rq = gva_add(per_cpu[0], CPU_OFFSET);
 	t->current = gva_add(per_cpu[1], CPU_OFFSET);
 	t->idle_threads = gva_add(per_cpu[2], CPU_OFFSET);

@@ -18,6 +18,10 @@ struct made_tasks {
 	gva idle_class;
 	gva map;			/* root node of the PID map: numbers below 64 */
 	gva css_set;			/* the only one */
+	gva pgd_list, pages;		/* vmemmap_base; the test says what it holds */
+	gva direct_end;			/* vmalloc_base: likewise */
+	gva boot_cpu;			/* boot_cpu_data */
+	gva tlb_state;			/* cpu_tlbstate, of the CPU */
 	gva running;			/* last node of the fair class's tree */
 };
 

@@ -19,14 +19,26 @@ struct guest {
 	struct check_result result;
 };
 
+/* The entry of the map of all memory that has the frame of @at. */
+static uint64_t *direct(struct guest *g, gva at)
+{
+	struct mapping to;
+
+	assert_int_equal(view_translate(world_view(g->made.world),
+					world_kernel(g->made.world)->space, at, &to, NULL), 0);
+	return made_entry(&g->made, gva_add(world_kernel(g->made.world)->page_offset, to.at.v), 2);
+}
+
 static int start(void **state)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 
 	made_modules_open(&g->made, false, NULL, 0);
 	g->module = made_module(&g->made, "good");
-	/* The text is not writable, as it is in a kernel. */
+	/* Neither the text nor the module's is writable, at any address, as it is in a kernel. */
 	*made_entry(&g->made, world_kernel(g->made.world)->text, 2) &= ~PTE_WRITE;
+	*direct(g, world_kernel(g->made.world)->text) &= ~PTE_WRITE;
+	*direct(g, g->made.space) &= ~PTE_WRITE;
 	*state = g;
 	return 0;
 }
@@ -92,13 +104,22 @@ static void data_of_the_kernel_that_is_executable(void **state)
 	assert_non_null(strstr(g->result.findings.v[0]->title, "no one owns"));
 }
 
-static void text_that_is_mapped_to_another_place(void **state)
+static void text_that_is_writable_elsewhere(void **state)
 {
 	struct guest *g = *state;
 	gva text = world_kernel(g->made.world)->text;
 
-	*made_entry(&g->made, text, 2) += 8 * HUGE;
-	expect(g, "mapped to other memory", text);
+	*direct(g, text) |= PTE_WRITE;
+	expect(g, "writable elsewhere", text);
+}
+
+static void module_that_is_writable_elsewhere(void **state)
+{
+	struct guest *g = *state;
+
+	*direct(g, g->made.space) |= PTE_WRITE;
+	expect(g, "writable elsewhere", made_text(&g->made, g->module));
+	assert_string_equal(g->result.findings.v[0]->owner, "module good");
 }
 
 static void text_that_is_open_to_programs(void **state)
@@ -135,7 +156,8 @@ int main(void)
 		TEST(writable_text),
 		TEST(writable_code_of_a_module),
 		TEST(data_of_the_kernel_that_is_executable),
-		TEST(text_that_is_mapped_to_another_place),
+		TEST(text_that_is_writable_elsewhere),
+		TEST(module_that_is_writable_elsewhere),
 		TEST(text_that_is_open_to_programs),
 		TEST(code_in_the_module_space_is_left_to_another_check),
 		TEST(tables_that_cannot_be_read_are_not_clean),

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_LINUX_CPU_H
+#define HVSM_LINUX_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "linux/kernel.h"
+
+/*
+ * What the kernel takes its CPUs to be able to do: boot_cpu_data.x86_capability. A feature
+ * that was turned off at boot ("nosmep") is not among them. The numbers are those of
+ * arch/x86/include/asm/cpufeatures.h; these have not changed since 4.15.
+ */
+enum cpu_feature {
+	CPU_NX		= 1 * 32 + 20,
+	CPU_PTI		= 7 * 32 + 11,	/* page-table isolation is in use */
+	CPU_SMEP	= 9 * 32 + 7,
+	CPU_SMAP	= 9 * 32 + 20,
+	CPU_UMIP	= 16 * 32 + 2,
+};
+
+#define CPU_FEATURE_WORDS 24u
+
+struct cpu_features {
+	uint32_t word[CPU_FEATURE_WORDS];	/* those beyond the kernel's own are 0 */
+};
+
+/* 0, -ENOENT (a symbol or type that is needed), or an error as view_read(). */
+nodiscard int cpu_features_read(const struct kernel *kernel, struct view *view,
+				struct cpu_features *ret, struct err *err);
+
+static inline bool cpu_has(const struct cpu_features *features, enum cpu_feature feature)
+{
+	return features->word[feature / 32] >> feature % 32 & 1;
+}
+
+#endif

@@ -109,6 +109,13 @@
 #define MODULE_SYMBOLS_MAX	(1u << 18)
 #define MODULE_STRINGS_MAX	(16u << 20)
 
+/* Sections of one module that were loaded: 60 are usual, a live patch has one per function. */
+#define MODULE_SECTIONS_MAX	8192u
+
+/* Of a module's object file: relocations (amdgpu has 500,000), and bytes that are loaded. */
+#define KO_RELOCATIONS_MAX	(1u << 23)
+#define KO_BYTES_MAX		(256u << 20)
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

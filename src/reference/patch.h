@@ -58,13 +58,6 @@ void sites_free(struct sites *sites);
 nodiscard int patch_all(struct patcher *patcher, struct view *view, struct shipped *shipped,
 			struct sites *sites, struct err *err);
 
-/* What explains a difference between what patch_all() made and what the guest has. */
-enum explanation {
-	EXPLAINED_NOT,		/* nothing does: a finding */
-	EXPLAINED,		/* by the kernel's own structures, exactly */
-	EXPLAINED_PASSING,	/* an update in flight: read again; never clean as it is */
-};
-
 /**
  * struct explainer - the guest's state at one instant, for explain()
  * Made per run of a check; collects ftrace_ops, kprobes, text_poke's queue when first needed.
@@ -74,6 +67,9 @@ struct explainer;
 nodiscard int explainer_open(struct patcher *patcher, struct view *view, struct owners *owners,
 			     struct explainer **ret, struct err *err);
 void explainer_close(struct explainer **explainer);
+
+/* Does a function of the kernel, as shipped, or of a listed module start at @at? */
+bool explainer_is_function(struct explainer *explainer, gva at);
 
 /* A run of neighbouring bytes that differ, and which of them is not explained. */
 struct difference {

@@ -81,6 +81,24 @@ static bool thunk_register(const struct patcher *p, gva target, unsigned *reg)
 	return false;
 }
 
+bool thunk_matches(const char *thunk, const uint8_t *code, size_t n)
+{
+	const char *reg = strrchr(thunk, '_');
+	size_t at = 0;
+
+	while (at + 3 < n && code[at] == 0x2e)
+		at++;
+	for (unsigned i = 0; reg && i < ARRAY_SIZE(registers); i++) {
+		const uint8_t *jump = code + at + (i >= 8);
+
+		if (strcmp(registers[i], reg + 1))
+			continue;
+		return (i < 8 || code[at] == 0x41) && at + (i >= 8) + 2 <= n &&
+		       jump[0] == 0xff && jump[1] == (0xe0 | (i & 7));
+	}
+	return false;
+}
+
 static bool thunk_branch(const struct patcher *p, const struct shipped *shipped, gva at,
 			 struct thunk_branch *ret)
 {

@@ -114,6 +114,12 @@ nodiscard int patcher_live(const struct patcher *patcher, struct view *view, gva
 /* Fill with as few NOPs as there can be (add_nops()). */
 void fill_nops(const struct patcher *patcher, uint8_t *code, size_t n);
 
+/*
+ * Is @code a jump through the register that a thunk is named after: "__x86_indirect_thunk_r11"?
+ * Prefixes in front of it are passed over.
+ */
+bool thunk_matches(const char *thunk, const uint8_t *code, size_t n);
+
 /* Does a return at @at go through the thunk, where returns do? */
 bool wants_thunk(const struct patcher *p, gva at);
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/image_compare.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+
+/* Read and compared at a time: it stays in the second-level cache between the two. */
+#define CHUNK_BYTES (256u << 10)
+
+int image_compare_open(struct check_run *run, struct image_compare *ret, struct err *err)
+{
+	int r;
+
+	*ret = (struct image_compare){ .run = run };
+	if (!check_reference(run)) {
+		check_not_covered(run, "there is no reference of this kernel; see `hvsm reference "
+				  "fetch` and `hvsm scan --reference`");
+		return 0;
+	}
+	r = kernel_image_of(check_reference(run), check_kernel(run), check_view(run), &ret->image,
+			    err);
+	if (r >= 0)
+		r = owners_open(check_kernel(run), check_view(run), &ret->owners, err);
+	if (r >= 0)
+		r = explainer_open(ret->image->patcher, check_view(run), ret->owners,
+				   &ret->explainer, err);
+	return r < 0 ? r : 1;
+}
+
+void image_compare_close(struct image_compare *compare)
+{
+	explainer_close(&compare->explainer);
+	owners_close(&compare->owners);
+}
+
+static int tell(const struct difference *difference, bool passing, void *ctx, struct err *err)
+{
+	struct image_compare *compare = ctx;
+
+	(void)err;
+	if (passing)
+		compare->passing++;
+	else
+		difference_finding(compare->run, compare->owners, &compare->place, difference);
+	return 0;
+}
+
+int image_compare(struct image_compare *compare, gva from, gva to, struct err *err)
+{
+	const struct kernel *kernel = check_kernel(compare->run);
+	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
+	int r = chunk ? 0 : err_set(err, -ENOMEM, "no memory to compare with");
+
+	while (from.v < to.v && r >= 0) {
+		size_t n = to.v - from.v < CHUNK_BYTES ? to.v - from.v : CHUNK_BYTES;
+
+		r = view_read_phys(check_view(compare->run),
+				   gpa_add(kernel->image, from.v - kernel->text.v), chunk, n, err);
+		if (r >= 0)
+			r = compare_part(compare->explainer, &compare->image->shipped,
+					 &compare->image->sites, from, chunk, n,
+					 &compare->explained, tell, compare, err);
+		compare->bytes += n;
+		from = gva_add(from, n);
+	}
+	if (r >= 0 && compare->passing)
+		check_inconclusive(compare->run, "the kernel was patching its code while it was "
+				   "compared");
+	return r;
+}

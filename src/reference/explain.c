@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "linux/exec.h"
+#include "linux/kprobe.h"
+#include "reference/patch_inside.h"
+
+/*
+ * Which difference between what was predicted and what the guest has is its kernel's own doing.
+ * A place that is patched at run time must be exactly as the kernel's structures say now; only
+ * while the kernel patches (text_mutex) may it be on its way from one to the other.
+ */
+
+#define SITE_BYTES_MAX 255u
+/* Differences with fewer equal bytes between them are one: an instruction has up to 15. */
+#define GAP_BYTES      8u
+
+enum verdict { NO, YES, PASSING };
+
+/* The last target of a call of ftrace, of which thousands lead to one place. */
+struct known_target {
+	gva target;
+	bool good;
+};
+
+struct explainer {
+	struct patcher *p;
+	struct view *view;
+	struct owners *owners;
+	struct kprobes kprobes;
+	struct known_target target;
+	bool busy;		/* the kernel patches just now */
+	bool traces;		/* ftrace has someone to call */
+	gva ftrace_caller, ftrace_regs_caller, ftrace_stub, trace_function, list_func,
+		graph_caller;
+};
+
+/* One place, and what is there. */
+struct looked {
+	struct explainer *e;
+	const struct shipped *shipped;
+	const struct site *site;
+	const uint8_t *found;
+	struct difference *d;	/* receives why not */
+};
+
+static int is_held(const struct patcher *p, struct view *view, const char *mutex, bool *ret,
+		   struct err *err)
+{
+	gva at = patcher_symbol(p, mutex);
+	struct field owner;
+	uint64_t value;
+	int r;
+
+	if (!at.v)
+		return 0;
+	r = types_field(p->types, "mutex.owner", &owner, err);
+	if (r >= 0)
+		r = field_read(view, at, &owner, &value, err);
+	if (r < 0)
+		return r;
+	*ret |= value & ~7ull;	/* the low bits are flags (kernel/locking/mutex.c) */
+	return 0;
+}
+
+static int read_ftrace(struct explainer *e, struct err *err)
+{
+	const struct patcher *p = e->p;
+	gva list = patcher_symbol(p, "ftrace_ops_list"), first = {0};
+	gva function = patcher_symbol(p, "ftrace_trace_function");
+	int r = 0;
+
+	e->ftrace_caller = patcher_symbol(p, "ftrace_caller");
+	e->ftrace_regs_caller = patcher_symbol(p, "ftrace_regs_caller");
+	e->ftrace_stub = patcher_symbol(p, "ftrace_stub");
+	e->graph_caller = patcher_symbol(p, "ftrace_graph_caller");
+	e->list_func = patcher_symbol(p, "arch_ftrace_ops_list_func");
+	if (!e->list_func.v)
+		e->list_func = patcher_symbol(p, "ftrace_ops_list_func");
+	if (list.v)
+		r = view_ptr(e->view, list, &first, err);
+	if (r >= 0 && function.v)
+		r = view_ptr(e->view, function, &e->trace_function, err);
+	e->traces = first.v && first.v != patcher_symbol(p, "ftrace_list_end").v;
+	return r;
+}
+
+int explainer_open(struct patcher *patcher, struct view *view, struct owners *owners,
+		   struct explainer **ret, struct err *err)
+{
+	static const char *const mutexes[] = {
+		"text_mutex", "jump_label_mutex", "static_call_mutex", "ftrace_lock",
+	};
+	cleanup(explainer_close) struct explainer *e = calloc(1, sizeof(*e));
+	int r = 0;
+
+	if (!e)
+		return err_set(err, -ENOMEM, "no memory to explain with");
+	e->p = patcher;
+	e->view = view;
+	e->owners = owners;
+	for (size_t i = 0; i < ARRAY_SIZE(mutexes) && r >= 0; i++)
+		r = is_held(patcher, view, mutexes[i], &e->busy, err);
+	if (r >= 0)
+		r = read_ftrace(e, err);
+	if (r >= 0)
+		r = kprobes_read(patcher->kernel, view, &e->kprobes, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&e);
+	return 0;
+}
+
+void explainer_close(struct explainer **explainer)
+{
+	if (!*explainer)
+		return;
+	kprobes_free(&(*explainer)->kprobes);
+	free(*explainer);
+	*explainer = NULL;
+}
+
+bool explainer_is_function(struct explainer *e, gva at)
+{
+	return patcher_is_function(e->p, at) || owner_is_function(e->owners, at);
+}
+
+/* An int3 that holds the place while the rest is written: text_poke_bp_batch(). */
+static bool is_half(const struct looked *l, const uint8_t *code)
+{
+	size_t n = l->site->size_bytes;
+
+	return l->found[0] == OP_INT3 && !memcmp(l->found + 1, code + 1, n - 1);
+}
+
+static enum verdict passing(const struct looked *l)
+{
+	if (l->e->busy)
+		return PASSING;
+	snprintf(l->d->why, sizeof(l->d->why), "%s",
+		 l->found[0] == OP_INT3 ? "a breakpoint that the kernel did not set"
+					: "the kernel's own state says otherwise");
+	return NO;
+}
+
+static void leads(const struct looked *l, gva target)
+{
+	struct owner owner;
+
+	l->d->target = target;
+	if (owner_of(l->e->owners, target, &owner, NULL) < 0)
+		return;		/* whoever reports it asks again, and says so */
+	snprintf(l->d->why, sizeof(l->d->why), "leads to %#" PRIx64 " (%s)", target.v, owner.text);
+}
+
+/* --- jump labels --- */
+
+static int explain_jump(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	uint8_t code[2][JUMP_BYTES];
+	size_t n = l->site->size_bytes;
+	int r = 0;
+
+	for (unsigned other = 0; other < 2 && r >= 0; other++)
+		r = jump_label_code(l->e->p, l->e->view, l->shipped, l->site, other, code[other],
+				    err);
+	if (r < 0)
+		return r;
+	if (!memcmp(l->found, code[0], n))
+		*ret = YES;
+	else if (!memcmp(l->found, code[1], n) || is_half(l, code[0]) || is_half(l, code[1]))
+		*ret = passing(l);
+	else if (l->found[0] == OP_JMP && n == JUMP_BYTES)
+		leads(l, branch_target(l->site->at, l->found));
+	return 0;
+}
+
+/* --- static calls --- */
+
+/* What stands for "ret": set before or after it was known whether returns need a thunk. */
+static bool is_return(const struct looked *l)
+{
+	static const char *const thunks[] = { "__x86_return_thunk" };
+	gva target;
+
+	if (l->found[0] == OP_RET)
+		return l->found[1] == OP_INT3 && !memcmp(l->found + 1, l->found + 2, 3);
+	if (l->found[0] != OP_JMP)
+		return false;
+	target = branch_target(l->site->at, l->found);
+	for (size_t i = 0; i < ARRAY_SIZE(thunks); i++)
+		if (target.v == patcher_symbol(l->e->p, thunks[i]).v)
+			return true;
+	return target.v == l->e->p->return_thunk.v;
+}
+
+static bool is_tail(const struct looked *l, const uint8_t *code)
+{
+	return l->site->kind == SITE_TRAMPOLINE || code[0] == OP_JMP || code[0] == OP_RET;
+}
+
+/* Is it as it would be with another function of the kernel or a module, or none? */
+static bool is_other_call(const struct looked *l)
+{
+	gva target;
+
+	if (l->found[0] == OP_INT3 || !memcmp(l->found, l->e->p->nop5, JUMP_BYTES) || is_return(l))
+		return true;
+	if (l->found[0] != OP_CALL && l->found[0] != OP_JMP)
+		return false;
+	target = branch_target(l->site->at, l->found);
+	return explainer_is_function(l->e, target);
+}
+
+static int explain_static_call(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	uint8_t code[STATIC_CALL_BYTES];
+	size_t n = l->site->size_bytes;
+	gva func = {0};
+	int r;
+
+	if (l->site->kind == SITE_TRAMPOLINE)
+		r = trampoline_code(l->e->p, l->e->view, l->shipped, l->site, &func, code, err);
+	else
+		r = static_call_code(l->e->p, l->e->view, l->shipped, l->site, &func, code, err);
+	if (r < 0)
+		return r;
+	if (func.v && !explainer_is_function(l->e, func))
+		leads(l, func);
+	else if (!memcmp(l->found, code, n) || (!func.v && is_tail(l, code) && is_return(l)))
+		*ret = YES;
+	else if (is_other_call(l))
+		*ret = passing(l);
+	if (!*ret && (l->found[0] == OP_CALL || l->found[0] == OP_JMP))
+		leads(l, branch_target(l->site->at, l->found));
+	return 0;
+}
+
+/* --- ftrace --- */
+
+/* A trampoline that ftrace or BPF made, from its very start on. */
+static bool is_trampoline(struct explainer *e, gva target)
+{
+	struct owner owner;
+
+	if (e->target.target.v == target.v)
+		return e->target.good;
+	e->target.target = target;
+	e->target.good = owner_of(e->owners, target, &owner, NULL) >= 0 &&
+			 (owner.kind == OWNER_FTRACE || owner.kind == OWNER_BPF) &&
+			 target.v == owner.start.v;
+	return e->target.good;
+}
+
+static int explain_mcount(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	struct explainer *e = l->e;
+	gva target = branch_target(l->site->at, l->found);
+	bool is_caller = target.v == e->ftrace_caller.v || target.v == e->ftrace_regs_caller.v;
+
+	(void)err;
+	if (l->found[0] == OP_CALL && is_caller && e->traces)
+		*ret = YES;
+	else if ((l->found[0] == OP_CALL || l->found[0] == OP_JMP) && is_trampoline(e, target))
+		*ret = YES;
+	else if (l->found[0] == OP_CALL && is_caller)
+		*ret = passing(l);
+	else if (l->found[0] == OP_INT3 &&
+		 (is_half(l, e->p->nop5) || is_caller || is_trampoline(e, target)))
+		*ret = passing(l);
+	else if (l->found[0] == OP_CALL || l->found[0] == OP_JMP)
+		leads(l, target);
+	return 0;
+}
+
+static int explain_ftrace_call(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	struct explainer *e = l->e;
+	gva target = branch_target(l->site->at, l->found);
+	bool known = target.v == e->ftrace_stub.v || target.v == e->list_func.v ||
+		     target.v == e->graph_caller.v ||
+		     (target.v == e->trace_function.v && explainer_is_function(e, target));
+
+	(void)err;
+	if (!memcmp(l->found, e->p->nop5, JUMP_BYTES))
+		*ret = YES;
+	else if ((l->found[0] == OP_CALL || l->found[0] == OP_JMP) && known)
+		*ret = YES;
+	else if (l->found[0] == OP_INT3)
+		*ret = passing(l);
+	else if (l->found[0] == OP_CALL && e->busy && explainer_is_function(e, target))
+		*ret = PASSING;
+	else
+		leads(l, target);
+	return 0;
+}
+
+/* --- branches through the thunks of ITS, which lie in memory of their own --- */
+
+static int explain_retpoline(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	size_t n = l->site->size_bytes, prefix = n - JUMP_BYTES;
+	const uint8_t *expected = shipped_at(l->shipped, l->site->at, n);
+	uint8_t code[4] = {0};
+	gva target, thunk;
+	struct symbol symbol;
+
+	(void)err;
+	if (n < JUMP_BYTES || n > 6 || memcmp(l->found, expected, prefix + 1) ||
+	    (expected[prefix] & 0xfe) != OP_CALL)
+		return 0;
+	target = branch_target(gva_add(l->site->at, prefix), l->found + prefix);
+	thunk = branch_target(gva_add(l->site->at, prefix), expected + prefix);
+	leads(l, target);
+	if (!exec_is_thunk(l->e->view, target) ||
+	    view_read(l->e->view, target, code, sizeof(code), NULL) < 0 ||
+	    symbols_at(l->e->p->symbols, thunk, &symbol, NULL) < 0)
+		return 0;
+	if (thunk_matches(symbol.name, code, sizeof(code)))
+		*ret = YES;
+	return 0;
+}
+
+/* --- one difference --- */
+
+static int explain_site(const struct looked *l, enum verdict *ret, struct err *err)
+{
+	switch (l->site->kind) {
+	case TABLE_JUMPS:
+		return explain_jump(l, ret, err);
+	case TABLE_STATIC_CALLS:
+	case SITE_TRAMPOLINE:
+		return explain_static_call(l, ret, err);
+	case TABLE_MCOUNT:
+		return explain_mcount(l, ret, err);
+	case SITE_FTRACE_CALL:
+		return explain_ftrace_call(l, ret, err);
+	case TABLE_RETPOLINES:
+		return explain_retpoline(l, ret, err);
+	default:
+		return 0;
+	}
+}
+
+static const char *kind_name(unsigned kind)
+{
+	static const char *const names[] = {
+		[TABLE_ALTERNATIVES] = "alternative", [TABLE_PARAVIRT] = "paravirt call",
+		[TABLE_RETPOLINES] = "retpoline", [TABLE_RETURNS] = "return",
+		[TABLE_CALLS] = "call", [TABLE_ENDBR] = "ENDBR", [TABLE_LOCKS] = "lock prefix",
+		[TABLE_JUMPS] = "jump label", [TABLE_STATIC_CALLS] = "static call",
+		[TABLE_MCOUNT] = "ftrace site", [SITE_RUNTIME] = "runtime constant",
+		[SITE_TRAMPOLINE] = "static call trampoline",
+		[SITE_FTRACE_CALL] = "call inside of ftrace",
+	};
+
+	return names[kind];
+}
+
+/* What is compared, and how far it got. */
+struct comparing {
+	struct explainer *e;
+	const struct shipped *shipped;
+	const struct sites *sites;
+	gva at;
+	const uint8_t *expected, *found;
+	size_t n;
+	uint64_t *explained;
+	difference_fn *visit;
+	void *ctx;
+};
+
+/* The first site that may reach to @at. */
+static size_t site_from(const struct sites *sites, gva at)
+{
+	size_t low = 0, high = sites->list.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (sites->list.v[middle].at.v + SITE_BYTES_MAX < at.v)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The guest's bytes of a place; @room where they are not all among those at hand. */
+static const uint8_t *site_found(const struct comparing *c, const struct site *site,
+				 uint8_t room[SITE_BYTES_MAX])
+{
+	if (site->at.v >= c->at.v && site->at.v - c->at.v <= c->n &&
+	    site->size_bytes <= c->n - (site->at.v - c->at.v))
+		return c->found + (site->at.v - c->at.v);
+	if (view_read(c->e->view, site->at, room, site->size_bytes, NULL) < 0)
+		return NULL;
+	return room;
+}
+
+/*
+ * Does one of the places that hold byte @i explain it?
+ * @end: receives how far that place reaches
+ */
+static int explain_byte(const struct comparing *c, size_t i, struct difference *d,
+			enum verdict *ret, size_t *end, struct err *err)
+{
+	gva at = gva_add(c->at, i);
+	uint8_t room[SITE_BYTES_MAX];
+
+	for (size_t j = site_from(c->sites, at); j < c->sites->list.n && !*ret; j++) {
+		const struct site *site = &c->sites->list.v[j];
+		struct looked l = { c->e, c->shipped, site, NULL, d };
+		int r;
+
+		if (site->at.v > at.v)
+			break;
+		if (at.v - site->at.v >= site->size_bytes)
+			continue;
+		d->kind = kind_name(site->kind);
+		l.found = site_found(c, site, room);
+		if (!l.found)
+			continue;
+		r = explain_site(&l, ret, err);
+		if (r < 0)
+			return r;
+		*end = site->at.v + site->size_bytes - c->at.v;
+	}
+	return 0;
+}
+
+/* A breakpoint, or the jump that an optimised one became, that is in the kernel's table. */
+static bool explain_kprobe(const struct comparing *c, size_t i, size_t *end)
+{
+	const struct kprobes *kprobes = &c->e->kprobes;
+
+	for (size_t j = 0; j < kprobes->list.n; j++) {
+		const struct kprobe *kprobe = &kprobes->list.v[j];
+		uint64_t offset = gva_add(c->at, i).v - kprobe->address.v;
+		struct owner owner;
+		uint8_t jump[JUMP_BYTES];
+
+		if (!offset && c->found[i] == OP_INT3) {
+			*end = i + 1;
+			return true;
+		}
+		if (offset >= JUMP_BYTES || !kprobe->optimized ||
+		    view_read(c->e->view, kprobe->address, jump, sizeof(jump), NULL) < 0)
+			continue;
+		if (jump[0] != OP_JMP || jump[offset] != c->found[i] ||
+		    owner_of(c->e->owners, branch_target(kprobe->address, jump), &owner,
+			     NULL) < 0 || owner.kind != OWNER_KPROBE)
+			continue;
+		*end = i + (JUMP_BYTES - offset);
+		return true;
+	}
+	return false;
+}
+
+static size_t next_difference(const struct comparing *c, size_t i)
+{
+	while (i < c->n) {
+		size_t step = c->n - i < 64 ? c->n - i : 64;
+
+		if (memcmp(c->expected + i, c->found + i, step)) {
+			while (c->expected[i] == c->found[i])
+				i++;
+			return i;
+		}
+		i += step;
+	}
+	return i;
+}
+
+/* Where the run of differing bytes that begins at @i ends, short gaps included. */
+static size_t run_end(const struct comparing *c, size_t i)
+{
+	size_t last = i;
+
+	for (size_t j = i + 1; j < c->n && j - last <= GAP_BYTES; j++)
+		if (c->expected[j] != c->found[j])
+			last = j;
+	return last + 1;
+}
+
+static uint64_t differing(const struct comparing *c, size_t from, size_t to)
+{
+	uint64_t n = 0;
+
+	for (size_t i = from; i < to; i++)
+		n += c->expected[i] != c->found[i];
+	return n;
+}
+
+/* Which part of [@i, …) is one difference; @end behind it. As compare_part(). */
+static int tell(const struct comparing *c, size_t i, size_t *end, struct err *err)
+{
+	struct difference d = { .at = gva_add(c->at, i), .kind = "code" }, next;
+	enum verdict verdict = NO;
+	size_t stop;
+	int r;
+
+	r = explain_byte(c, i, &d, &verdict, end, err);
+	if (r < 0)
+		return r;
+	if (verdict == NO && explain_kprobe(c, i, end))
+		verdict = YES;
+	if (*end > c->n)
+		*end = c->n;
+	if (verdict == YES) {
+		*c->explained += differing(c, i, *end);
+		return 0;
+	}
+	if (verdict == NO) {
+		/* Up to the next byte that something explains. */
+		stop = run_end(c, i);
+		for (*end = i + 1; *end < stop; ++*end) {
+			size_t ignored;
+			enum verdict v = NO;
+
+			next = d;
+			if (c->expected[*end] == c->found[*end])
+				continue;
+			r = explain_byte(c, *end, &next, &v, &ignored, err);
+			if (r < 0)
+				return r;
+			if (v != NO || explain_kprobe(c, *end, &ignored))
+				break;
+		}
+		while (*end > i + 1 && c->expected[*end - 1] == c->found[*end - 1])
+			--*end;
+	}
+	d.size_bytes = *end - i;
+	d.expected = c->expected + i;
+	d.found = c->found + i;
+	return c->visit(&d, verdict == PASSING, c->ctx, err);
+}
+
+int compare_part(struct explainer *explainer, const struct shipped *shipped,
+		 const struct sites *sites, gva at, const uint8_t *found, size_t n,
+		 uint64_t *explained, difference_fn *visit, void *ctx, struct err *err)
+{
+	struct comparing c = {
+		explainer, shipped, sites, at, shipped_at(shipped, at, n), found, n, explained,
+		visit, ctx,
+	};
+	size_t end;
+	int r = 0;
+
+	if (!c.expected)
+		return err_set(err, -EINVAL, "%#" PRIx64 " is not of what was shipped", at.v);
+	if (!memcmp(c.expected, found, n))
+		return 0;
+	for (size_t i = next_difference(&c, 0); i < n && r >= 0; i = next_difference(&c, end)) {
+		end = i + 1;
+		r = tell(&c, i, &end, err);
+	}
+	return r;
+}

@@ -21,6 +21,7 @@
 /* A difference, and as much around it as makes a whole instruction or pointer. */
 struct shown {
 	const struct shipped_part *part;	/* NULL: between two parts */
+	bool data;
 	gva at;
 	size_t shown_bytes;			/* in hex */
 	size_t bytes;				/* of both copies, ≥ shown_bytes */
@@ -29,7 +30,7 @@ struct shown {
 
 static bool is_code(const struct shown *shown)
 {
-	return shown->part && shown->part->flags & PART_EXEC;
+	return !shown->data && shown->part && shown->part->flags & PART_EXEC;
 }
 
 /* The instruction, of those that begin at @from, that holds @at; [@at, @at] where none does. */
@@ -75,7 +76,9 @@ static void frame(struct shown *shown, const struct difference *difference, gva 
 static struct shown show(const struct difference_place *place, const struct difference *difference,
 			 gva symbol)
 {
-	struct shown shown = { .part = shipped_part(place->shipped, difference->at) };
+	struct shown shown = {
+		.part = shipped_part(place->shipped, difference->at), .data = place->data,
+	};
 	uint64_t lead, n, room;
 
 	frame(&shown, difference, symbol);
@@ -192,7 +195,7 @@ struct finding *difference_finding(struct check_run *run, struct owners *owners,
 	shown = show(place, difference, symbol);
 	if (symbol.v)
 		snprintf(where, sizeof(where), "%s", owner.symbol);
-	finding_evidence(finding, difference->kind, difference->at, symbol.v ? where : NULL,
+	finding_evidence(finding, place->data ? "constant" : difference->kind, difference->at, symbol.v ? where : NULL,
 			 print(&shown, shown.expected, difference->size_bytes, expected,
 			       sizeof(expected)),
 			 print(&shown, shown.found, difference->size_bytes, found, sizeof(found)));

@@ -14,6 +14,7 @@ struct difference_place {
 	const char *kind;	/* of object: "kernel code", "module code", "kernel constant" */
 	const char *name;	/* of what was compared: "kernel", "ext4" */
 	const struct shipped *shipped;	/* as it should be: what surrounds a difference is of it */
+	bool data;		/* no code, although the part as a whole is executable */
 };
 
 /**

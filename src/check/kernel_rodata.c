@@ -10,6 +10,7 @@ static int kernel_rodata_run(struct check_run *run, struct err *err)
 	if (r > 0) {
 		compare.place = (struct difference_place){
 			SEVERITY_CRITICAL, "kernel constant", "kernel", &compare.image->shipped,
+			.data = true,
 		};
 		r = image_compare(&compare, compare.image->rodata, compare.image->ro_init, err);
 		if (r >= 0)

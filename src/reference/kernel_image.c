@@ -36,6 +36,19 @@ static int find_run(const struct kernel_image *image, const char *from, const ch
 	return 0;
 }
 
+/*
+ * __end_rodata is where the last page ends: behind the last constant lies what was there before
+ * the kernel.
+ */
+static void cut_rodata(struct kernel_image *image)
+{
+	const struct shipped_part *part = &image->shipped.parts.v[0];
+	gva end = gva_add(part->at, part->loaded_bytes);
+
+	if (end.v >= image->ero_init.v && end.v < image->erodata.v)
+		image->erodata = end;
+}
+
 static int image_make(struct kernel_image *image, const struct blob *vmlinux,
 		      const struct kernel *kernel, struct view *view, struct err *err)
 {
@@ -52,6 +65,8 @@ static int image_make(struct kernel_image *image, const struct blob *vmlinux,
 	if (r >= 0)
 		r = find_run(image, "__start_ro_after_init", "__end_ro_after_init",
 			     &image->ro_init, &image->ero_init, err);
+	if (r >= 0)
+		cut_rodata(image);
 	if (r >= 0)
 		r = patch_all(image->patcher, view, &image->shipped, &image->sites, err);
 	return r;

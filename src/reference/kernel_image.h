@@ -17,7 +17,7 @@ struct kernel_image {
 	struct patcher *patcher;
 
 	gva text, etext;		/* code: [_text, _etext) */
-	gva rodata, erodata;		/* constants: [__start_rodata, __end_rodata) */
+	gva rodata, erodata;		/* constants: from __start_rodata to where they end */
 	gva ro_init, ero_init;		/* … of these, what init may still write */
 };
 

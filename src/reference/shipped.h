@@ -24,6 +24,12 @@ struct shipped_part {
 	uint64_t size_bytes;
 	uint8_t *bytes;		/* owned */
 	unsigned flags;		/* PART_* */
+
+	/*
+	 * Of the image: what was shipped for it from its start on without a gap; behind that is
+	 * whatever was in memory. 0: all of it was.
+	 */
+	uint64_t loaded_bytes;
 };
 
 /* Tables of places that the kernel patches; by their section's name. */

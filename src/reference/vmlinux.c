@@ -68,6 +68,7 @@ static int load_segments(struct loading *loading, gva text, struct err *err)
 	loading->image = shipped_add(loading->ret, "image", text, size, PART_EXEC);
 	if (!loading->image)
 		return err_set(err, -ENOMEM, "no memory for a kernel of %" PRIu64 " bytes", size);
+	loading->image->loaded_bytes = loading->first->file_bytes;
 	for (size_t i = 0; i < elf->segments.n; i++) {
 		const struct elf_segment *segment = &elf->segments.v[i];
 

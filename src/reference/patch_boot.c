@@ -359,6 +359,9 @@ int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites,
 		/* Only that of the text; the kernel's init text is part of the same image. */
 		if (shipped == p->vmlinux && at.v >= patcher_symbol(p, "_etext").v)
 			continue;
+		/* … of a module only that: module_finalize() leaves .text.unlikely alone. */
+		if (shipped != p->vmlinux && strcmp(part->name, ".text"))
+			continue;
 		if (p->unlocked)
 			*from = PREFIX_DS;
 		if (sites_add(sites, at, 1, TABLE_LOCKS, (uint32_t)i * 4) < 0)

@@ -348,6 +348,9 @@ static int choose_poison(struct patcher *p, struct view *view, struct err *err)
 int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites, struct err *err)
 {
 	struct places places = table_places(shipped, TABLE_LOCKS);
+	struct field core;
+	/* Until ac3b43283923 (6.4) those outside of .text are left alone (module_finalize()). */
+	bool in_text_only = types_field(p->types, "module.core_layout", &core, NULL) >= 0;
 	gva at;
 
 	for (size_t i = 0; i < places.n; i++) {
@@ -359,8 +362,7 @@ int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites,
 		/* Only that of the text; the kernel's init text is part of the same image. */
 		if (shipped == p->vmlinux && at.v >= patcher_symbol(p, "_etext").v)
 			continue;
-		/* … of a module only that: module_finalize() leaves .text.unlikely alone. */
-		if (shipped != p->vmlinux && strcmp(part->name, ".text"))
+		if (shipped != p->vmlinux && in_text_only && strcmp(part->name, ".text"))
 			continue;
 		if (p->unlocked)
 			*from = PREFIX_DS;

@@ -26,6 +26,8 @@ static const struct option_entry {
 	  "leave these checks out" },
 	{ OPTION_REFERENCE, "reference", "PATH", offsetof(struct arguments, reference),
 	  "compare with this kernel package or file; again for more" },
+	{ OPTION_STORE, "store", "DIR", offsetof(struct arguments, store),
+	  "where known kernels are kept: not /var/lib/hvsm" },
 	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
 	  "by PID instead of as a tree" },
 	{ OPTION_LONG, "long", NULL, offsetof(struct arguments, wide),
@@ -149,6 +151,7 @@ void arguments_free(struct arguments *args)
 	words_free(&args->only);
 	words_free(&args->skip);
 	words_free(&args->reference);
+	words_free(&args->store);
 }
 
 void arguments_help(const struct command *command, FILE *to)

@@ -20,6 +20,7 @@ enum {
 	OPTION_FLAT  = 1 << 3,
 	OPTION_LONG  = 1 << 4,
 	OPTION_REFERENCE = 1 << 5,
+	OPTION_STORE = 1 << 6,
 };
 
 struct listing;
@@ -34,6 +35,7 @@ struct arguments {
 	words only;	/* split at commas, over all times that the option was given */
 	words skip;
 	words reference;	/* paths, not split */
+	words store;		/* one, or none; sources_store() knows the default */
 	char *const *operands;
 	size_t operands_n;
 };
@@ -59,6 +61,7 @@ struct command {
 extern const struct command list_command;
 extern const struct command info_command;
 extern const struct command scan_command;
+extern const struct command reference_command;
 extern const struct command ps_command;
 extern const struct command modules_command;
 extern const struct command sockets_command;

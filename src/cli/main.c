@@ -30,6 +30,7 @@ static const struct command *const subcommands[] = {
 	&log_command,
 	&symbols_command,
 	&checks_command,
+	&reference_command,
 	&version_command,
 	&help_command,
 };
@@ -66,7 +67,7 @@ static int overview(void)
 	      "with or hidden.\n\n",
 	      stdout);
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
-		printf("  %-9s %s\n", subcommands[i]->name, subcommands[i]->summary);
+		printf("  %-10s %s\n", subcommands[i]->name, subcommands[i]->summary);
 	fputs("\nTARGET is a name or UUID of `hvsm list`, qemu:PID, qmp:SOCKET, libvirt:NAME,\n"
 	      "image:FILE, or a path.\n"
 	      "`hvsm COMMAND --help` says more of each; the whole manual is hvsm(1).\n", stdout);

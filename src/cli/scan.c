@@ -150,7 +150,8 @@ const struct command scan_command = {
 	.operands = "TARGET...",
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
-	.options = OPTION_ONLY | OPTION_SKIP | OPTION_REFERENCE | OPTION_JSON,
+	.options = OPTION_ONLY | OPTION_SKIP | OPTION_REFERENCE | OPTION_STORE |
+		   OPTION_JSON,
 	.summary = "check guests for tampering and for what is hidden",
 	.about =
 		"Sweep each guest once and report what the checks found: evidence for each\n"

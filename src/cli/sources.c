@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "cli/progress.h"
 #include "cli/say.h"
 #include "ram/qemu.h"
+#include "reference/store.h"
 
 /* What QEMU was told to boot. Its words, seen from inside of its root. */
 struct booted {
@@ -38,11 +40,20 @@ static void find_booted(const struct attached *guest, struct booted *booted)
 		snprintf(booted->path, sizeof(booted->path), "/proc/self/fd/%d", booted->fd);
 }
 
+const char *sources_store(const struct arguments *args)
+{
+	const char *named = getenv("HVSM_STORE");
+
+	if (args->store.n)
+		return args->store.v[args->store.n - 1];
+	return named && *named ? named : STORE_DEFAULT;
+}
+
 static const char *advice_for(int code)
 {
 	switch (code) {
 	case -ENOENT:
-		return "give the package of that very build (Debian: linux-image-RELEASE)";
+		return "`hvsm reference fetch` gets the right one";
 	case -EBADMSG:
 		return "get it again: it is damaged, or nothing of the kind";
 	case -ELOOP:
@@ -63,6 +74,7 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 	struct reference_options options = {
 		.paths = (const char *const *)args->reference.v,
 		.paths_n = args->reference.n,
+		.store = sources_store(args),
 	};
 	struct err err = {0};
 	int r;

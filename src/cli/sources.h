@@ -19,6 +19,9 @@
 nodiscard int sources_open(const struct attached *guest, const struct arguments *args,
 			   struct check_sources *ret);
 
+/* The directory of the store: --store, else HVSM_STORE, else the usual place. */
+const char *sources_store(const struct arguments *args);
+
 void sources_close(struct check_sources *sources);
 
 #endif

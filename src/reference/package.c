@@ -27,6 +27,7 @@ struct package_reader {
 struct walk {
 	packaged_fn *visit;
 	void *ctx;
+	bool all;	/* what was named must be something; in a directory other files may lie */
 	struct reference_source source;
 };
 
@@ -277,7 +278,7 @@ static int walk_file(struct walk *walk, const char *path, struct err *err)
 		return walk_package(walk, fd, err);
 	r = sniff(fd, path, &member, err);
 	if (r < 0)
-		return r;
+		return r == -EBADMSG && !walk->all ? 0 : r;
 	member.loose = true;
 	member.source = &walk->source;
 	member.reader = &reader;
@@ -340,6 +341,7 @@ int package_each(const char *path, packaged_fn *visit, void *ctx, struct err *er
 
 	if (stat(path, &st) < 0)
 		return err_set(err, -errno, "'%s': %s", path, strerror(errno));
+	walk.all = !S_ISDIR(st.st_mode);
 	r = S_ISDIR(st.st_mode) ? walk_directory(&walk, path, err) : walk_file(&walk, path, err);
 	return r < 0 ? r : 0;
 }

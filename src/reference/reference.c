@@ -5,14 +5,18 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "reference/elf.h"
+#include "reference/identify.h"
 #include "reference/package.h"
 #include "reference/shelf.h"
+#include "reference/store.h"
 
 struct reference {
 	struct reference_source source;
+	struct identified id;
 	struct blob vmlinux;
 	struct shelf shelf;
+	struct store *store;	/* NULL: none at hand */
+	bool store_has_modules;
 	struct reference_kept kept[REFERENCE_KEEPS];
 };
 
@@ -20,28 +24,15 @@ struct reference {
 struct search {
 	struct reference *reference;
 	const struct kernel *kernel;
-	char found[128];	/* another kernel that was there */
+	char found[160];	/* another kernel that was there */
 };
-
-/* Which build a kernel or module is; "" where it does not say. */
-static int build_id_of(const struct blob *file, char ret[41], struct err *err)
-{
-	cleanup(elf_free) struct elf_file elf = {0};
-	int r = elf_read(file->data, file->size, &elf, err);
-
-	if (r < 0)
-		return r;
-	if (elf_build_id(&elf, ret) < 0)
-		*ret = '\0';
-	return 0;
-}
 
 static int try_kernel(struct search *search, struct packaged *member, struct err *err)
 {
 	struct reference *reference = search->reference;
 	cleanup(blob_free) struct blob file = {0};
 	cleanup(blob_free) struct blob vmlinux = {0};
-	char build_id[41] = "";
+	struct identified id;
 	int r;
 
 	if (reference->vmlinux.data)
@@ -50,15 +41,16 @@ static int try_kernel(struct search *search, struct packaged *member, struct err
 	if (r >= 0)
 		r = package_vmlinux(&file, &vmlinux, err);
 	if (r >= 0)
-		r = build_id_of(&vmlinux, build_id, err);
+		r = identify_kernel(&vmlinux, &id, err);
 	if (r < 0)
 		return wrap(err, r, "%s", member->path);
-	if (strcmp(build_id, search->kernel->build_id) != 0) {
-		snprintf(search->found, sizeof(search->found), "build %s",
-			 *build_id ? build_id : "unknown");
+	if (strcmp(id.build_id, search->kernel->build_id) != 0) {
+		snprintf(search->found, sizeof(search->found), "Linux %s, build %s", id.release,
+			 *id.build_id ? id.build_id : "unknown");
 		return 1;
 	}
 	reference->source = *member->source;
+	reference->id = id;
 	reference->vmlinux = vmlinux;
 	vmlinux = (struct blob){0};
 	return 0;
@@ -91,6 +83,47 @@ static int search_paths(struct search *search, const struct reference_options *o
 		       *search->found ? search->found : "no kernel");
 }
 
+/* A store that is not there, or not ours to read, is none. */
+static int open_store(struct reference *reference, const char *path, struct err *err)
+{
+	int r;
+
+	if (!path)
+		return 0;
+	r = store_open(path, false, &reference->store, err);
+	return r == -ENOENT || r == -EACCES ? 0 : r;
+}
+
+/* 0: found; -ENOENT: not there. */
+static int search_store(struct search *search, struct err *err)
+{
+	struct reference *reference = search->reference;
+	struct identified id;
+	int r;
+
+	if (!reference->store)
+		return err_set(err, -ENOENT, "there is no store");
+	r = store_kernel(reference->store, search->kernel->build_id, &reference->source,
+			 &reference->id, &reference->vmlinux, err);
+	if (r >= 0)
+		r = identify_kernel(&reference->vmlinux, &id, err);
+	if (r >= 0 && strcmp(id.build_id, search->kernel->build_id) != 0)
+		r = err_set(err, -EBADMSG, "the store is damaged: it has build %s as %s",
+			    id.build_id, search->kernel->build_id);
+	return r;
+}
+
+/* The next one who asks shall not have to unpack it. Where that is not possible, so be it. */
+static void remember(struct reference *reference, const char *path)
+{
+	cleanup(store_close) struct store *store = NULL;
+	struct err err = {0};
+
+	if (path && store_open(path, true, &store, &err) >= 0 &&
+	    store_add_kernel(store, &reference->source, &reference->vmlinux, &err) < 0)
+		return;
+}
+
 static int search_kernel_file(struct search *search, const struct reference_options *options,
 			      struct err *err)
 {
@@ -103,7 +136,32 @@ static int search_kernel_file(struct search *search, const struct reference_opti
 		return err_set(err, -ENOENT, "the file that QEMU booted is another kernel");
 	strcpy(source->source, "kernel file");
 	snprintf(source->path, sizeof(source->path), "%s", options->kernel_name);
+	remember(search->reference, options->store);
 	return 0;
+}
+
+static int search_all(struct search *search, const struct reference_options *options,
+		      struct err *err)
+{
+	struct reference *reference = search->reference;
+	struct err ignored = {0};
+	int r;
+
+	if (options->paths_n) {
+		r = search_paths(search, options, err);
+		if (r >= 0 && open_store(reference, options->store, &ignored) < 0)
+			store_close(&reference->store);	/* nobody named it */
+		return r;
+	}
+	r = open_store(reference, options->store, err);
+	if (r >= 0)
+		r = search_store(search, err);
+	if (r == -ENOENT && options->kernel_file)
+		r = search_kernel_file(search, options, err);
+	if (r == -ENOENT)
+		r = err_set(err, r, "there is no reference for build %s of Linux %.64s",
+			    search->kernel->build_id, search->kernel->release);
+	return r;
 }
 
 int reference_open(const struct reference_options *options, const struct kernel *kernel,
@@ -118,15 +176,12 @@ int reference_open(const struct reference_options *options, const struct kernel 
 	reference->shelf = SHELF_EMPTY;
 	if (!*kernel->build_id)
 		return err_set(err, -ENOENT, "the guest's kernel has no build ID");
-	if (options->paths_n)
-		r = search_paths(&search, options, err);
-	else if (options->kernel_file)
-		r = search_kernel_file(&search, options, err);
-	else
-		r = err_set(err, -ENOENT, "there is no reference for build %s",
-			    kernel->build_id);
+	r = search_all(&search, options, err);
+	if (r >= 0 && reference->store)
+		r = store_has_modules(reference->store, reference->id.release, err);
 	if (r < 0)
 		return r;
+	reference->store_has_modules = reference->store && r > 0;
 	*ret = take_ptr(&reference);
 	return 0;
 }
@@ -142,6 +197,7 @@ void reference_close(struct reference **reference)
 			ref->kept[i].free(ref->kept[i].state);
 	blob_free(&ref->vmlinux);
 	shelf_free(&ref->shelf);
+	store_close(&ref->store);
 	free(ref);
 	*reference = NULL;
 }
@@ -158,7 +214,56 @@ const struct blob *reference_vmlinux(const struct reference *reference)
 
 bool reference_has_modules(const struct reference *reference)
 {
-	return reference->shelf.modules.n;
+	return reference->shelf.modules.n || reference->store_has_modules;
+}
+
+/* Which module is wanted. */
+struct wanted {
+	const struct reference *reference;
+	const char *build_id;	/* "": whichever belongs to the kernel */
+	bool other;		/* there were others of that name */
+};
+
+/*
+ * One release is built more than once (Debian 6.1.129-1 and 6.1.135-1 are both "6.1.0-32"):
+ * without a build ID a module must come from the package that the kernel is from, or from one
+ * of the version that the kernel's banner tells. A bare file is what somebody named.
+ */
+static bool belongs(const struct reference *reference, const char *version)
+{
+	return !*version || !strcmp(version, reference->source.version) ||
+	       strstr(reference->id.banner, version);
+}
+
+static int choose(const char *version, const char *build_id, void *ctx)
+{
+	struct wanted *wanted = ctx;
+	bool right = *wanted->build_id ? !strcmp(build_id, wanted->build_id) :
+					 belongs(wanted->reference, version);
+
+	wanted->other |= !right;
+	return right;
+}
+
+static int module_of_files(const struct reference *reference, const char *name,
+			   struct wanted *wanted, struct blob *ret, struct err *err)
+{
+	for (size_t from = 0;;) {
+		cleanup(blob_free) struct blob module = {0};
+		const char *version;
+		struct identified id;
+		int r = shelf_get(&reference->shelf, name, &from, &version, &module, err);
+
+		if (r >= 0)
+			r = identify_module(&module, &id, err);
+		if (r < 0)
+			return r;
+		if (choose(version, id.build_id, wanted)) {
+			*ret = module;
+			module = (struct blob){0};
+			return 0;
+		}
+	}
 }
 
 /* As in struct packaged: without a difference between '-' and '_'. */
@@ -173,30 +278,20 @@ static void plain_name(const char *name, char *ret, size_t size)
 int reference_module(struct reference *reference, const char *name, const char *build_id,
 		     struct blob *ret, struct err *err)
 {
-	bool other = false;
+	struct wanted wanted = { .reference = reference, .build_id = build_id ? build_id : "" };
 	char plain[64];
 	int r;
 
 	plain_name(name, plain, sizeof(plain));
-	for (size_t from = 0;;) {
-		cleanup(blob_free) struct blob module = {0};
-		char found[41] = "";
-
-		r = shelf_get(&reference->shelf, plain, &from, &module, err);
-		if (r == -ENOENT && other)
-			return err_set(err, -ENOENT, "the module '%s' of the reference is another "
-				       "build", plain);
-		if (r >= 0)
-			r = build_id_of(&module, found, err);
-		if (r < 0)
-			return r;
-		if (!build_id || !*build_id || !strcmp(build_id, found)) {
-			*ret = module;
-			module = (struct blob){0};
-			return 0;
-		}
-		other = true;
-	}
+	r = module_of_files(reference, plain, &wanted, ret, err);
+	if (r == -ENOENT && reference->store_has_modules)
+		r = store_module(reference->store, plain, reference->id.release, choose, &wanted,
+				 ret, err);
+	if (r == -ENOENT)
+		return err_set(err, r, "the reference %s '%s'",
+			       wanted.other ? "has another build of the module" :
+					      "has no module", plain);
+	return r;
 }
 
 struct reference_kept *reference_kept(struct reference *reference, enum reference_keep which)

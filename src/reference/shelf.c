@@ -94,6 +94,7 @@ int shelf_add(struct shelf *shelf, struct packaged *from, struct err *err)
 	if (!module)
 		return err_set(err, -ENOMEM, "no memory for a module");
 	strcpy(module->name, from->module);
+	snprintf(module->version, sizeof(module->version), "%s", from->source->version);
 	if (!from->loose)
 		r = add_archived(shelf, from, module, err);
 	else if (!(module->path = strdup(from->path)))
@@ -117,8 +118,8 @@ static int read_archived(const struct shelf *shelf, const struct shelf_module *m
 	return 0;
 }
 
-int shelf_get(const struct shelf *shelf, const char *name, size_t *from, struct blob *ret,
-	      struct err *err)
+int shelf_get(const struct shelf *shelf, const char *name, size_t *from, const char **version,
+	      struct blob *ret, struct err *err)
 {
 	cleanup(blob_free) struct blob file = {0};
 	const struct shelf_module *module = NULL;
@@ -131,6 +132,7 @@ int shelf_get(const struct shelf *shelf, const char *name, size_t *from, struct 
 	}
 	if (!module)
 		return err_set(err, -ENOENT, "no module '%s' in the reference", name);
+	*version = module->version;
 	if (module->path)
 		r = package_read_file(module->path, &file, err);
 	else

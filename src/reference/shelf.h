@@ -13,6 +13,7 @@
  */
 struct shelf_module {
 	char name[64];
+	char version[64];	/* of its package; "": a bare file */
 	char *path;		/* of a bare file; NULL: in the temporary file */
 	uint64_t offset;
 	size_t size_bytes;
@@ -32,11 +33,12 @@ nodiscard int shelf_add(struct shelf *shelf, struct packaged *module, struct err
 /**
  * shelf_get - a module, unpacked
  * @from: where to begin to look: 0; becomes where to go on, for another of that name
+ * @version: receives that of its package, as long as @shelf is not changed
  * @ret:  the caller's, for blob_free()
  * Return: 0, -ENOENT (no more of that name), -EBADMSG, -ELOOP, -ENOMEM, -EIO.
  */
 nodiscard int shelf_get(const struct shelf *shelf, const char *name, size_t *from,
-			struct blob *ret, struct err *err);
+			const char **version, struct blob *ret, struct err *err);
 
 /* Free what it holds; it is SHELF_EMPTY then. */
 void shelf_free(struct shelf *shelf);

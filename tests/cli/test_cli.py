@@ -29,12 +29,15 @@ HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
 COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts", "log",
-            "symbols", "checks", "version", "help"]
+            "symbols", "checks", "reference", "version", "help"]
 ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "log", "symbols"]
 
 # What a name may hold to fool a terminal, a log, or a reader.
 HOSTILE = "ev\x1b[2J\nil\u202e\u200b\x9b"
 ESCAPED = "ev\\x1b[2J\\x0ail\\xe2\\x80\\xae\\xe2\\x80\\x8b\\xc2\\x9b"
+
+STORE = tempfile.TemporaryDirectory(prefix="hvsm-cli-")
+os.environ["HVSM_STORE"] = f"{STORE.name}/store"     # the host's own stays as it is
 
 
 def hvsm(*args: str, **how: object) -> subprocess.CompletedProcess[str]:

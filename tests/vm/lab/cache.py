@@ -31,6 +31,10 @@ def cache_dir(*parts: str) -> Path:
     return path
 
 
+# The host's own store of kernels stays as it is.
+os.environ.setdefault("HVSM_STORE", str(cache_dir("store")))
+
+
 @contextlib.contextmanager
 def lock(name: str) -> Iterator[None]:
     """Hold the lock NAME against other processes that make the same thing."""

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reference/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "reference/database.h"
+#include "reference/pack.h"
+#include "reference/store_write.h"
+
+int store_open(const char *path, bool create, struct store **ret, struct err *err)
+{
+	cleanup(store_close) struct store *store = calloc(1, sizeof(*store));
+	int r;
+
+	if (!store)
+		return err_set(err, -ENOMEM, "no memory for the store");
+	r = database_open(path, create, &store->database, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&store);
+	return 0;
+}
+
+void store_close(struct store **store)
+{
+	if (!*store)
+		return;
+	database_close(&(*store)->database);
+	free(*store);
+	*store = NULL;
+}
+
+static void copy_text(sqlite3_stmt *row, int column, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s", statement_text(row, column));
+}
+
+/* The columns that every statement begins with which asks for a source. */
+#define SOURCE_COLUMNS "s.kind, s.path, s.package, s.version, s.sha256, s.signature"
+#define SOURCE_COLUMNS_N 6
+
+static void read_source(sqlite3_stmt *row, struct reference_source *ret)
+{
+	*ret = (struct reference_source){0};
+	copy_text(row, 0, ret->source, sizeof(ret->source));
+	copy_text(row, 1, ret->path, sizeof(ret->path));
+	copy_text(row, 2, ret->package, sizeof(ret->package));
+	copy_text(row, 3, ret->version, sizeof(ret->version));
+	copy_text(row, 4, ret->sha256, sizeof(ret->sha256));
+	copy_text(row, 5, ret->signature, sizeof(ret->signature));
+}
+
+/* And behind them, where an item is asked for. */
+#define ITEM_COLUMNS "s.blob, i.offset, i.size, i.sha256, i.release, i.build_id, i.banner"
+
+static int read_item(struct store *store, sqlite3_stmt *row, size_t limit, struct blob *ret,
+		     struct err *err)
+{
+	const int at = SOURCE_COLUMNS_N;
+	struct pack_item item = {
+		.offset = statement_number(row, at + 1),
+		.size_bytes = statement_number(row, at + 2),
+	};
+
+	if (sqlite3_column_bytes(row, at + 3) != sizeof(item.sha256) || item.size_bytes > limit)
+		return err_set(err, -EBADMSG, "the store is damaged: an item");
+	memcpy(item.sha256, sqlite3_column_blob(row, at + 3), sizeof(item.sha256));
+	return pack_read(store->database->dir, statement_text(row, at), &item, limit, ret, err);
+}
+
+int store_kernel(struct store *store, const char *build_id, struct reference_source *source,
+		 struct identified *id, struct blob *ret, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	const int at = SOURCE_COLUMNS_N;
+	int r = database_prepare(store->database, &row, err,
+				 "SELECT " SOURCE_COLUMNS ", " ITEM_COLUMNS " FROM item i"
+				 " JOIN source s ON s.id = i.source"
+				 " WHERE i.build_id = ? AND i.module = ''"
+				 " ORDER BY s.kind = 'package' DESC, s.id DESC LIMIT 1",
+				 "s", build_id);
+
+	if (r >= 0)
+		r = database_step(store->database, row, err);
+	if (r == 0)
+		r = err_set(err, -ENOENT, "the store has no kernel with build ID %s", build_id);
+	if (r < 0)
+		return r;
+	r = read_item(store, row, REFERENCE_FILE_MAX, ret, err);
+	if (r < 0)
+		return r;
+	read_source(row, source);
+	*id = (struct identified){0};
+	copy_text(row, at + 4, id->release, sizeof(id->release));
+	copy_text(row, at + 5, id->build_id, sizeof(id->build_id));
+	copy_text(row, at + 6, id->banner, sizeof(id->banner));
+	return 0;
+}
+
+int store_has_modules(struct store *store, const char *release, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	int r = database_prepare(store->database, &row, err, "SELECT 1 FROM item"
+				 " WHERE module != '' AND release = ? LIMIT 1", "s", release);
+
+	return r < 0 ? r : database_step(store->database, row, err);
+}
+
+int store_module(struct store *store, const char *name, const char *release,
+		 store_choose_fn *choose, void *ctx, struct blob *ret, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	int r = database_prepare(store->database, &row, err,
+				 "SELECT " SOURCE_COLUMNS ", " ITEM_COLUMNS " FROM item i"
+				 " JOIN source s ON s.id = i.source"
+				 " WHERE i.module = ? AND i.release = ?"
+				 " ORDER BY s.id DESC, i.offset",
+				 "ss", name, release);
+
+	if (r < 0)
+		return r;
+	while ((r = database_step(store->database, row, err)) > 0)
+		if (choose(statement_text(row, 3), statement_text(row, SOURCE_COLUMNS_N + 5), ctx))
+			return read_item(store, row, MODULE_FILE_MAX, ret, err);
+	return r < 0 ? r : err_set(err, -ENOENT, "no module '%s' in the store", name);
+}
+
+int store_each(struct store *store, store_entry_fn *visit, void *ctx, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	const int at = SOURCE_COLUMNS_N;
+	int r = database_prepare(
+		store->database, &row, err, "SELECT " SOURCE_COLUMNS ", s.size, s.added,"
+		" (SELECT count(*) FROM item WHERE source = s.id AND module = ''),"
+		" (SELECT count(*) FROM item WHERE source = s.id AND module != ''),"
+		" coalesce((SELECT build_id FROM item WHERE source = s.id AND module = ''), ''),"
+		" (SELECT release FROM item WHERE source = s.id ORDER BY module != '' LIMIT 1)"
+		" AS release FROM source s ORDER BY release, s.package, s.path, s.sha256", "");
+
+	while (r >= 0 && (r = database_step(store->database, row, err)) > 0) {
+		struct store_entry entry = {
+			.size_bytes = statement_number(row, at),
+			.added_s = statement_number(row, at + 1),
+			.kernels = statement_number(row, at + 2),
+			.modules = statement_number(row, at + 3),
+		};
+
+		read_source(row, &entry.source);
+		copy_text(row, at + 4, entry.build_id, sizeof(entry.build_id));
+		copy_text(row, at + 5, entry.release, sizeof(entry.release));
+		r = visit(&entry, ctx, err);
+	}
+	return r;
+}
+
+/* The source whose digest begins so. */
+static int find_source(struct store *store, const char *pattern, struct reference_source *ret,
+		       struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	int r = database_prepare(store->database, &row, err, "SELECT " SOURCE_COLUMNS
+				 " FROM source s WHERE s.sha256 GLOB ?", "s", pattern);
+
+	if (r >= 0)
+		r = database_step(store->database, row, err);
+	if (r == 0)
+		return err_set(err, -ENOENT, "the store has no such source");
+	if (r < 0)
+		return r;
+	read_source(row, ret);
+	r = database_step(store->database, row, err);
+	return r > 0 ? err_set(err, -ENOTUNIQ, "several sources begin so") : r;
+}
+
+int store_remove(struct store *store, const char *id, struct reference_source *ret,
+		 struct err *err)
+{
+	cleanup(fd_close) int lock = -1;
+	struct reference_source source;
+	char pattern[80];
+	int r;
+
+	if (strlen(id) < 4 || strlen(id) > 64 || id[strspn(id, "0123456789abcdef")])
+		return err_set(err, -EINVAL, "not an ID (4 to 64 hex digits)");
+	snprintf(pattern, sizeof(pattern), "%s*", id);
+	lock = database_lock(store->database, err);
+	if (lock < 0)
+		return lock;
+	r = find_source(store, pattern, &source, err);
+	if (r >= 0)
+		r = database_do(store->database, err, "DELETE FROM source WHERE sha256 = ?", "s",
+				source.sha256);
+	if (r >= 0)
+		r = store_sweep(store, err);
+	if (r < 0)
+		return r;
+	*ret = source;
+	return 0;
+}

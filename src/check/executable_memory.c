@@ -158,6 +158,10 @@ static int add_guarded(const struct frames *frames, void *ctx, struct err *err)
 	/* What is writable where it is executed is told of there. */
 	if (frames->rights & MAP_WRITE)
 		return 0;
+	/* … and by page-tables, where the image leads to other memory than its own. */
+	if (in_image(memory->kernel, frames->start) &&
+	    frames->at.v != memory->kernel->image.v + (frames->start.v - memory->kernel->text.v))
+		return 0;
 	if (memory->guarded.n == GUARDED_MAX)
 		return err_set(err, -ELOOP, "code in over %u pieces", GUARDED_MAX);
 	guarded = vec_add(&memory->guarded);

@@ -41,7 +41,6 @@ struct looked {
 	const struct root *root;
 	struct space space;		/* of it, or of the user half of the pair */
 	const char *suffix;
-	bool subset;			/* it may have less */
 	bool tell;			/* make a finding; else only say that there is something */
 	unsigned n;
 	struct finding *finding;
@@ -92,19 +91,17 @@ static bool is_its_own(const struct looked *looked, const struct unlike *unlike)
 {
 	bool added = !unlike->in_a && unlike->in_b;
 
-	/* A mapping that is not there can mislead nobody. */
-	if (!unlike->in_b)
+	/* Less than the kernel's own can mislead nobody. */
+	if (!unlike->in_b || (unlike->in_a && unlike->a.v == unlike->b.v &&
+			      !(unlike->rights_b & ~unlike->rights_a)))
 		return true;
 	/* arch/x86/kernel/ldt.c, map_ldt_struct(): under isolation only */
 	if (looked->root->kind == ROOT_PROCESS && looked->tables->isolated &&
 	    in_slot(looked, unlike->start))
 		return added && !unlike->rights_b;
 	/* arch/x86/platform/efi/efi_64.c: the firmware's own code and data */
-	if (looked->root->kind == ROOT_EFI)
-		return added && unlike->start.v >= EFI_START &&
-		       unlike->start.v + (unlike->size_bytes - 1) <= EFI_LAST;
-	return looked->subset && unlike->in_a && unlike->a.v == unlike->b.v &&
-	       !(unlike->rights_b & ~unlike->rights_a);
+	return looked->root->kind == ROOT_EFI && added && unlike->start.v >= EFI_START &&
+	       unlike->start.v + (unlike->size_bytes - 1) <= EFI_LAST;
 }
 
 static struct finding *root_finding(struct looked *looked, const struct unlike *unlike)
@@ -250,7 +247,7 @@ static int check_isolation(struct tables *tables, struct err *err)
 	const struct root own = { .space = tables->kernel->space };
 	struct looked looked = {
 		.tables = tables, .root = &own, .space = user_half(own.space),
-		.suffix = " while a program runs", .subset = true, .tell = true,
+		.suffix = " while a program runs", .tell = true,
 	};
 
 	return compare(&looked, own.space, err);
@@ -286,10 +283,15 @@ static int visit_program(const struct frames *frames, void *ctx, struct err *err
 	return 0;
 }
 
-/* vsyscall=emulate lets programs read one page (arch/x86/entry/vsyscall/vsyscall_64.c). */
+/*
+ * vsyscall=emulate lets programs read one page (arch/x86/entry/vsyscall/vsyscall_64.c). What
+ * they may execute is told by executable-memory.
+ */
 static int visit_open(const struct frames *frames, void *ctx, struct err *err)
 {
 	(void)err;
+	if (frames->rights & MAP_EXEC)
+		return 0;
 	if (frames->start.v != VSYSCALL || frames->size_bytes != GUEST_PAGE_SIZE ||
 	    frames->rights != MAP_USER)
 		own_finding(ctx, frames, "Memory of the kernel that is open to programs",
@@ -400,7 +402,7 @@ CHECK(page_tables,
 	.proves = "In every page table that a CPU may run on, the kernel's half is that of the "
 		  "kernel's own: no process, nor any other list of page tables, sees other code "
 		  "or data there. In the kernel's own, its image and the map of all memory lead "
-		  "to themselves, and nothing is open to programs; with page-table isolation, "
+		  "to themselves, and no data is open to programs; with page-table isolation, "
 		  "what a program's table has of the kernel is never more.",
 	.techniques = TECHNIQUES("T1014", "T1055"),
 	.fuel_max = 100000,

@@ -406,6 +406,23 @@ void kernel_close(struct kernel **kernel)
 }
 
 /*
+ * Text that leads elsewhere, but into no other kernel, is what a rootkit does to it: that is for
+ * the checks to tell.
+ */
+static bool is_remapped(const struct kernel *kernel, struct view *view, gva at, gpa to)
+{
+	static const char begin[] = "Linux version ";
+	gva etext = symbols_lookup(kernel->symbols, "_etext");
+	gva banner = symbols_lookup(kernel->symbols, "linux_banner");
+	char there[sizeof(begin) - 1];
+	gpa other = gpa_of(to.v - (at.v - kernel->text.v) + (banner.v - kernel->text.v));
+
+	return at.v < etext.v &&
+	       (view_read_phys(view, other, there, sizeof(there), NULL) < 0 ||
+		memcmp(there, begin, sizeof(there)) != 0);
+}
+
+/*
  * The image is mapped in one piece, but by way of page tables that were allocated: after a
  * reset the next kernel makes its own in the very same places, and then parts of the old
  * image lead into the new one. One look into each 2 MiB notices.
@@ -422,7 +439,7 @@ static int check_image(const struct kernel *kernel, struct view *view, struct er
 			continue;	/* init memory that was freed */
 		if (r < 0)
 			return r;
-		if (to.at.v != image_phys(kernel, at).v)
+		if (to.at.v != image_phys(kernel, at).v && !is_remapped(kernel, view, at, to.at))
 			return -ESTALE;
 	}
 	return 0;

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Page tables: what a rootkit can do to them is found once, by the right check, and an untouched guest is clean."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unittest
+from pathlib import Path
+from typing import Any, Callable
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lab.guest import Guest  # noqa: E402
+from lab.product import findings, scan  # noqa: E402
+
+KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
+           for flavour in ("cloud", "generic")]
+SHAPES: dict[str, dict[str, Any]] = {
+    "pti_smp2": {"pti": True, "smp": 2},
+    "la57_pti": {"la57": True, "pti": True},
+    "efi": {"efi": True},
+    "nokaslr": {"kaslr": False},
+}
+MINE = "page-tables,executable-memory"
+
+# What was changed: the check that finds it, its object, and words of the title.
+EXPECTED = {
+    "text": ("page-tables", "memory at {address}", "Code of the kernel is mapped to other memory"),
+    "task": ("page-tables", r"page table of {pid} \S+", "A process sees the kernel otherwise"),
+    "program": ("page-tables", r"page table of {pid} \S+ while its program runs",
+                "A process sees the kernel otherwise"),
+    "open": ("page-tables", "memory at {address}", "open to programs"),
+    "writable": ("executable-memory", "memory at {address}", "Code of the kernel that is writable"),
+    "alias": ("executable-memory", "memory at {address}", "writable elsewhere"),
+    "direct": ("executable-memory", "memory at {address}", "that no one owns"),
+    "slack": ("executable-memory", "memory at {address}", "Code in memory that BPF does not use"),
+}
+
+
+def changes(kernel: str, isolated: bool) -> list[str]:
+    """Those that this kernel has the memory for."""
+    return [how for how in EXPECTED
+            if not (how == "slack" and kernel.startswith("5.10")) and not (how == "program" and not isolated)]
+
+
+class MemoryTest(unittest.TestCase):
+    """One method per kernel and shape, made below."""
+
+    def clean(self, guest: Guest, what: str) -> None:
+        report = scan(f"qemu:{guest.pid}", "--only", MINE)
+        self.assertEqual(findings(report.json), [], what)
+        self.assertEqual(report.status, 0, f"{what}: {report.out}")
+
+    def expect(self, guest: Guest, how: str, pid: int) -> None:
+        check, name, title = EXPECTED[how]
+        address = int(guest.sh("cat /sys/module/page_table/parameters/address"))
+        report = scan(f"qemu:{guest.pid}", "--only", MINE)
+        self.assertEqual(report.status, 1, report.out + report.err)
+        found = findings(report.json)
+        self.assertEqual([f["check"] for f in found], [check], report.out)
+        self.assertRegex(found[0]["object"]["name"], f"^{name.format(address=hex(address), pid=pid)}$")
+        self.assertIn(title, found[0]["title"])
+        self.assertIn(found[0]["severity"], ("high", "critical"))
+
+    def check_changes(self, kernel: str, shape: dict[str, Any]) -> None:
+        with Guest(kernel, **shape) as guest:
+            pid = guest.workload()[0][1]
+            self.clean(guest, "before")
+            for how in changes(kernel, bool(shape.get("pti"))):
+                with self.subTest(how=how):
+                    guest.insmod("page_table", how=how, pid=pid)
+                    self.expect(guest, how, pid)
+                    guest.rmmod("page_table")
+                    self.clean(guest, f"after {how}")
+
+    def check_forks(self, kernel: str) -> None:
+        """Page tables that come and go are no findings."""
+        with Guest(kernel, smp=2, pti=True) as guest:
+            guest.sh("(while :; do for i in 1 2 3 4 5 6 7 8; do /bin/true & done; wait; done)"
+                     " >/dev/null 2>&1 </dev/null &")
+            for _ in range(20):
+                self.clean(guest, "while processes come and go")
+
+
+def changed(kernel: str, shape: dict[str, Any]) -> Callable[[MemoryTest], None]:
+    return lambda self: self.check_changes(kernel, shape)
+
+
+def forking(kernel: str) -> Callable[[MemoryTest], None]:
+    return lambda self: self.check_forks(kernel)
+
+
+for kernel_name in KERNELS:
+    shapes = {"plain": {}} | (SHAPES if kernel_name.endswith("-cloud") else {})
+    for shape_name, options in shapes.items():
+        method = re.sub(r"\W", "_", f"test_{kernel_name}_{shape_name}")
+        setattr(MemoryTest, method, changed(kernel_name, options))
+    if kernel_name.endswith("-cloud"):
+        setattr(MemoryTest, re.sub(r"\W", "_", f"test_{kernel_name}_forks"), forking(kernel_name))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -195,7 +195,8 @@ struct finding *difference_finding(struct check_run *run, struct owners *owners,
 	shown = show(place, difference, symbol);
 	if (symbol.v)
 		snprintf(where, sizeof(where), "%s", owner.symbol);
-	finding_evidence(finding, place->data ? "constant" : difference->kind, difference->at, symbol.v ? where : NULL,
+	finding_evidence(finding, place->data ? "constant" : difference->kind, difference->at,
+			 symbol.v ? where : NULL,
 			 print(&shown, shown.expected, difference->size_bytes, expected,
 			       sizeof(expected)),
 			 print(&shown, shown.found, difference->size_bytes, found, sizeof(found)));

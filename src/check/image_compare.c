@@ -41,6 +41,8 @@ static int tell(const struct difference *difference, bool passing, void *ctx, st
 	(void)err;
 	if (passing)
 		compare->passing++;
+	else if (compare->is_own && compare->is_own(compare, difference))
+		compare->explained += difference->size_bytes;
 	else
 		difference_finding(compare->run, compare->owners, &compare->place, difference);
 	return 0;

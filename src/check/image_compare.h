@@ -13,6 +13,8 @@ struct image_compare {
 	struct owners *owners;
 	struct explainer *explainer;
 	struct difference_place place;
+	/* Is this what the kernel does to itself? NULL: nothing is. */
+	bool (*is_own)(const struct image_compare *compare, const struct difference *difference);
 	uint64_t bytes;		/* compared */
 	uint64_t explained;	/* bytes that differ, with a reason */
 	uint64_t passing;	/* places that were being patched */

@@ -32,9 +32,9 @@ CHECK(kernel_code,
 	.group = GROUP_CODE,
 	.title = "Code of the kernel is not what was shipped",
 	.proves = "Every byte of the kernel's text is that of the distribution's own package, "
-		  "relocated, and patched as the kernel patches itself on this CPU: each place that "
-		  "differs is a jump label, static call, ftrace site or kprobe that is exactly as "
-		  "the kernel's structures say.",
+		  "relocated, and patched as the kernel patches itself on this CPU: each place "
+		  "that differs is a jump label, static call, ftrace site or kprobe that is "
+		  "exactly as the kernel's structures say.",
 	.techniques = TECHNIQUES("T1014", "T1601.001"),
 	.fuel_max = 60000,
 	.run = kernel_code_run);

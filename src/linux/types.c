@@ -304,6 +304,11 @@ size_t types_bytes(const struct types *types)
 	return types->blob_bytes;
 }
 
+bool types_equal(const struct types *a, const struct types *b)
+{
+	return a->blob_bytes == b->blob_bytes && !memcmp(a->blob, b->blob, a->blob_bytes);
+}
+
 const char *types_name(const struct types *types, uint32_t type)
 {
 	return type && type <= types->n ? type_at(types, type).name : "";

@@ -45,6 +45,9 @@ uint32_t types_count(const struct types *types);
 /* Bytes of the blob: header, types and strings. */
 size_t types_bytes(const struct types *types);
 
+/* Do two blobs say the same, byte for byte? */
+bool types_equal(const struct types *a, const struct types *b);
+
 /**
  * types_field - where a member lies
  * @path: "task_struct.se.group_node", members of anonymous structs and unions included;

@@ -124,6 +124,11 @@ void explainer_close(struct explainer **explainer)
 	*explainer = NULL;
 }
 
+bool explainer_is_shipped_function(const struct explainer *e, gva at)
+{
+	return patcher_is_function(e->p, at);
+}
+
 bool explainer_is_function(struct explainer *e, gva at)
 {
 	return patcher_is_function(e->p, at) || owner_is_function(e->owners, at);
@@ -260,7 +265,9 @@ static int explain_mcount(const struct looked *l, enum verdict *ret, struct err 
 {
 	struct explainer *e = l->e;
 	gva target = branch_target(l->site->at, l->found);
-	bool is_caller = target.v == e->ftrace_caller.v || target.v == e->ftrace_regs_caller.v;
+	/* The last is the function graph's own trampoline, up to 5.18. */
+	bool is_caller = target.v == e->ftrace_caller.v || target.v == e->ftrace_regs_caller.v ||
+			 target.v == e->graph_caller.v;
 
 	(void)err;
 	if (l->found[0] == OP_CALL && is_caller && e->traces)

@@ -68,6 +68,9 @@ nodiscard int explainer_open(struct patcher *patcher, struct view *view, struct 
 			     struct explainer **ret, struct err *err);
 void explainer_close(struct explainer **explainer);
 
+/* Does a function of the kernel's text start at @at, as it was shipped? */
+bool explainer_is_shipped_function(const struct explainer *explainer, gva at);
+
 /* Does a function of the kernel, as shipped, or of a listed module start at @at? */
 bool explainer_is_function(struct explainer *explainer, gva at);
 

@@ -396,6 +396,36 @@ static int choose_locks(struct patcher *p, struct view *view, struct err *err)
 	return 0;
 }
 
+/* --- calls that are counted: call_depth tracking (retbleed=stuff, 6.2) --- */
+
+static int choose_calls(struct patcher *p, struct view *view, struct err *err)
+{
+	struct places places = table_places(p->vmlinux, TABLE_CALLS);
+	size_t kept = 0, changed = 0, step = places.n / VOTERS + 1;
+	gva etext = patcher_symbol(p, "_etext");
+	uint8_t live[JUMP_BYTES];
+	int r;
+	gva at;
+
+	for (size_t i = 0; i < places.n; i += step) {
+		const uint8_t *from = place(&places, i, &at);
+
+		if (!from || at.v >= etext.v || !shipped_at(p->vmlinux, at, JUMP_BYTES))
+			continue;
+		r = patcher_live(p, view, at, live, sizeof(live), err);
+		if (r < 0)
+			return r;
+		if (memcmp(from, live, JUMP_BYTES))
+			changed++;
+		else
+			kept++;
+	}
+	if (changed > kept)
+		return err_set(err, -ENOTSUP, "the guest counts its calls (retbleed=stuff), and "
+			       "what that makes of its code cannot be predicted yet");
+	return 0;
+}
+
 int choose_modes(struct patcher *p, struct view *view, struct err *err)
 {
 	int r;
@@ -405,6 +435,8 @@ int choose_modes(struct patcher *p, struct view *view, struct err *err)
 		r = choose_returns(p, view, err);
 	if (r >= 0)
 		r = choose_poison(p, view, err);
+	if (r >= 0)
+		r = choose_calls(p, view, err);
 	return r < 0 ? r : choose_locks(p, view, err);
 }
 

@@ -240,6 +240,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	if (r >= 0)
 		r = guest_after(kernel, view, &pulse, &why);
 	judge(sweep, r, &why);
+	sweep->steady = r >= 0;
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;

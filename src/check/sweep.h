@@ -16,6 +16,7 @@ struct sweep {
 	uint64_t pages_read;
 	uint64_t bytes_read;
 	uint32_t repeats;		/* sum over the checks */
+	bool steady;			/* the guest was up, and the same, from start to end */
 };
 
 struct sweep_options {

@@ -120,6 +120,7 @@ static enum exit_status scan_one(const char *target, const struct arguments *arg
 		return EXIT_UNSCANNED;
 	r = sweep(guest, args, &sources, &swept, &err);
 	if (r >= 0) {
+		sources_commit(&sources, swept);
 		report = (struct report){
 			.guest = &guest->identity, .kernel = guest->kernel, .sweep = swept,
 			.reference = sources.reference ? reference_source(sources.reference) :

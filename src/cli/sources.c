@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "cli/progress.h"
 #include "cli/say.h"
 #include "ram/qemu.h"
+#include "reference/baseline.h"
 #include "reference/store.h"
+#include "report/verdict.h"
 
 /* What QEMU was told to boot. Its words, seen from inside of its root. */
 struct booted {
@@ -65,6 +68,21 @@ static const char *advice_for(int code)
 	}
 }
 
+/* An image does not change, and is not scanned again; no store is no error. */
+static struct baseline *open_baseline(const struct attached *guest, const char *store)
+{
+	const char *uuid = guest->identity.uuid;
+	struct baseline *baseline = NULL;
+	struct err err = {0};
+
+	if (!ram_is_live(guest->ram))
+		return NULL;
+	if (baseline_open(store, uuid && *uuid ? uuid : identity_name(&guest->identity),
+			  guest->kernel, &baseline, &err) < 0)
+		return NULL;
+	return baseline;
+}
+
 int sources_open(const struct attached *guest, const struct arguments *args,
 		 struct check_sources *ret)
 {
@@ -90,6 +108,7 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 		say_failed(r, &err, advice_for(r), "no reference for '%s'", guest->guest.target);
 		return r;
 	}
+	sources.baseline = open_baseline(guest, options.store);
 	*ret = sources;
 	return 0;
 }
@@ -97,4 +116,18 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 void sources_close(struct check_sources *sources)
 {
 	reference_close(&sources->reference);
+	baseline_close(&sources->baseline);
+}
+
+void sources_commit(struct check_sources *sources, const struct sweep *sweep)
+{
+	struct err err = {0};
+	int r;
+
+	if (!sources->baseline || !sweep->steady || verdict_of(sweep) == VERDICT_COMPROMISED)
+		return;
+	r = baseline_commit(sources->baseline, &err);
+	if (r < 0)
+		say("what the guest looks like could not be recorded: %s",
+		    err.code ? err.text : strerror(-r));
 }

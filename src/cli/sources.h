@@ -2,7 +2,7 @@
 #ifndef HVSM_CLI_SOURCES_H
 #define HVSM_CLI_SOURCES_H
 
-#include "check/check.h"
+#include "check/sweep.h"
 #include "cli/attach.h"
 #include "cli/command.h"
 #include "reference/reference.h"
@@ -18,6 +18,13 @@
  */
 nodiscard int sources_open(const struct attached *guest, const struct arguments *args,
 			   struct check_sources *ret);
+
+/**
+ * sources_commit - remember what the sweep saw for the first time, for the sweeps to come
+ * Nothing is kept of a guest that is compromised, or that changed meanwhile. What cannot be
+ * written is said on stderr.
+ */
+void sources_commit(struct check_sources *sources, const struct sweep *sweep);
 
 /* The directory of the store: --store, else HVSM_STORE, else the usual place. */
 const char *sources_store(const struct arguments *args);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/report.h"
 
+#include <string.h>
+
+#include "base/cleanup.h"
 #include "report/encode.h"
 #include "report/verdict.h"
 
@@ -132,10 +135,46 @@ static json_t *reference_json(const struct reference_source *source)
 			 "signature", encode_text_or_null(source->signature));
 }
 
-const char *report_assurance(const struct report *report)
+/* A check that ended so has seen all that it is about. */
+static bool has_ended(const struct check_result *result)
 {
-	(void)report;
-	return "none";
+	return result->state == CHECK_CLEAN || result->state == CHECK_FINDING;
+}
+
+static const struct check_result *result_of(const struct sweep *sweep, const char *id)
+{
+	for (size_t i = 0; i < sweep->results_n; i++)
+		if (!strcmp(sweep->results[i].check->id, id))
+			return &sweep->results[i];
+	return NULL;
+}
+
+enum assurance report_assurance(const struct report *report)
+{
+	/* Together: every byte of the kernel's code and constants. */
+	static const char *const whole[] = { "kernel-code", "kernel-rodata", "module-code" };
+	const struct sweep *sweep = report->sweep;
+	enum assurance least = ASSURANCE_REFERENCE;
+	const struct check_result *result;
+
+	for (size_t i = 0; i < ARRAY_SIZE(whole); i++) {
+		result = result_of(sweep, whole[i]);
+		if (!result || !has_ended(result))
+			return ASSURANCE_NONE;
+	}
+	result = result_of(sweep, whole[0]);
+	if (!result->has_assurance)
+		return ASSURANCE_NONE;
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		result = &sweep->results[i];
+		if (!result->has_assurance)
+			continue;
+		if (!has_ended(result))
+			return ASSURANCE_NONE;
+		if (result->assurance < least)
+			least = result->assurance;
+	}
+	return least;
 }
 
 json_t *report_json(const struct report *report)
@@ -148,7 +187,7 @@ json_t *report_json(const struct report *report)
 			 "agent",
 			 "sweep", sweep_json(report->sweep),
 			 "verdict", verdict_name(verdict_of(report->sweep)),
-			 "assurance", report_assurance(report),
+			 "assurance", assurance_name(report_assurance(report)),
 			 "checks", checks_json(report->sweep),
 			 "findings", findings_json(report->sweep));
 }

@@ -29,10 +29,13 @@ json_t *report_json(const struct report *report);
 /* {os, release, banner, build_id, text_base, paging_levels, symbols}; as report_json(). */
 json_t *report_kernel_json(const struct kernel *kernel);
 
-/*
- * What stands behind the verdict: "reference", "baseline" or "none". A sweep compares the
- * guest only with itself as yet, so it is always "none".
+/**
+ * report_assurance - what stands behind the verdict
+ *
+ * ASSURANCE_REFERENCE where all of the kernel's and its modules' code and constants were
+ * compared with what the distribution shipped; the least of what the checks stand on where
+ * that is a baseline; ASSURANCE_NONE where a part was not compared, or not all of it was seen.
  */
-const char *report_assurance(const struct report *report);
+enum assurance report_assurance(const struct report *report);
 
 #endif

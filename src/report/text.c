@@ -26,6 +26,7 @@
 #define RED    "\033[1;31m"
 #define YELLOW "\033[1;33m"
 #define GREEN  "\033[1;32m"
+#define BLUE   "\033[1;34m"
 #define PLAIN  "\033[0m"
 
 struct page {
@@ -199,6 +200,8 @@ static const char *state_colour(enum check_state state)
 		return GREEN;
 	case CHECK_FINDING:
 		return RED;
+	case CHECK_NOT_COVERED:
+		return BLUE;
 	default:
 		return YELLOW;
 	}
@@ -233,8 +236,9 @@ static char *covered_text(const struct check_result *result)
 
 static void put_check(const struct page *page, const struct check_result *result)
 {
+	bool skipped = result->state == CHECK_NOT_COVERED;
 	cleanup(freep) char *covered = covered_text(result);
-	const char *state = check_state_name(result->state);
+	const char *state = skipped ? "not covered" : check_state_name(result->state);
 	size_t at = CHECK_INDENT + strlen(result->check->id) + 1;
 
 	if (at < COVERED_INDENT)
@@ -242,12 +246,13 @@ static void put_check(const struct page *page, const struct check_result *result
 	put_coloured(page, state_colour(result->state), state);
 	fprintf(page->to, "%*s%-*s", CHECK_INDENT - (int)strlen(state), "",
 		(int)at - CHECK_INDENT, result->check->id);
-	text_wrap(page->to, at, COVERED_INDENT, "%s", covered ? covered : "(no memory)");
-	if (*result->reason)
+	text_wrap(page->to, at, COVERED_INDENT, "%s", skipped ? result->reason :
+		  covered ? covered : "(no memory)");
+	if (*result->reason && !skipped)
 		text_labelled(page->to, 0, COVERED_INDENT, "", "%s", result->reason);
 }
 
-/* "compared with linux-image-6.1.0-32-amd64 6.1.129-1 (package)" */
+/* "reference: linux-image-6.1.0-32-amd64 6.1.129-1 (package)" */
 static void put_reference(const struct page *page, const struct report *report)
 {
 	const struct reference_source *source = report->reference;
@@ -257,7 +262,7 @@ static void put_reference(const struct page *page, const struct report *report)
 			  *source->package ? source->package : source->path,
 			  *source->version ? " " : "", source->version, source->source);
 	else
-		text_wrap(page->to, 0, 2, "reference: none");
+		text_wrap(page->to, 0, 2, "reference: none (`hvsm reference fetch` gets one)");
 }
 
 static void put_sweep(const struct page *page, const struct report *report)
@@ -269,7 +274,7 @@ static void put_sweep(const struct page *page, const struct report *report)
 		human_time(sweep->started_ns, time, sizeof(time)),
 		human_duration(sweep->duration_ns, duration, sizeof(duration)),
 		sweep->pages_read, human_bytes(sweep->bytes_read, bytes, sizeof(bytes)),
-		report_assurance(report));
+		assurance_name(report_assurance(report)));
 }
 
 void text_report(const struct report *report, bool colour, FILE *to)

@@ -174,29 +174,20 @@ static struct finding *new_finding(struct check_run *run, struct owners *owners,
 			     place->name, at.v);
 }
 
-struct finding *difference_finding(struct check_run *run, struct owners *owners,
-				   const struct difference_place *place,
-				   const struct difference *difference)
+static void add_evidence(struct check_run *run, struct owners *owners,
+			 const struct difference_place *place,
+			 const struct difference *difference, const struct owner *owner,
+			 struct finding *finding)
 {
-	char expected[320], found[320], where[160];
-	struct finding *finding;
-	struct owner owner;
+	gva symbol = symbol_start(place, owner, difference->at), target;
+	char expected[320], found[320];
 	struct shown shown;
-	gva symbol, target;
-	struct err why = { 0 };
 
-	if (owner_of(owners, difference->at, &owner, &why) < 0)
-		check_inconclusive(run, "owners of code: %s", why.text);
-	symbol = symbol_start(place, &owner, difference->at);
-	finding = new_finding(run, owners, place, difference->at, symbol);
 	if (finding->evidence.n >= SHOWN_DIFFERENCES)
-		return finding;
-
+		return;
 	shown = show(place, difference, symbol);
-	if (symbol.v)
-		snprintf(where, sizeof(where), "%s", owner.symbol);
 	finding_evidence(finding, place->data ? "constant" : difference->kind, difference->at,
-			 symbol.v ? where : NULL,
+			 symbol.v ? owner->symbol : NULL,
 			 print(&shown, shown.expected, difference->size_bytes, expected,
 			       sizeof(expected)),
 			 print(&shown, shown.found, difference->size_bytes, found, sizeof(found)));
@@ -206,5 +197,36 @@ struct finding *difference_finding(struct check_run *run, struct owners *owners,
 	if (target.v)
 		code_evidence(run, owners, finding, is_code(&shown) ? "branch" : "pointer",
 			      difference->at, NULL, target);
+}
+
+static void find_owner(struct check_run *run, struct owners *owners, gva at, struct owner *ret)
+{
+	struct err why = { 0 };
+
+	if (owner_of(owners, at, ret, &why) < 0)
+		check_inconclusive(run, "owners of code: %s", why.text);
+}
+
+struct finding *difference_finding(struct check_run *run, struct owners *owners,
+				   const struct difference_place *place,
+				   const struct difference *difference)
+{
+	struct finding *finding;
+	struct owner owner;
+
+	find_owner(run, owners, difference->at, &owner);
+	finding = new_finding(run, owners, place, difference->at,
+			      symbol_start(place, &owner, difference->at));
+	add_evidence(run, owners, place, difference, &owner, finding);
 	return finding;
+}
+
+void difference_evidence(struct check_run *run, struct owners *owners,
+			 const struct difference_place *place,
+			 const struct difference *difference, struct finding *finding)
+{
+	struct owner owner;
+
+	find_owner(run, owners, difference->at, &owner);
+	add_evidence(run, owners, place, difference, &owner, finding);
 }

@@ -32,4 +32,9 @@ struct finding *difference_finding(struct check_run *run, struct owners *owners,
 				   const struct difference_place *place,
 				   const struct difference *difference);
 
+/* The same evidence, for a finding about something larger; up to a number, then no more. */
+void difference_evidence(struct check_run *run, struct owners *owners,
+			 const struct difference_place *place,
+			 const struct difference *difference, struct finding *finding);
+
 #endif

@@ -67,9 +67,33 @@ void ko_close(struct ko **ko)
 	elf_free(&(*ko)->elf);
 	blob_free(&(*ko)->file);
 	vec_free(&(*ko)->exports);
+	free((*ko)->names);
 	free((*ko)->sections);
 	free(*ko);
 	*ko = NULL;
+}
+
+int ko_shrink(struct ko *ko)
+{
+	size_t bytes = 1;
+	char *at;
+
+	for (size_t i = 0; i < ko->exports.n; i++)
+		bytes += strlen(ko->exports.v[i].name) + 1;
+	at = malloc(bytes);
+	if (!at)
+		return -ENOMEM;
+	free(ko->names);
+	ko->names = at;
+	for (size_t i = 0; i < ko->exports.n; i++) {
+		at = stpcpy(at, ko->exports.v[i].name) + 1;
+		ko->exports.v[i].name = at - strlen(ko->exports.v[i].name) - 1;
+	}
+	elf_free(&ko->elf);
+	blob_free(&ko->file);
+	free(ko->sections);
+	ko->sections = NULL;
+	return 0;
 }
 
 /* The addresses of symbols, each looked up when a relocation first needs it. */

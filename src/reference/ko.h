@@ -52,6 +52,12 @@ nodiscard int ko_place(struct ko *ko, const struct ko_place *place, struct err *
 /* Where a symbol lies that a placed module exports (EXPORT_SYMBOL): 0, -ENOENT. */
 int ko_export(const struct ko *ko, const char *name, gva *ret);
 
+/**
+ * ko_shrink - keep what it exports only, and give the rest of the file back
+ * It cannot be placed or loaded any more. Return: 0, -ENOMEM (and it is as it was).
+ */
+nodiscard int ko_shrink(struct ko *ko);
+
 /* Where a name leads that the module takes from the kernel or from other modules. */
 typedef int ko_resolve_fn(const char *name, gva *ret, void *ctx, struct err *err);
 

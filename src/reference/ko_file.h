@@ -27,6 +27,7 @@ struct ko {
 	gva percpu;
 	uint16_t percpu_section;	/* 0: it has none */
 	VEC(struct ko_symbol) exports;	/* ascending by name, once it is placed */
+	char *names;			/* of the exports, once the file is gone */
 };
 
 /*

@@ -55,12 +55,41 @@ static bool is_settled(const struct module_info *module)
 	return module->state == MODULE_LIVE && !module->area[MODULE_INIT_TEXT].size_bytes;
 }
 
+/* Nothing to compare it with: who it is, is said. */
+static void note_lacked(struct checking *checking, const struct module_info *module, bool other)
+{
+	struct check_run *run = checking->compare.run;
+
+	checking->lacked++;
+	add_name(checking, module);
+	check_stands_on(run, ASSURANCE_NONE);
+	/* A module of someone else may bear the same name; the distribution's own may not. */
+	if (other && !module->taint[0])
+		check_inconclusive(run, "module %s is another build than the reference's, although "
+				   "the kernel takes it for its own", module->name);
+}
+
+static int check_shipped(struct checking *checking, const struct module_info *module,
+			 const struct module_reference *reference, struct err *err)
+{
+	int r = module_compare(&checking->compare, module, reference, err);
+
+	if (r == MODULE_OTHER) {
+		note_lacked(checking, module, true);
+	} else {
+		checking->shipped++;
+		check_stands_on(checking->compare.run, ASSURANCE_REFERENCE);
+	}
+	if (r != MODULE_SAME)
+		module_reference_drop(checking->references, reference);
+	return r < 0 ? r : 0;
+}
+
 static int check_module(struct checking *checking, const struct module_info *module,
 			struct err *err)
 {
 	struct check_run *run = checking->compare.run;
 	const struct module_reference *reference;
-	int r = 0;
 
 	if (module->error) {
 		check_inconclusive(run, "module %s could not be read", module->name);
@@ -76,25 +105,19 @@ static int check_module(struct checking *checking, const struct module_info *mod
 	}
 	switch (reference->standing) {
 	case STANDING_SHIPPED:
-		r = module_compare(&checking->compare, module, reference, err);
-		checking->shipped++;
-		check_stands_on(run, ASSURANCE_REFERENCE);
-		if (r)
-			module_reference_drop(checking->references, reference);
-		break;
+		return check_shipped(checking, module, reference, err);
 	case STANDING_MISFIT:
 		tell_misfit(checking, module, reference);
 		checking->shipped++;
 		break;
 	case STANDING_LACKED:
-		checking->lacked++;
-		add_name(checking, module);
-		check_stands_on(run, ASSURANCE_NONE);
+	case STANDING_OTHER:
+		note_lacked(checking, module, reference->standing == STANDING_OTHER);
 		break;
 	default:
 		check_inconclusive(run, "module %s: %s", module->name, reference->why);
 	}
-	return r < 0 ? r : 0;
+	return 0;
 }
 
 static int checking_open(struct checking *checking, struct check_run *run, struct err *err)

@@ -222,6 +222,8 @@ int module_compare(struct module_compare *compare, const struct module_info *mod
 	if (c.passing)
 		check_inconclusive(compare->run, "module %s was being patched while it was "
 				   "compared", module->name);
+	if (r >= 0 && reference->doubtful && c.changes_n > CHANGES_MAX)
+		return MODULE_OTHER;
 	tell(&c);
-	return r < 0 ? r : c.changes_n > 0;
+	return r < 0 ? r : c.changes_n ? MODULE_DIFFERS : MODULE_SAME;
 }

@@ -15,6 +15,12 @@ struct module_compare {
 	uint64_t explained;			/* bytes that differ, with a reason */
 };
 
+enum module_comparison {
+	MODULE_SAME,	/* or is being patched: then the run is inconclusive */
+	MODULE_DIFFERS,	/* which was reported */
+	MODULE_OTHER,	/* a doubtful one that is another build indeed: nothing was reported */
+};
+
 /**
  * module_compare - hold a module against what was shipped of it, and report what differs
  *
@@ -22,8 +28,7 @@ struct module_compare {
  * module; and that there is nothing between them and behind them. What a module writes to
  * (.data, .bss, what is constant from init on) and what was freed after init is not compared.
  *
- * Return: 1 (it differs), 0 (it does not, or is being patched: then the run is inconclusive),
- *         -ENOMEM, or as view_read().
+ * Return: enum module_comparison, -ENOMEM, or as view_read().
  */
 nodiscard int module_compare(struct module_compare *compare, const struct module_info *module,
 			     const struct module_reference *reference, struct err *err);

@@ -120,15 +120,15 @@ static void set_standing(struct kept *kept, enum module_standing standing, const
 static int fetch(const struct update *u, struct kept *kept, const char *build_id, struct err *err)
 {
 	cleanup(blob_free) struct blob file = { NULL, 0 };
-	bool other;
 	int r;
 
 	r = reference_module(u->reference, kept->is.name, build_id, &file, err);
+	if (r == -ENOENT && build_id[0]) {
+		kept->is.doubtful = true;
+		r = reference_module(u->reference, kept->is.name, NULL, &file, err);
+	}
 	if (r == -ENOENT) {
-		other = build_id[0] &&
-			reference_module(u->reference, kept->is.name, NULL, &file, NULL) >= 0;
-		set_standing(kept, STANDING_LACKED, other ? "it is another build of it" :
-							    "it has no such module");
+		set_standing(kept, STANDING_LACKED, "the reference has no such module");
 		return 0;
 	}
 	if (r >= 0)
@@ -136,19 +136,37 @@ static int fetch(const struct update *u, struct kept *kept, const char *build_id
 	return r < 0 ? wrap(err, r, "module %s of the reference", kept->is.name) : 0;
 }
 
+static int place(struct kept *kept, struct ko_place *at, struct err *err)
+{
+	int r = ko_place(kept->ko, at, err);
+
+	/* What the guest lists may be as false as the build ID that it shows. */
+	if (r == -EBADMSG && kept->is.doubtful && at->sections) {
+		at->sections = NULL;
+		r = ko_place(kept->ko, at, NULL);
+	}
+	if (r != -EBADMSG)
+		return r;
+	if (kept->is.doubtful)
+		set_standing(kept, STANDING_OTHER, "it is another build than the reference's");
+	else
+		set_standing(kept, STANDING_MISFIT, err->text);
+	return 0;
+}
+
 static int lay_out(const struct update *u, struct kept *kept, const struct module_info *module,
 		   struct err *err)
 {
 	struct module_sections sections = { 0 };
-	struct ko_place place;
+	struct ko_place at;
 	char build_id[41] = "";
-	int r, placed;
+	int r;
 
-	r = ko_place_read(u->kernel, u->view, module, &place, err);
+	r = ko_place_read(u->kernel, u->view, module, &at, err);
 	if (r >= 0)
 		r = module_sections_read(u->kernel, u->view, module, &sections, err);
 	if (r >= 0) {
-		place.sections = &sections;
+		at.sections = &sections;
 		r = module_build_id(u->view, module, &sections, build_id, err);
 	}
 	/* A kernel that says nothing of them lays them out by its rules all the same. */
@@ -156,13 +174,8 @@ static int lay_out(const struct update *u, struct kept *kept, const struct modul
 		r = 0;
 	if (r >= 0)
 		r = fetch(u, kept, build_id, err);
-	if (r >= 0 && kept->ko) {
-		placed = ko_place(kept->ko, &place, err);
-		if (placed == -EBADMSG)
-			set_standing(kept, STANDING_MISFIT, err->text);
-		else
-			r = placed;
-	}
+	if (r >= 0 && kept->ko)
+		r = place(kept, &at, err);
 	module_sections_free(&sections);
 	return r;
 }
@@ -234,7 +247,8 @@ static int resolve(const char *name, gva *ret, void *ctx, struct err *err)
 		const struct kept *kept = u->references->list.v[i];
 		const struct module_info *module = modules_find(u->modules, kept->is.at);
 
-		if (kept->is.standing == STANDING_LACKED && module &&
+		if ((kept->is.standing == STANDING_LACKED ||
+		     kept->is.standing == STANDING_OTHER) && module &&
 		    resolve_foreign(u, module, name, ret) >= 0)
 			return 0;
 	}
@@ -258,10 +272,18 @@ static int prepare(const struct update *u, struct kept *kept, struct err *err)
 		r = ko_shrink(kept->ko);
 	if (r < 0) {
 		wrap(err, r, "module %s", kept->is.name);
-		set_standing(kept, STANDING_UNKNOWN, err->text);
+		set_standing(kept, kept->is.doubtful ? STANDING_OTHER : STANDING_UNKNOWN,
+			     err->text);
 	}
 	kept->ready = r >= 0;
 	return 0;
+}
+
+/* Is it what it will be the next time? */
+static bool is_certain(const struct module_reference *module)
+{
+	return (module->standing == STANDING_SHIPPED && !module->doubtful) ||
+	       module->standing == STANDING_LACKED;
 }
 
 /* Forget what is not loaded any more, and what could not be told last time. */
@@ -278,9 +300,7 @@ static void forget(const struct update *u)
 			kept->seen = true;
 	}
 	for (size_t i = references->list.n; i-- > 0;)
-		if (!references->list.v[i]->seen ||
-		    references->list.v[i]->is.standing == STANDING_MISFIT ||
-		    references->list.v[i]->is.standing == STANDING_UNKNOWN)
+		if (!references->list.v[i]->seen || !is_certain(&references->list.v[i]->is))
 			remove_at(references, i);
 }
 

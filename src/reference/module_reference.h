@@ -15,7 +15,8 @@ struct module_references;
 
 enum module_standing {
 	STANDING_SHIPPED,	/* it is in the reference: compare it */
-	STANDING_LACKED,	/* the reference has no such module, or no such build of it */
+	STANDING_LACKED,	/* the reference has no such module */
+	STANDING_OTHER,		/* it has one of this name, of which this is another build */
 	STANDING_MISFIT,	/* it says that it is one of the reference, and cannot be */
 	STANDING_UNKNOWN,	/* what is needed to tell could not be read */
 };
@@ -26,6 +27,12 @@ struct module_reference {
 	char name[MODULE_NAME_MAX];
 	enum module_standing standing;
 	char why[192];			/* unless it is shipped: for a person */
+
+	/*
+	 * Shipped, but its build ID is not the reference's, although it has the same layout: where
+	 * it is equal but for a little more than that, that note was forged, and all of it is told.
+	 */
+	bool doubtful;
 
 	struct shipped shipped;		/* as it should be; if it is shipped */
 	struct sites sites;

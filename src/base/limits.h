@@ -129,6 +129,9 @@
 /* Program headers of an ELF core: with paging=true QEMU writes one for each virtual mapping. */
 #define IMAGE_HEADERS_MAX	(1u << 20)
 
+/* Notes of an ELF core: QEMU writes 816 bytes for each CPU. */
+#define IMAGE_NOTES_MAX		(8u << 20)
+
 /* Memory that an ELF core has twice, and that is compared: kdump does so with the kernel. */
 #define IMAGE_TWICE_MAX		(512u << 20)
 

@@ -28,6 +28,8 @@ static const struct option_entry {
 	  "compare with this kernel package or file; again for more" },
 	{ OPTION_STORE, "store", "DIR", offsetof(struct arguments, store),
 	  "where known kernels are kept: not /var/lib/hvsm" },
+	{ OPTION_REGISTERS, "registers", NULL, offsetof(struct arguments, registers),
+	  "read the vCPUs' registers: stops each for a moment" },
 	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
 	  "by PID instead of as a tree" },
 	{ OPTION_LONG, "long", NULL, offsetof(struct arguments, wide),

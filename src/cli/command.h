@@ -21,6 +21,7 @@ enum {
 	OPTION_LONG  = 1 << 4,
 	OPTION_REFERENCE = 1 << 5,
 	OPTION_STORE = 1 << 6,
+	OPTION_REGISTERS = 1 << 7,
 };
 
 struct listing;
@@ -32,6 +33,7 @@ struct arguments {
 	bool json;
 	bool flat;
 	bool wide;	/* --long */
+	bool registers;
 	words only;	/* split at commas, over all times that the option was given */
 	words skip;
 	words reference;	/* paths, not split */

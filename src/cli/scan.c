@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
+#include "ram/qemu.h"
 #include "cli/sources.h"
 #include "report/encode.h"
 #include "report/report.h"
@@ -118,6 +119,14 @@ static enum exit_status scan_one(const char *target, const struct arguments *arg
 
 	if (attach(target, &guest) < 0 || sources_open(guest, args, &sources) < 0)
 		return EXIT_UNSCANNED;
+	/* An image has them in its notes, or not at all. */
+	if (args->registers && guest->guest.pid) {
+		r = qemu_read_registers(guest->guest.pid, guest->ram, &err);
+		if (r < 0) {
+			say_failed(r, &err, NULL, "cannot read the registers of '%s'", target);
+			return EXIT_UNSCANNED;
+		}
+	}
 	r = sweep(guest, args, &sources, &swept, &err);
 	if (r >= 0) {
 		sources_commit(&sources, swept);
@@ -152,7 +161,7 @@ const struct command scan_command = {
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
 	.options = OPTION_ONLY | OPTION_SKIP | OPTION_REFERENCE | OPTION_STORE |
-		   OPTION_JSON,
+		   OPTION_REGISTERS | OPTION_JSON,
 	.summary = "check guests for tampering and for what is hidden",
 	.about =
 		"Sweep each guest once and report what the checks found: evidence for each\n"

@@ -17,6 +17,7 @@ enum cpu_feature {
 	CPU_PTI		= 7 * 32 + 11,	/* page-table isolation is in use */
 	CPU_SMEP	= 9 * 32 + 7,
 	CPU_SMAP	= 9 * 32 + 20,
+	CPU_FRED	= 12 * 32 + 17,	/* events do not go through the IDT (6.9) */
 	CPU_UMIP	= 16 * 32 + 2,
 };
 

@@ -192,6 +192,8 @@ int image_open(const char *path, struct ram **ret, struct err *err)
 		r = image_parse(&image->source, &image->map, err);
 	if (r == 0)
 		r = set_ranges(image, err);
+	if (r == 0)
+		r = ram_set_registers(ram, image->map.cpus.v, image->map.cpus.n, err);
 	if (r < 0) {
 		ram_close(&ram);
 		return wrap(err, r, "memory image '%s'", path);

@@ -17,6 +17,7 @@
 struct elf {
 	uint64_t headers_at;
 	uint32_t headers_n;
+	bool notes;		/* were seen */
 };
 
 /* Where e_phnum does not suffice, the count is in sh_info of the first section header. */
@@ -77,6 +78,16 @@ static int add_load(const struct image_source *source, struct image_map *map,
 	return image_map_add(map, source, header->p_paddr, end, header->p_offset, err);
 }
 
+static int add_header(struct elf *elf, const struct image_source *source, struct image_map *map,
+		      const Elf64_Phdr *header, struct err *err)
+{
+	if (header->p_type != PT_NOTE || elf->notes)
+		return add_load(source, map, header, err);
+	/* QEMU writes one; to read a million of them would take for ever. */
+	elf->notes = true;
+	return image_notes(source, header->p_offset, header->p_filesz, map, err);
+}
+
 int image_elf(const struct image_source *source, struct image_map *map, struct err *err)
 {
 	Elf64_Phdr headers[HEADERS_BATCH];
@@ -95,7 +106,7 @@ int image_elf(const struct image_source *source, struct image_map *map, struct e
 		if (r < 0)
 			return wrap(err, -EBADMSG, "ELF headers");
 		for (uint32_t j = 0; j < n && r == 0; j++)
-			r = add_load(source, map, &headers[j], err);
+			r = add_header(&elf, source, map, &headers[j], err);
 	}
 	return r;
 }

@@ -171,4 +171,5 @@ int image_map_finish(struct image_map *map, const struct image_source *source, s
 void image_map_free(struct image_map *map)
 {
 	vec_free(&map->parts);
+	vec_free(&map->cpus);
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/vec.h"
+#include "ram/registers.h"
 
 /* What a format's parser reads from: a file, or bytes in memory (tests, fuzzing). */
 struct image_source {
@@ -26,6 +27,7 @@ struct image_map {
 	const char *format;
 	VEC(struct image_part) parts;	/* ascending and disjoint once it is finished */
 	uint64_t missing_bytes;		/* that the file should hold, and does not */
+	registers_list cpus;		/* of each vCPU, where the format has them */
 };
 
 /**
@@ -68,6 +70,15 @@ nodiscard int image_lime(const struct image_source *source, struct image_map *ma
 			 struct err *err);
 nodiscard int image_raw(const struct image_source *source, struct image_map *map,
 			struct err *err);
+
+/**
+ * image_notes - what an ELF core's notes say of the vCPUs
+ * @at:         in the file
+ * @size_bytes: of all notes
+ * Return: 0, also where they are damaged; -ELOOP (over CPUS_MAX), -ENOMEM.
+ */
+nodiscard int image_notes(const struct image_source *source, uint64_t at, uint64_t size_bytes,
+			  struct image_map *map, struct err *err);
 
 /* The parser that the first bytes call for, and then image_map_finish(). */
 nodiscard int image_parse(const struct image_source *source, struct image_map *map,

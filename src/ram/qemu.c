@@ -529,6 +529,41 @@ static int open_pid(pid_t pid, struct qmp *qmp, struct ram **ret, struct err *er
 	return r;
 }
 
+static int ask_registers(const struct proc *proc, const char *path, struct ram *ram,
+			 struct err *err)
+{
+	cleanup(qmp_close) struct qmp *qmp = NULL;
+	cleanup(freep) char *text = NULL;
+	registers_list cpus = { 0 };
+	int r = open_monitor(proc, path, &qmp, err);
+
+	if (r == 0)
+		r = qmp_human(qmp, "info registers -a", &text, err);
+	if (r == 0)
+		r = registers_parse(text, &cpus, err);
+	if (r == 0)
+		r = ram_set_registers(ram, cpus.v, cpus.n, err);
+	vec_free(&cpus);
+	return r;
+}
+
+int qemu_read_registers(pid_t pid, struct ram *ram, struct err *err)
+{
+	cleanup(proc_deinit) struct proc proc = PROC_NONE;
+	struct qemu_args args;
+	int r = proc_init(&proc, pid, err);
+
+	if (r == 0)
+		r = qemu_describe(&proc, &args, err);
+	if (r < 0)
+		return r;
+	r = err_set(err, -ENOENT, "no QMP socket (-qmp unix:…) to ask for registers");
+	for (size_t i = 0; i < args.monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++)
+		r = ask_registers(&proc, args.monitors.list.v[i], ram, err);
+	qemu_args_free(&args);
+	return r;
+}
+
 int qemu_open(pid_t pid, struct ram **ret, struct err *err)
 {
 	return open_pid(pid, NULL, ret, err);

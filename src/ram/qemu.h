@@ -46,6 +46,18 @@ nodiscard int qemu_open(pid_t pid, struct ram **ret, struct err *err);
 nodiscard int qemu_open_qmp(const char *path, struct ram **ret, pid_t *pid, struct err *err);
 
 /**
+ * qemu_read_registers - what the vCPUs' registers hold now
+ * @ram: receives them (ram_set_registers())
+ *
+ * QEMU stops each vCPU for that, some tenths of a millisecond, which the guest can notice:
+ * only where a person asked for it.
+ *
+ * Return: 0, -ENOENT (it has no QMP socket), -ETIMEDOUT (that serves somebody else), -EBADMSG,
+ *         -ESRCH, -ENOMEM, or another errno of the socket.
+ */
+nodiscard int qemu_read_registers(pid_t pid, struct ram *ram, struct err *err);
+
+/**
  * qemu_describe - read a process's command line
  * @args: to be freed with qemu_args_free() on success
  *

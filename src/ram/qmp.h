@@ -11,7 +11,8 @@
  * peer may have been taken over by its guest: messages have a largest size, answers a
  * deadline. A socket serves one client at a time; ours does not stay for long.
  *
- * No command that stops a vCPU may be sent: no "stop", no "info registers".
+ * No command that stops a vCPU may be sent: no "stop", and "info registers" only where a
+ * person asked for it (qemu_read_registers()).
  */
 struct qmp;
 

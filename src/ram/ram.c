@@ -158,11 +158,28 @@ int ram_set_ranges(struct ram *ram, const struct ram_range *ranges, size_t n, st
 	return 0;
 }
 
+int ram_set_registers(struct ram *ram, const struct registers *cpus, size_t n, struct err *err)
+{
+	struct registers *copy = NULL;
+
+	if (n) {
+		copy = calloc(n, sizeof(*copy));
+		if (!copy)
+			return err_set(err, -ENOMEM, "no memory for registers");
+		memcpy(copy, cpus, n * sizeof(*copy));
+	}
+	free(ram->cpus);
+	ram->cpus = copy;
+	ram->cpus_n = n;
+	return 0;
+}
+
 void ram_close(struct ram **ram)
 {
 	if (!*ram)
 		return;
 	free((*ram)->ranges);
+	free((*ram)->cpus);
 	(*ram)->ops->close(*ram);
 	*ram = NULL;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "ram/registers.h"
 
 /*
  * The physical memory of one guest, read only. One struct in front of every way to reach it:
@@ -51,6 +52,8 @@ struct ram {
 	const struct ram_ops *ops;
 	struct ram_range *ranges;	/* sorted by start, disjoint; freed by ram_close() */
 	size_t ranges_n;
+	struct registers *cpus;	/* see ram_set_registers(); freed by ram_close() */
+	size_t cpus_n;		/* 0: nothing is known of them */
 	char layout[96];	/* where the ranges come from, for a person; not escaped */
 	uint64_t reads;		/* calls into the backend since it was opened */
 	uint64_t read_bytes;
@@ -97,6 +100,15 @@ nodiscard int ram_alive(struct ram *ram, struct err *err);
  */
 nodiscard int ram_set_ranges(struct ram *ram, const struct ram_range *ranges, size_t n,
 			     struct err *err);
+
+/**
+ * ram_set_registers - what is known of the vCPUs besides memory
+ * @cpus: copied; replaces what was known. They are of the instant at which they were read.
+ *
+ * Return: 0, -ENOMEM.
+ */
+nodiscard int ram_set_registers(struct ram *ram, const struct registers *cpus, size_t n,
+				struct err *err);
 
 /* Ends the access; *@ram becomes NULL. NULL is fine. */
 void ram_close(struct ram **ram);

@@ -653,9 +653,86 @@ static void what_is_no_file_is_refused(void **state)
 	assert_null(ram);
 }
 
+/* A note of one CPU, as QEMU writes it; and what is said of its length. */
+static void put_note(struct file *file, const char *name, uint32_t version, uint32_t bytes)
+{
+	const uint32_t head[] = { 5, bytes, 0 }, start[] = { version, bytes };
+	char padded_name[8] = { 0 };
+	uint64_t words[54] = { 0 };
+
+	words[17] = 0x1111;			/* behind the version: RIP is the 17th */
+	words[19] = 0x10;			/* CS */
+	memcpy(padded_name, name, strlen(name));
+	memcpy(words, start, sizeof(start));
+	((uint32_t *)(void *)&words[19 + 3 * 8])[1] = 0x7f;	/* GDT: its limit, its base */
+	words[19 + 3 * 8 + 2] = 0x2222;
+	words[19 + 3 * 10] = 0x80050033;	/* CR0 */
+	words[19 + 3 * 10 + 3] = 0x3333;
+	words[19 + 3 * 10 + 4] = 0x4444;
+	put(file, head, sizeof(head));
+	put(file, padded_name, sizeof(padded_name));
+	put(file, words, bytes < sizeof(words) ? bytes : sizeof(words));
+}
+
+/* An image of one page, with the notes of @file behind it. */
+static void put_noted(struct file *file, const struct file *notes)
+{
+	const struct load loads[] = { { 0, PAGE, 0 }, { 0, notes->n, PAGE } };
+
+	put_elf(file, loads, 2);
+	elf_load(file, 1)->p_type = PT_NOTE;
+	put_pages(file, 1, 7);
+	put(file, notes->bytes, notes->n);
+}
+
+static void elf_notes_have_the_registers_of_each_cpu(void **state)
+{
+	cleanup(file_free) struct file notes = { 0 }, file = { 0 };
+	struct image_map map;
+
+	(void)state;
+	put_note(&notes, "CORE", 1, 432);
+	put_note(&notes, "QEMU", 1, 432);
+	put_note(&notes, "QEMU", 2, 432);
+	put_note(&notes, "QEMU", 1, 432);
+	put_noted(&file, &notes);
+	must_parse(&file, &map, 1);
+	assert_int_equal(map.cpus.n, 2);
+	assert_int_equal(map.cpus.v[1].rip, 0x1111);
+	assert_int_equal(map.cpus.v[1].cs, 0x10);
+	assert_int_equal(map.cpus.v[1].gdt, 0x2222);
+	assert_int_equal(map.cpus.v[1].gdt_limit, 0x7f);
+	assert_int_equal(map.cpus.v[1].cr0, 0x80050033);
+	assert_int_equal(map.cpus.v[1].cr3, 0x3333);
+	assert_int_equal(map.cpus.v[1].cr4, 0x4444);
+	image_map_free(&map);
+}
+
+/* Memory is worth reading without them. */
+static void elf_notes_that_are_damaged_are_passed_over(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		cleanup(file_free) struct file notes = { 0 }, file = { 0 };
+		struct image_map map;
+
+		put_note(&notes, "QEMU", 1, i ? 432 : 100);
+		if (i == 1)
+			memset(notes.bytes, 0xff, 12);
+		put_noted(&file, &notes);
+		if (i == 2)
+			elf_load(&file, 1)->p_filesz = 1ull << 40;
+		must_parse(&file, &map, 1);
+		assert_int_equal(map.cpus.n, 0);
+		image_map_free(&map);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(elf_notes_have_the_registers_of_each_cpu),
+		cmocka_unit_test(elf_notes_that_are_damaged_are_passed_over),
 		cmocka_unit_test(a_raw_file_is_memory_from_zero_on),
 		cmocka_unit_test(a_cut_page_of_a_raw_file_is_missing),
 		cmocka_unit_test(an_elf_core),

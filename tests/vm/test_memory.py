@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Page tables: what a rootkit can do to them is found once, by the right check, and an untouched guest is clean."""
+"""Page tables and control registers: what a rootkit does to them is found once, by the right check."""
 
 from __future__ import annotations
 
@@ -84,6 +84,56 @@ class MemoryTest(unittest.TestCase):
                 self.clean(guest, "while processes come and go")
 
 
+class RegistersTest(unittest.TestCase):
+    """Registers out of an image's notes, and by --registers from a running guest."""
+
+    BITS = {"wp": "CR0.WP", "smep": "CR4.SMEP", "smap": "CR4.SMAP"}
+
+    def expect(self, report: Any, how: str | None, cpus: int) -> None:
+        found = findings(report.json)
+        expected = [f"vCPU {i} {self.BITS[how]}" for i in range(cpus)] if how else []
+        # CR4 is written anew with every flush of the TLB: to stay off, the kernel's own copies must be too.
+        if how and how != "wp":
+            expected += ["cr4_pinned_bits CR4", *(f"CPU {i}'s copy CR4" for i in range(cpus))]
+        self.assertEqual(sorted(f["object"]["name"] for f in found), sorted(expected), report.out)
+        self.assertEqual(report.status, 1 if how else 0, report.out + report.err)
+        check = report.json["checks"][0]
+        self.assertEqual(check["covered"]["vCPUs"], cpus)
+        self.assertEqual(check["covered"]["copies of CR4"], cpus)
+
+    def scan_both(self, guest: Guest, how: str | None) -> None:
+        core = guest.dir / "core"
+        core.unlink(missing_ok=True)
+        guest.dump(core)
+        for report in (scan(f"image:{core}", "--only", "control-registers"),
+                       scan(f"qemu:{guest.pid}", "--registers", "--only", "control-registers")):
+            self.expect(report, how, guest.smp)
+
+    def check_registers(self, kernel: str) -> None:
+        with Guest(kernel, memory="256M", smp=2, pti=True) as guest:
+            self.scan_both(guest, None)
+            report = scan(f"qemu:{guest.pid}", "--only", "control-registers")
+            self.assertEqual(report.status, 0, report.out)
+            self.assertNotIn("vCPUs", report.json["checks"][0]["covered"])
+            self.assertIn("--registers", report.json["checks"][0]["reason"])
+            for how in self.BITS:
+                with self.subTest(how=how):
+                    guest.insmod("control_register", how=how)
+                    self.scan_both(guest, how)
+                    guest.rmmod("control_register")
+            self.scan_both(guest, None)
+
+    def test_without_a_socket_registers_cannot_be_read(self) -> None:
+        with Guest("6.1-cloud", qmp=False) as guest:
+            report = scan(f"qemu:{guest.pid}", "--registers")
+            self.assertEqual(report.status, 2, report.out)
+            self.assertIn("no QMP socket", report.err)
+
+
+def reading(kernel: str) -> Callable[[RegistersTest], None]:
+    return lambda self: self.check_registers(kernel)
+
+
 def changed(kernel: str, shape: dict[str, Any]) -> Callable[[MemoryTest], None]:
     return lambda self: self.check_changes(kernel, shape)
 
@@ -99,6 +149,7 @@ for kernel_name in KERNELS:
         setattr(MemoryTest, method, changed(kernel_name, options))
     if kernel_name.endswith("-cloud"):
         setattr(MemoryTest, re.sub(r"\W", "_", f"test_{kernel_name}_forks"), forking(kernel_name))
+        setattr(RegistersTest, re.sub(r"\W", "_", f"test_{kernel_name}"), reading(kernel_name))
 
 
 if __name__ == "__main__":

@@ -48,21 +48,38 @@ static int tell(const struct difference *difference, bool passing, void *ctx, st
 	return 0;
 }
 
-int image_compare(struct image_compare *compare, gva from, gva to, struct err *err)
+/* One chunk. @room: for what the guest has, then for what it should have. */
+static int compare_chunk(struct image_compare *compare, gva from, size_t n, uint8_t *room,
+			 struct err *err)
 {
 	const struct kernel *kernel = check_kernel(compare->run);
-	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
-	int r = chunk ? 0 : err_set(err, -ENOMEM, "no memory to compare with");
+	struct shipped_part part;
+	struct shipped around = { .parts = { &part, 1, 1 } };
+	int r;
+
+	r = view_read_phys(check_view(compare->run),
+			   gpa_add(kernel->image, from.v - kernel->text.v), room, n, err);
+	if (r >= 0)
+		r = kernel_image_part(compare->image, from, n, room + CHUNK_BYTES, &part);
+	if (r < 0)
+		return r;
+	compare->place.shipped = &around;
+	r = compare_with(compare->explainer, &compare->image->shipped, &compare->image->sites,
+			  from, part.bytes + (from.v - part.at.v), room, n, &compare->explained,
+			  tell, compare, err);
+	compare->place.shipped = NULL;
+	return r;
+}
+
+int image_compare(struct image_compare *compare, gva from, gva to, struct err *err)
+{
+	cleanup(freep) uint8_t *room = malloc(CHUNK_BYTES + KERNEL_PART_BYTES(CHUNK_BYTES));
+	int r = room ? 0 : err_set(err, -ENOMEM, "no memory to compare with");
 
 	while (from.v < to.v && r >= 0) {
 		size_t n = to.v - from.v < CHUNK_BYTES ? to.v - from.v : CHUNK_BYTES;
 
-		r = view_read_phys(check_view(compare->run),
-				   gpa_add(kernel->image, from.v - kernel->text.v), chunk, n, err);
-		if (r >= 0)
-			r = compare_part(compare->explainer, &compare->image->shipped,
-					 &compare->image->sites, from, chunk, n,
-					 &compare->explained, tell, compare, err);
+		r = compare_chunk(compare, from, n, room, err);
 		compare->bytes += n;
 		from = gva_add(from, n);
 	}

@@ -15,7 +15,7 @@ static int kernel_code_run(struct check_run *run, struct err *err)
 	r = image_compare_open(run, &compare, err);
 	if (r > 0) {
 		compare.place = (struct difference_place){
-			SEVERITY_CRITICAL, "kernel code", "kernel", &compare.image->shipped,
+			SEVERITY_CRITICAL, "kernel code", "kernel", NULL,
 		};
 		r = image_compare(&compare, compare.image->text, page_end(compare.image->etext),
 				  err);

@@ -52,17 +52,19 @@ static void check_word(struct pointers *pointers, gva at, gva shipped, gva found
 static int check_words(struct pointers *pointers, gva from, gva to, struct err *err)
 {
 	const struct kernel *kernel = check_kernel(pointers->compare.run);
-	const struct shipped *shipped = &pointers->compare.image->shipped;
-	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
+	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES + KERNEL_PART_BYTES(CHUNK_BYTES));
 	int r = chunk ? 0 : err_set(err, -ENOMEM, "no memory for data");
 
 	from = gva_of((from.v + 7) & ~7ull);
 	while (r >= 0 && to.v > from.v && to.v - from.v >= 8) {
 		size_t n = to.v - from.v < CHUNK_BYTES ? (to.v - from.v) & ~7ull : CHUNK_BYTES;
-		const uint8_t *expected = shipped_at(shipped, from, n);
+		struct shipped_part part;
+		const uint8_t *expected;
 
-		if (!expected)
+		if (kernel_image_part(pointers->compare.image, from, n, chunk + CHUNK_BYTES,
+				      &part) < 0)
 			return err_set(err, -EBADMSG, "the reference's data end early");
+		expected = part.bytes + (from.v - part.at.v);
 		r = view_read_phys(check_view(pointers->compare.run),
 				   gpa_add(kernel->image, from.v - kernel->text.v), chunk, n, err);
 		for (size_t i = 0; i < n && r >= 0; i += 8) {

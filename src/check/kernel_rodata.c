@@ -50,7 +50,7 @@ static int kernel_rodata_run(struct check_run *run, struct err *err)
 	r = image_compare_open(run, &compare, err);
 	if (r > 0) {
 		compare.place = (struct difference_place){
-			SEVERITY_CRITICAL, "kernel constant", "kernel", &compare.image->shipped,
+			SEVERITY_CRITICAL, "kernel constant", "kernel", NULL,
 			.data = true,
 		};
 		compare.is_own = is_cut_up;

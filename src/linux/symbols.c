@@ -18,7 +18,18 @@ struct symbols {
 	char *pool;
 	struct names names;	/* → index + 1 */
 	char layout[64];
+
+	uint64_t moved;		/* what the kernel's addresses lie higher by */
+	bool borrowed;		/* all of the above is another one's */
 };
+
+/* Per-CPU and absolute symbols stay where they are, wherever the kernel lies. */
+static uint64_t address(const struct symbols *symbols, size_t i)
+{
+	uint64_t at = symbols->at[i];
+
+	return gva_is_kernel(gva_of(at)) ? at + symbols->moved : at;
+}
 
 /* Names to find symbols by; of several equal ones the first, so it is added last. */
 static int hash_names(struct symbols *symbols)
@@ -93,12 +104,27 @@ void symbols_free(struct symbols **symbols)
 {
 	if (!*symbols)
 		return;
-	free((*symbols)->at);
-	free((*symbols)->name);
-	free((*symbols)->pool);
-	names_free(&(*symbols)->names);
+	if (!(*symbols)->borrowed) {
+		free((*symbols)->at);
+		free((*symbols)->name);
+		free((*symbols)->pool);
+		names_free(&(*symbols)->names);
+	}
 	free(*symbols);
 	*symbols = NULL;
+}
+
+int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **ret)
+{
+	struct symbols *moved = malloc(sizeof(*moved));
+
+	if (!moved)
+		return -ENOMEM;
+	*moved = *symbols;
+	moved->moved += by;
+	moved->borrowed = true;
+	*ret = moved;
+	return 0;
 }
 
 size_t symbols_count(const struct symbols *symbols)
@@ -115,7 +141,7 @@ struct symbol symbols_get(const struct symbols *symbols, size_t i)
 {
 	const char *name = symbols->pool + symbols->name[i];
 
-	return (struct symbol){ gva_of(symbols->at[i]), name, name[-1] };
+	return (struct symbol){ gva_of(address(symbols, i)), name, name[-1] };
 }
 
 int symbols_find(const struct symbols *symbols, const char *name, gva *ret, struct err *err)
@@ -123,7 +149,7 @@ int symbols_find(const struct symbols *symbols, const char *name, gva *ret, stru
 	uint32_t number = names_find(&symbols->names, name, strlen(name));
 
 	if (number) {
-		ret->v = symbols->at[number - 1];
+		ret->v = address(symbols, number - 1);
 		return 0;
 	}
 	return err_set(err, -ENOENT, "the kernel has no symbol '%s'", name);
@@ -144,7 +170,7 @@ static size_t count_upto(const struct symbols *symbols, uint64_t at)
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (symbols->at[mid] <= at)
+		if (address(symbols, mid) <= at)
 			low = mid + 1;
 		else
 			high = mid;
@@ -169,11 +195,11 @@ int symbols_at(const struct symbols *symbols, gva at, struct symbol *ret, uint64
 {
 	size_t upto = count_upto(symbols, at.v);
 
-	if (!upto || !gva_is_kernel(gva_of(symbols->at[upto - 1])))
+	if (!upto || !gva_is_kernel(gva_of(address(symbols, upto - 1))))
 		return -ENOENT;
 	*ret = symbols_get(symbols, best_at(symbols, upto - 1));
 	if (size_bytes)
-		*size_bytes = upto < symbols->n ? symbols->at[upto] - ret->at.v : 0;
+		*size_bytes = upto < symbols->n ? address(symbols, upto) - ret->at.v : 0;
 	return 0;
 }
 
@@ -181,7 +207,7 @@ bool symbols_is_start(const struct symbols *symbols, gva at, const char *prefix)
 {
 	size_t len = prefix ? strlen(prefix) : 0;
 
-	for (size_t i = count_upto(symbols, at.v); i-- > 0 && symbols->at[i] == at.v;)
+	for (size_t i = count_upto(symbols, at.v); i-- > 0 && address(symbols, i) == at.v;)
 		if (!len || !strncmp(symbols->pool + symbols->name[i], prefix, len))
 			return true;
 	return false;

@@ -37,6 +37,14 @@ nodiscard int symbols_parse(const void *image, size_t size, gva text, struct sym
 /* *@symbols becomes NULL. NULL is fine. */
 void symbols_free(struct symbols **symbols);
 
+/**
+ * symbols_move - the same symbols of a kernel that lies elsewhere
+ * @by:  bytes higher, modulo 2^64
+ * @ret: uses @symbols, which must outlive it, and takes next to no memory itself
+ * Return: 0, -ENOMEM.
+ */
+nodiscard int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **ret);
+
 size_t symbols_count(const struct symbols *symbols);
 
 /* What the layout was, for a person: "relative offsets, 102345 symbols". */

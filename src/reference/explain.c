@@ -381,6 +381,14 @@ struct comparing {
 	void *ctx;
 };
 
+static struct site site_at(const struct sites *sites, size_t i)
+{
+	struct site site = sites->list.v[i];
+
+	site.at = gva_add(site.at, sites->moved);
+	return site;
+}
+
 /* The first site that may reach to @at. */
 static size_t site_from(const struct sites *sites, gva at)
 {
@@ -389,7 +397,7 @@ static size_t site_from(const struct sites *sites, gva at)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (sites->list.v[middle].at.v + SITE_BYTES_MAX < at.v)
+		if (site_at(sites, middle).at.v + SITE_BYTES_MAX < at.v)
 			low = middle + 1;
 		else
 			high = middle;
@@ -420,22 +428,22 @@ static int explain_byte(const struct comparing *c, size_t i, struct difference *
 	uint8_t room[SITE_BYTES_MAX];
 
 	for (size_t j = site_from(c->sites, at); j < c->sites->list.n && !*ret; j++) {
-		const struct site *site = &c->sites->list.v[j];
-		struct looked l = { c->e, c->shipped, site, NULL, d };
+		const struct site site = site_at(c->sites, j);
+		struct looked l = { c->e, c->shipped, &site, NULL, d };
 		int r;
 
-		if (site->at.v > at.v)
+		if (site.at.v > at.v)
 			break;
-		if (at.v - site->at.v >= site->size_bytes)
+		if (at.v - site.at.v >= site.size_bytes)
 			continue;
-		d->kind = kind_name(site->kind);
-		l.found = site_found(c, site, room);
+		d->kind = kind_name(site.kind);
+		l.found = site_found(c, &site, room);
 		if (!l.found)
 			continue;
 		r = explain_site(&l, ret, err);
 		if (r < 0)
 			return r;
-		*end = site->at.v + site->size_bytes - c->at.v;
+		*end = site.at.v + site.size_bytes - c->at.v;
 	}
 	return 0;
 }
@@ -547,24 +555,34 @@ static int tell(const struct comparing *c, size_t i, size_t *end, struct err *er
 	return c->visit(&d, verdict == PASSING, c->ctx, err);
 }
 
-int compare_part(struct explainer *explainer, const struct shipped *shipped,
-		 const struct sites *sites, gva at, const uint8_t *found, size_t n,
-		 uint64_t *explained, difference_fn *visit, void *ctx, struct err *err)
+int compare_with(struct explainer *explainer, const struct shipped *shipped,
+		  const struct sites *sites, gva at, const uint8_t *expected,
+		  const uint8_t *found, size_t n, uint64_t *explained, difference_fn *visit,
+		  void *ctx, struct err *err)
 {
 	struct comparing c = {
-		explainer, shipped, sites, at, shipped_at(shipped, at, n), found, n, explained,
-		visit, ctx,
+		explainer, shipped, sites, at, expected, found, n, explained, visit, ctx,
 	};
 	size_t end;
 	int r = 0;
 
-	if (!c.expected)
-		return err_set(err, -EINVAL, "%#" PRIx64 " is not of what was shipped", at.v);
-	if (!memcmp(c.expected, found, n))
+	if (!memcmp(expected, found, n))
 		return 0;
 	for (size_t i = next_difference(&c, 0); i < n && r >= 0; i = next_difference(&c, end)) {
 		end = i + 1;
 		r = tell(&c, i, &end, err);
 	}
 	return r;
+}
+
+int compare_part(struct explainer *explainer, const struct shipped *shipped,
+		 const struct sites *sites, gva at, const uint8_t *found, size_t n,
+		 uint64_t *explained, difference_fn *visit, void *ctx, struct err *err)
+{
+	const uint8_t *expected = shipped_at(shipped, at, n);
+
+	if (!expected)
+		return err_set(err, -EINVAL, "%#" PRIx64 " is not of what was shipped", at.v);
+	return compare_with(explainer, shipped, sites, at, expected, found, n, explained, visit,
+			     ctx, err);
 }

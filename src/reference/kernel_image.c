@@ -1,11 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reference/kernel_image.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "reference/patch_inside.h"
 #include "reference/vmlinux.h"
+
+#define CHUNK_BYTES (64u << 10)
+/* A guest that differs by more has another CPU: it gets an image that others like it share. */
+#define OWN_BYTES_MAX (256u << 10)
+
+/* What guests with the same build share: the image of the first one, as that one has it. */
+struct kernel_base {
+	struct kernel_base *next;
+	unsigned users;
+	char build_id[41];
+	struct shipped shipped;
+	struct sites sites;
+	struct relocations relocations;
+	struct patcher *patcher;	/* owns symbols and types */
+};
+
+/* Of this process: a guest's scanner has one, a program that sweeps many guests shares it. */
+static struct kernel_base *bases;
+
+static void base_free(struct kernel_base *base)
+{
+	if (!base)
+		return;
+	patcher_close(&base->patcher);
+	sites_free(&base->sites);
+	vec_free(&base->relocations.list);
+	shipped_free(&base->shipped);
+	free(base);
+}
+
+static void base_freep(struct kernel_base **base)
+{
+	base_free(*base);
+}
+
+static void base_put(struct kernel_base *base)
+{
+	struct kernel_base **link = &bases;
+
+	if (!base || --base->users)
+		return;
+	while (*link != base)
+		link = &(*link)->next;
+	*link = base->next;
+	base_free(base);
+}
+
+static struct kernel_base *base_find(const char *build_id, struct kernel_base *after)
+{
+	struct kernel_base *base = after ? after->next : bases;
+
+	while (base && strcmp(base->build_id, build_id) != 0)
+		base = base->next;
+	return *build_id ? base : NULL;
+}
 
 static void image_free(void *state)
 {
@@ -14,14 +72,126 @@ static void image_free(void *state)
 	if (!image)
 		return;
 	patcher_close(&image->patcher);
-	sites_free(&image->sites);
-	shipped_free(&image->shipped);
+	vec_free(&image->own);
+	vec_free(&image->own_bytes);
+	vec_free(&image->shipped.parts);
+	base_put(image->base);
 	free(image);
 }
 
 static void image_freep(struct kernel_image **image)
 {
 	image_free(*image);
+}
+
+/* --- making one --- */
+
+/* The image of a guest by itself: all that base_free() frees is its own. */
+static int make_base(const struct blob *vmlinux, const struct kernel *kernel, struct view *view,
+		     const struct patcher *like, struct kernel_base **ret, struct err *err)
+{
+	cleanup(base_freep) struct kernel_base *base = calloc(1, sizeof(*base));
+	int r;
+
+	if (!base)
+		return err_set(err, -ENOMEM, "no memory for the kernel's image");
+	snprintf(base->build_id, sizeof(base->build_id), "%s", kernel->build_id);
+	r = vmlinux_load(vmlinux, kernel->text, &base->shipped, like ? NULL : &base->relocations,
+			 err);
+	if (r >= 0)
+		r = patcher_open(kernel, view, &base->shipped, like, &base->patcher, err);
+	if (r >= 0)
+		r = patch_all(base->patcher, view, &base->shipped, &base->sites, err);
+	if (r >= 0)
+		*ret = take_ptr(&base);
+	return r;
+}
+
+/* @image becomes a user of @base, whose image lies @moved bytes lower. */
+static int use_base(struct kernel_image *image, struct kernel_base *base, uint64_t moved,
+		    struct err *err)
+{
+	const struct shipped_part *part = &base->shipped.parts.v[0];
+	struct shipped_part *own = vec_add(&image->shipped.parts);
+
+	if (!own)
+		return err_set(err, -ENOMEM, "no memory for the kernel's image");
+	*own = *part;
+	own->at = gva_add(part->at, moved);
+	memcpy(image->shipped.table, base->shipped.table, sizeof(image->shipped.table));
+	for (size_t i = 0; i < SHIPPED_TABLES; i++)
+		image->shipped.table[i].at = gva_add(image->shipped.table[i].at, moved);
+	image->shipped.moved = moved;
+	image->shipped.borrowed = true;
+	image->sites.list.v = base->sites.list.v;
+	image->sites.list.n = base->sites.list.n;
+	image->sites.moved = moved;
+	image->sites.borrowed = true;
+	return 0;
+}
+
+static bool same_sites(const struct sites *a, const struct sites *b, uint64_t moved)
+{
+	if (a->list.n != b->list.n)
+		return false;
+	for (size_t i = 0; i < a->list.n; i++)
+		if (a->list.v[i].at.v + moved != b->list.v[i].at.v ||
+		    a->list.v[i].kind != b->list.v[i].kind ||
+		    a->list.v[i].entry != b->list.v[i].entry ||
+		    a->list.v[i].size_bytes != b->list.v[i].size_bytes)
+			return false;
+	return true;
+}
+
+static int add_run(struct kernel_image *image, uint64_t at, const uint8_t *bytes, size_t n,
+		   struct err *err)
+{
+	struct kernel_run *run = vec_add(&image->own);
+
+	if (!run)
+		return err_set(err, -ENOMEM, "no memory for the kernel's image");
+	*run = (struct kernel_run){ (uint32_t)at, (uint32_t)n, (uint32_t)image->own_bytes.n };
+	for (size_t i = 0; i < n; i++) {
+		uint8_t *byte = vec_add(&image->own_bytes);
+
+		if (!byte)
+			return err_set(err, -ENOMEM, "no memory for the kernel's image");
+		*byte = bytes[i];
+	}
+	return 0;
+}
+
+/*
+ * What @full has and the shared image, moved to its place, does not.
+ * Return: 0, -ELOOP (so much that it is no use to share), -ENOMEM.
+ */
+static int find_own(struct kernel_image *image, const struct shipped_part *full, struct err *err)
+{
+	cleanup(freep) uint8_t *room = malloc(KERNEL_PART_BYTES(CHUNK_BYTES));
+	int r = room ? 0 : err_set(err, -ENOMEM, "no memory for the kernel's image");
+
+	for (uint64_t from = 0; from < full->size_bytes && r >= 0; from += CHUNK_BYTES) {
+		size_t n = full->size_bytes - from < CHUNK_BYTES ? full->size_bytes - from
+								 : CHUNK_BYTES;
+		struct shipped_part part;
+		const uint8_t *moved, *own = full->bytes + from;
+
+		r = kernel_image_part(image, gva_add(full->at, from), n, room, &part);
+		if (r < 0)
+			break;
+		moved = part.bytes + (full->at.v + from - part.at.v);
+		for (size_t i = 0; i < n && r >= 0; i++) {
+			size_t start = i;
+
+			while (i < n && own[i] != moved[i])
+				i++;
+			if (i > start)
+				r = add_run(image, from + start, own + start, i - start, err);
+		}
+		if (image->own_bytes.n + image->own.n * sizeof(*image->own.v) > OWN_BYTES_MAX)
+			r = -ELOOP;
+	}
+	return r;
 }
 
 /* A run of the image by two symbols: -EBADMSG where it is not inside. */
@@ -49,16 +219,11 @@ static void cut_rodata(struct kernel_image *image)
 		image->erodata = end;
 }
 
-static int image_make(struct kernel_image *image, const struct blob *vmlinux,
-		      const struct kernel *kernel, struct view *view, struct err *err)
+static int find_runs(struct kernel_image *image, struct err *err)
 {
 	int r;
 
-	r = vmlinux_load(vmlinux, kernel->text, &image->shipped, err);
-	if (r >= 0)
-		r = patcher_open(kernel, view, &image->shipped, &image->patcher, err);
-	if (r >= 0)
-		r = find_run(image, "_text", "_etext", &image->text, &image->etext, err);
+	r = find_run(image, "_text", "_etext", &image->text, &image->etext, err);
 	if (r >= 0)
 		r = find_run(image, "__start_rodata", "__end_rodata", &image->rodata,
 			     &image->erodata, err);
@@ -67,8 +232,65 @@ static int image_make(struct kernel_image *image, const struct blob *vmlinux,
 			     &image->ro_init, &image->ero_init, err);
 	if (r >= 0)
 		cut_rodata(image);
+	return r;
+}
+
+/* A guest that has the image of @base, and little else. As find_own(). */
+static int share(struct kernel_base *base, const struct blob *vmlinux,
+		 const struct kernel *kernel, struct view *view, struct kernel_image **ret,
+		 struct err *err)
+{
+	cleanup(image_freep) struct kernel_image *image = calloc(1, sizeof(*image));
+	uint64_t moved = kernel->text.v - base->shipped.parts.v[0].at.v;
+	cleanup(base_freep) struct kernel_base *full = NULL;
+	int r;
+
+	if (!image)
+		return err_set(err, -ENOMEM, "no memory for the kernel's image");
+	r = make_base(vmlinux, kernel, view, base->patcher, &full, err);
+	if (r >= 0 && !same_sites(&base->sites, &full->sites, moved))
+		r = -ELOOP;
 	if (r >= 0)
-		r = patch_all(image->patcher, view, &image->shipped, &image->sites, err);
+		r = use_base(image, base, moved, err);
+	if (r < 0)
+		return r;
+	image->base = base;
+	base->users++;
+	r = find_own(image, &full->shipped.parts.v[0], err);
+	if (r < 0)
+		return r;
+	image->patcher = take_ptr(&full->patcher);
+	patcher_move(image->patcher, &image->shipped);
+	r = find_runs(image, err);
+	if (r >= 0)
+		*ret = take_ptr(&image);
+	return r;
+}
+
+/* The first guest of its kind. */
+static int found(const struct blob *vmlinux, const struct kernel *kernel, struct view *view,
+		 struct kernel_image **ret, struct err *err)
+{
+	cleanup(image_freep) struct kernel_image *image = calloc(1, sizeof(*image));
+	struct kernel_base *base;
+	int r;
+
+	if (!image)
+		return err_set(err, -ENOMEM, "no memory for the kernel's image");
+	r = make_base(vmlinux, kernel, view, NULL, &base, err);
+	if (r < 0)
+		return r;
+	base->next = bases;
+	bases = base;
+	base->users = 1;
+	image->base = base;
+	r = use_base(image, base, 0, err);
+	if (r >= 0)
+		r = patcher_copy(base->patcher, &image->shipped, &image->patcher);
+	if (r >= 0)
+		r = find_runs(image, err);
+	if (r >= 0)
+		*ret = take_ptr(&image);
 	return r;
 }
 
@@ -76,22 +298,81 @@ int kernel_image_of(struct reference *reference, const struct kernel *kernel, st
 		    const struct kernel_image **ret, struct err *err)
 {
 	struct reference_kept *kept = reference_kept(reference, KEEP_KERNEL);
-	cleanup(image_freep) struct kernel_image *image = NULL;
-	int r;
+	const struct blob *vmlinux = reference_vmlinux(reference);
+	struct kernel_image *image = NULL;
+	int r = -ELOOP;
 
 	if (kept->state) {
 		*ret = kept->state;
 		return 0;
 	}
-	image = calloc(1, sizeof(*image));
-	if (!image)
-		return err_set(err, -ENOMEM, "no memory for the kernel's image");
-	r = image_make(image, reference_vmlinux(reference), kernel, view, err);
+	for (struct kernel_base *base = base_find(kernel->build_id, NULL); base && r == -ELOOP;
+	     base = base_find(kernel->build_id, base))
+		r = share(base, vmlinux, kernel, view, &image, err);
+	if (r == -ELOOP)
+		r = found(vmlinux, kernel, view, &image, err);
 	if (r < 0)
 		return wrap(err, r, "reference");
-	kept->state = take_ptr(&image);
+	kept->state = image;
 	kept->free = image_free;
-	*ret = kept->state;
+	*ret = image;
+	return 0;
+}
+
+/* --- using one --- */
+
+/* The guest's own bytes into a copy of [@from, @from + @n). */
+static void put_own(const struct kernel_image *image, uint64_t from, uint8_t *bytes, size_t n)
+{
+	size_t low = 0, high = image->own.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct kernel_run *run = &image->own.v[middle];
+
+		if ((uint64_t)run->at + run->size_bytes <= from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < image->own.n && image->own.v[low].at < from + n; low++) {
+		const struct kernel_run *run = &image->own.v[low];
+
+		for (uint32_t i = 0; i < run->size_bytes; i++)
+			if (run->at + i >= from && run->at + i - from < n)
+				bytes[run->at + i - from] =
+					image->own_bytes.v[run->bytes_at + i];
+	}
+}
+
+int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint8_t *room,
+		      struct shipped_part *ret)
+{
+	const struct shipped_part *part = &image->shipped.parts.v[0];
+	uint64_t at = from.v - part->at.v, lead, rest;
+	size_t bytes;
+
+	if (at > part->size_bytes || n > part->size_bytes - at)
+		return -EINVAL;
+	*ret = *part;
+	if (!image->shipped.moved && !image->own.n)
+		return 0;
+	/* Numbers that straddle the ends are moved as well, in a margin that is cut off. */
+	lead = at < KERNEL_LEAD_BYTES + 8 ? at : KERNEL_LEAD_BYTES + 8;
+	rest = part->size_bytes - at - n < 8 ? part->size_bytes - at - n : 8;
+	bytes = lead + n + rest;
+	memcpy(room, part->bytes + (at - lead), bytes);
+	relocations_apply(&image->base->relocations, at - lead, room, bytes,
+			  image->shipped.moved);
+	put_own(image, at - lead, room, bytes);
+	ret->at = gva_sub(from, lead);
+	ret->bytes = room;
+	ret->size_bytes = lead + n;
+	if (lead > 8) {		/* the number at the very start was not moved */
+		ret->at = gva_add(ret->at, 8);
+		ret->bytes += 8;
+		ret->size_bytes -= 8;
+	}
 	return 0;
 }
 
@@ -103,4 +384,11 @@ const struct symbols *kernel_image_symbols(const struct kernel_image *image)
 const struct types *kernel_image_types(const struct kernel_image *image)
 {
 	return image->patcher->types;
+}
+
+size_t kernel_image_own_bytes(const struct kernel_image *image)
+{
+	return sizeof(*image) + sizeof(*image->patcher) + image->own_bytes.room +
+	       image->own.room * sizeof(*image->own.v) + image->shipped.parts.room *
+	       sizeof(*image->shipped.parts.v);
 }

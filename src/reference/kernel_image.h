@@ -10,20 +10,38 @@
 /*
  * The kernel's image as the guest should have it: what was shipped, relocated and patched.
  * Worked out when it is first asked for, and kept with the reference.
+ *
+ * Guests that run the same build share one image, their symbols and types: of each further one
+ * only what differs is kept (another address, other runtime constants, another CPU).
  */
+struct kernel_base;
+
+/* Bytes of a guest that the shared image, moved to its address, does not have. */
+struct kernel_run {
+	uint32_t at;		/* offset into the image */
+	uint32_t size_bytes;
+	uint32_t bytes_at;	/* offset into own_bytes */
+};
+
 struct kernel_image {
-	struct shipped shipped;		/* one part: the image */
+	struct kernel_base *base;
+	struct shipped shipped;		/* one part, the image; see kernel_image_part() */
 	struct sites sites;
 	struct patcher *patcher;
 
 	gva text, etext;		/* code: [_text, _etext) */
 	gva rodata, erodata;		/* constants: from __start_rodata to where they end */
 	gva ro_init, ero_init;		/* … of these, what init may still write */
+
+	VEC(struct kernel_run) own;	/* ascending, disjoint */
+	VEC(uint8_t) own_bytes;
 };
 
 /**
  * kernel_image_of - the image of the guest's kernel
  * @ret: belongs to @reference, and lives as long
+ *
+ * For one thread at a time.
  *
  * Return: 0, or as vmlinux_load(), patcher_open() and patch_all().
  */
@@ -31,8 +49,26 @@ nodiscard int kernel_image_of(struct reference *reference, const struct kernel *
 			      struct view *view, const struct kernel_image **ret,
 			      struct err *err);
 
+/* Room for a part of @n bytes: what comes before is there too, for whoever disassembles it. */
+#define KERNEL_LEAD_BYTES     (16u << 10)
+#define KERNEL_PART_BYTES(n)  ((n) + KERNEL_LEAD_BYTES + 16)
+
+/**
+ * kernel_image_part - what the guest should have in [@from, @from + @n)
+ * @room: the caller's, KERNEL_PART_BYTES(@n); used where the shared image is not it already
+ * @ret:  a part that holds the range, and more where there is more; its bytes are @room or
+ *        the image's: not to be freed
+ *
+ * Return: 0, -EINVAL (outside of the image).
+ */
+nodiscard int kernel_image_part(const struct kernel_image *image, gva from, size_t n,
+				uint8_t *room, struct shipped_part *ret);
+
 /* The kernel's symbols as they were shipped, at the guest's addresses. */
 const struct symbols *kernel_image_symbols(const struct kernel_image *image);
 const struct types *kernel_image_types(const struct kernel_image *image);
+
+/* Bytes that this guest's image takes beyond what it shares; for `make bench`. */
+size_t kernel_image_own_bytes(const struct kernel_image *image);
 
 #endif

@@ -51,7 +51,9 @@ int sites_add(struct sites *sites, gva at, size_t size_bytes, unsigned kind, uin
 
 void sites_free(struct sites *sites)
 {
-	vec_free(&sites->list);
+	if (!sites->borrowed)
+		vec_free(&sites->list);
+	*sites = (struct sites){0};
 }
 
 /* --- the patcher --- */
@@ -165,15 +167,29 @@ static int find_alternative_layout(struct patcher *p, struct err *err)
 	return r;
 }
 
-static int patcher_read(struct patcher *p, struct view *view, struct err *err)
+/* What a build says of itself: the same for all guests that run it, but for where it lies. */
+static int find_profile(struct patcher *p, const struct patcher *like, struct err *err)
 {
 	const struct shipped_part *image = &p->vmlinux->parts.v[0];
+	int r;
+
+	if (like) {
+		p->types = like->types;
+		p->borrows_types = true;
+		return symbols_move(like->symbols,
+				    image->at.v - like->vmlinux->parts.v[0].at.v, &p->symbols);
+	}
+	r = symbols_parse(image->bytes, image->size_bytes, image->at, &p->symbols, err);
+	return r < 0 ? r : find_types(p, err);
+}
+
+static int patcher_read(struct patcher *p, struct view *view, const struct patcher *like,
+			struct err *err)
+{
 	gva thunk;
 	int r;
 
-	r = symbols_parse(image->bytes, image->size_bytes, image->at, &p->symbols, err);
-	if (r >= 0)
-		r = find_types(p, err);
+	r = find_profile(p, like, err);
 	if (r >= 0)
 		r = read_caps(p, view, err);
 	if (r >= 0)
@@ -195,7 +211,7 @@ static int patcher_read(struct patcher *p, struct view *view, struct err *err)
 }
 
 int patcher_open(const struct kernel *kernel, struct view *view, const struct shipped *vmlinux,
-		 struct patcher **ret, struct err *err)
+		 const struct patcher *like, struct patcher **ret, struct err *err)
 {
 	cleanup(patcher_close) struct patcher *p = calloc(1, sizeof(*p));
 	int r;
@@ -206,7 +222,7 @@ int patcher_open(const struct kernel *kernel, struct view *view, const struct sh
 		return err_set(err, -EBADMSG, "the reference is empty");
 	p->kernel = kernel;
 	p->vmlinux = vmlinux;
-	r = patcher_read(p, view, err);
+	r = patcher_read(p, view, like, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&p);
@@ -218,9 +234,33 @@ void patcher_close(struct patcher **patcher)
 	if (!*patcher)
 		return;
 	symbols_free(&(*patcher)->symbols);
-	types_free(&(*patcher)->types);
+	if (!(*patcher)->borrows_types)
+		types_free(&(*patcher)->types);
 	free(*patcher);
 	*patcher = NULL;
+}
+
+int patcher_copy(const struct patcher *patcher, const struct shipped *vmlinux,
+		 struct patcher **ret)
+{
+	cleanup(patcher_close) struct patcher *copy = malloc(sizeof(*copy));
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *patcher;
+	copy->symbols = NULL;
+	copy->borrows_types = true;
+	copy->vmlinux = vmlinux;
+	r = symbols_move(patcher->symbols, 0, &copy->symbols);
+	if (r >= 0)
+		*ret = take_ptr(&copy);
+	return r;
+}
+
+void patcher_move(struct patcher *patcher, const struct shipped *vmlinux)
+{
+	patcher->vmlinux = vmlinux;
 }
 
 static int by_address(const void *a, const void *b)

@@ -18,11 +18,21 @@ struct patcher;
  * patcher_open - what of this guest decides how code is patched
  * CPU features, NOPs, thunks: read from the guest, and held against @vmlinux.
  * @vmlinux: the kernel's own image as shipped, not patched yet; must outlive the patcher
+ * @like:    another guest's of the same build, of which it may use what is the same, and which
+ *           must then outlive it; or NULL
  *
  * Return: 0, -ENOENT (a symbol or type that is needed), -EBADMSG, -ENOMEM, or as view_read().
  */
 nodiscard int patcher_open(const struct kernel *kernel, struct view *view,
-			   const struct shipped *vmlinux, struct patcher **ret, struct err *err);
+			   const struct shipped *vmlinux, const struct patcher *like,
+			   struct patcher **ret, struct err *err);
+
+/* A second one that uses the first one's symbols and types. 0, -ENOMEM. */
+nodiscard int patcher_copy(const struct patcher *patcher, const struct shipped *vmlinux,
+			   struct patcher **ret);
+
+/* Use another copy of the image, which lies at the same addresses, from now on. */
+void patcher_move(struct patcher *patcher, const struct shipped *vmlinux);
 
 /* *@patcher becomes NULL. NULL is fine. */
 void patcher_close(struct patcher **patcher);
@@ -43,6 +53,8 @@ enum {
 
 struct sites {
 	VEC(struct site) list;	/* ascending by address; several may cover one byte */
+	uint64_t moved;		/* each lies so much higher than it says */
+	bool borrowed;		/* the list is another one's */
 };
 
 void sites_free(struct sites *sites);
@@ -99,5 +111,11 @@ nodiscard int compare_part(struct explainer *explainer, const struct shipped *sh
 			   const struct sites *sites, gva at, const uint8_t *found, size_t n,
 			   uint64_t *explained, difference_fn *visit, void *ctx,
 			   struct err *err);
+
+/* The same with other bytes than those that @shipped has there: @expected, @n of them. */
+nodiscard int compare_with(struct explainer *explainer, const struct shipped *shipped,
+			    const struct sites *sites, gva at, const uint8_t *expected,
+			    const uint8_t *found, size_t n, uint64_t *explained,
+			    difference_fn *visit, void *ctx, struct err *err);
 
 #endif

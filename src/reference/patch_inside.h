@@ -54,6 +54,7 @@ struct patcher {
 	const struct shipped *vmlinux;
 	struct symbols *symbols;	/* as shipped */
 	struct types *types;
+	bool borrows_types;
 
 	uint32_t caps[CAPS_MAX];	/* boot_cpu_data.x86_capability */
 	size_t caps_n;

@@ -259,6 +259,8 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 	key_bytes = shipped_at(p->vmlinux, field_at(key, &field), 8);
 	if (key_bytes)
 		memcpy(&was.v, key_bytes, 8);
+	if (was.v)
+		was = gva_add(was, p->vmlinux->moved);
 	if (was.v != func->v)
 		static_encode(p, site->at, true, *func, ret_insn, code);
 	return 0;

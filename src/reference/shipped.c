@@ -79,7 +79,7 @@ int shipped_sort(struct shipped *shipped, struct err *err)
 
 void shipped_free(struct shipped *shipped)
 {
-	for (size_t i = 0; i < shipped->parts.n; i++)
+	for (size_t i = 0; i < shipped->parts.n && !shipped->borrowed; i++)
 		free(shipped->parts.v[i].bytes);
 	vec_free(&shipped->parts);
 	vec_free(&shipped->runtime);

@@ -66,6 +66,13 @@ struct shipped {
 	VEC(struct shipped_part) parts;		/* ascending, disjoint once sorted */
 	struct shipped_range table[SHIPPED_TABLES];	/* size 0: there is none */
 	VEC(struct shipped_runtime) runtime;
+
+	/*
+	 * Of a copy that uses another one's bytes (kernel_image.c): its own addresses lie so
+	 * much higher than the absolute ones that stand in the bytes.
+	 */
+	uint64_t moved;
+	bool borrowed;
 };
 
 /* One part more, of zeros; NULL: no memory. Sort before anything is looked up. */

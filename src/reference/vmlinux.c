@@ -20,6 +20,7 @@ struct loading {
 	gva link;		/* where _text was linked to */
 	uint64_t delta;		/* how far the guest's kernel was moved */
 	struct shipped *ret;
+	struct relocations *relocations;	/* NULL: not wanted */
 };
 
 static void loading_free(struct loading *loading)
@@ -120,12 +121,19 @@ static int relocate_at(struct loading *loading, int32_t where, unsigned kind, st
 {
 	uint64_t offset = (uint64_t)(int64_t)where - loading->link.v;
 	uint64_t size = kind == LIST_64 ? 8 : 4, value = 0;
+	struct relocation *kept;
 
 	if (offset > loading->image->size_bytes || size > loading->image->size_bytes - offset)
 		return err_set(err, -EBADMSG, "a relocation lies outside of the kernel");
 	memcpy(&value, loading->image->bytes + offset, size);
 	value += kind == LIST_INVERSE ? -loading->delta : loading->delta;
 	memcpy(loading->image->bytes + offset, &value, size);
+	if (!loading->relocations)
+		return 0;
+	kept = vec_add(&loading->relocations->list);
+	if (!kept)
+		return err_set(err, -ENOMEM, "no memory for relocations");
+	*kept = (struct relocation){ (uint32_t)offset, (uint8_t)size, kind == LIST_INVERSE };
 	return 0;
 }
 
@@ -175,9 +183,44 @@ static int relocate(struct loading *loading, struct err *err)
 	return r;
 }
 
-int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret, struct err *err)
+static int by_place(const void *a, const void *b)
 {
-	cleanup(loading_free) struct loading loading = { .ret = ret };
+	const struct relocation *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+void relocations_apply(const struct relocations *relocations, uint64_t from, uint8_t *bytes,
+		       size_t n, uint64_t by)
+{
+	size_t low = 0, high = relocations->list.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (relocations->list.v[middle].at < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < relocations->list.n; low++) {
+		const struct relocation *relocation = &relocations->list.v[low];
+		uint64_t offset = relocation->at - from, value = 0;
+
+		if (offset >= n || relocation->size_bytes > n - offset)
+			break;
+		memcpy(&value, bytes + offset, relocation->size_bytes);
+		value += relocation->inverse ? -by : by;
+		memcpy(bytes + offset, &value, relocation->size_bytes);
+	}
+}
+
+int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret,
+		 struct relocations *relocations, struct err *err)
+{
+	cleanup(loading_free) struct loading loading = {
+		.ret = ret, .relocations = relocations,
+	};
 	int r;
 
 	r = elf_read(vmlinux->data, vmlinux->size, &loading.elf, err);
@@ -191,6 +234,9 @@ int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret, stru
 		r = relocate(&loading, err);
 	if (r < 0)
 		return r;
+	if (relocations && relocations->list.n)
+		qsort(relocations->list.v, relocations->list.n, sizeof(*relocations->list.v),
+		      by_place);
 	add_tables(&loading);
 	return add_runtime(&loading, err);
 }

@@ -313,6 +313,7 @@ int kernel_image_of(struct reference *reference, const struct kernel *kernel, st
 		r = found(vmlinux, kernel, view, &image, err);
 	if (r < 0)
 		return wrap(err, r, "reference");
+	reference_release_vmlinux(reference);
 	kept->state = image;
 	kept->free = image_free;
 	*ret = image;

@@ -212,6 +212,11 @@ const struct blob *reference_vmlinux(const struct reference *reference)
 	return &reference->vmlinux;
 }
 
+void reference_release_vmlinux(struct reference *reference)
+{
+	blob_free(&reference->vmlinux);
+}
+
 bool reference_has_modules(const struct reference *reference)
 {
 	return reference->shelf.modules.n || reference->store_has_modules;

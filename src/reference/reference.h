@@ -51,8 +51,12 @@ void reference_close(struct reference **reference);
 
 const struct reference_source *reference_source(const struct reference *reference);
 
-/* The kernel as an ELF file with its relocations (vmlinux.h); lives as long as @reference. */
+/*
+ * The kernel as an ELF file with its relocations (vmlinux.h); lives as long as @reference, or
+ * until it is released: it has 60 MiB, and once its image was made nobody needs it.
+ */
 const struct blob *reference_vmlinux(const struct reference *reference);
+void reference_release_vmlinux(struct reference *reference);
 
 /* Are there any modules to compare with? A bare kernel file has none. */
 bool reference_has_modules(const struct reference *reference);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "check/code.h"
 #include "check/image_compare.h"
 
@@ -12,11 +13,8 @@
  * what was shipped there. They may be set to other functions of the kernel and its modules, and
  * to what BPF made, but never into the middle of code or to where no one's code is.
  */
-#define CHUNK_BYTES (256u << 10)
-
 struct pointers {
 	struct image_compare compare;
-	uint64_t seen;
 };
 
 static bool is_good(struct pointers *pointers, gva target)
@@ -37,9 +35,6 @@ static void check_word(struct pointers *pointers, gva at, gva shipped, gva found
 	char symbol[160], expected[192];
 	struct finding *finding;
 
-	if (!explainer_is_shipped_function(pointers->compare.explainer, shipped))
-		return;
-	pointers->seen++;
 	if (found.v == shipped.v || is_good(pointers, found))
 		return;
 	finding = check_finding(run, SEVERITY_CRITICAL, "function pointer", at, "%s",
@@ -49,34 +44,50 @@ static void check_word(struct pointers *pointers, gva at, gva shipped, gva found
 	code_evidence(run, owners, finding, "function pointer", at, expected, found);
 }
 
-static int check_words(struct pointers *pointers, gva from, gva to, struct err *err)
+/* The pointers in [@from, @to); @expected and @found are what should be there, and what is. */
+static void check_words(struct pointers *pointers, gva from, gva to, const uint8_t *expected,
+			const uint8_t *found)
+{
+	gva text = check_kernel(pointers->compare.run)->text;
+	uint64_t seen = 0;
+	size_t n;
+	const uint32_t *at = kernel_image_pointers(pointers->compare.image, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t offset = text.v + at[i] - from.v;
+		gva was, is;
+
+		if (offset >= to.v - from.v || to.v - from.v - offset < 8)
+			continue;
+		memcpy(&was.v, expected + offset, 8);
+		memcpy(&is.v, found + offset, 8);
+		check_word(pointers, gva_add(from, offset), was, is);
+		seen++;
+	}
+	check_covered(pointers->compare.run, "function pointers", seen);
+}
+
+static int check_run_of(struct pointers *pointers, gva from, gva to, struct err *err)
 {
 	const struct kernel *kernel = check_kernel(pointers->compare.run);
-	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES + KERNEL_PART_BYTES(CHUNK_BYTES));
-	int r = chunk ? 0 : err_set(err, -ENOMEM, "no memory for data");
+	cleanup(freep) uint8_t *found = NULL;
+	cleanup(freep) uint8_t *room = NULL;
+	struct shipped_part part;
+	size_t n = to.v - from.v;
+	int r;
 
-	from = gva_of((from.v + 7) & ~7ull);
-	while (r >= 0 && to.v > from.v && to.v - from.v >= 8) {
-		size_t n = to.v - from.v < CHUNK_BYTES ? (to.v - from.v) & ~7ull : CHUNK_BYTES;
-		struct shipped_part part;
-		const uint8_t *expected;
-
-		if (kernel_image_part(pointers->compare.image, from, n, chunk + CHUNK_BYTES,
-				      &part) < 0)
-			return err_set(err, -EBADMSG, "the reference's data end early");
-		expected = part.bytes + (from.v - part.at.v);
-		r = view_read_phys(check_view(pointers->compare.run),
-				   gpa_add(kernel->image, from.v - kernel->text.v), chunk, n, err);
-		for (size_t i = 0; i < n && r >= 0; i += 8) {
-			gva was, is;
-
-			memcpy(&was.v, expected + i, 8);
-			memcpy(&is.v, chunk + i, 8);
-			if (was.v >= kernel->text.v)
-				check_word(pointers, gva_add(from, i), was, is);
-		}
-		from = gva_add(from, n);
-	}
+	if (to.v <= from.v || n > VIEW_READ_MAX)
+		return err_set(err, -EBADMSG, "the reference's data cannot be");
+	found = malloc(n);
+	room = malloc(KERNEL_PART_BYTES(n));
+	if (!found || !room)
+		return err_set(err, -ENOMEM, "no memory for data");
+	if (kernel_image_part(pointers->compare.image, from, n, room, &part) < 0)
+		return err_set(err, -EBADMSG, "the reference's data end early");
+	r = view_read_phys(check_view(pointers->compare.run),
+			   gpa_add(kernel->image, from.v - kernel->text.v), found, n, err);
+	if (r >= 0)
+		check_words(pointers, from, to, part.bytes + (from.v - part.at.v), found);
 	return r;
 }
 
@@ -94,11 +105,10 @@ static int kernel_pointers_run(struct check_run *run, struct err *err)
 		if (r >= 0)
 			r = symbols_find(symbols, "_edata", &edata, err);
 		if (r >= 0)
-			r = check_words(&pointers, pointers.compare.image->ro_init,
-					pointers.compare.image->ero_init, err);
+			r = check_run_of(&pointers, pointers.compare.image->ro_init,
+					 pointers.compare.image->ero_init, err);
 		if (r >= 0)
-			r = check_words(&pointers, data, edata, err);
-		check_covered(run, "function pointers", pointers.seen);
+			r = check_run_of(&pointers, data, edata, err);
 	}
 	image_compare_close(&pointers.compare);
 	return r;

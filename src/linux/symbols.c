@@ -127,6 +127,22 @@ int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **re
 	return 0;
 }
 
+bool symbols_equal(const struct symbols *a, const struct symbols *b)
+{
+	size_t last = a->n - 1;
+
+	if (a->n != b->n)
+		return false;
+	if (!a->n)
+		return true;
+	for (size_t i = 0; i < a->n; i++)
+		if (address(a, i) != address(b, i) || a->name[i] != b->name[i])
+			return false;
+	/* The names lie in the order of the table, each with its type before it. */
+	return !memcmp(a->pool, b->pool, a->name[last]) &&
+	       !strcmp(a->pool + a->name[last], b->pool + b->name[last]);
+}
+
 size_t symbols_count(const struct symbols *symbols)
 {
 	return symbols->n;

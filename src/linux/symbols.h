@@ -45,6 +45,9 @@ void symbols_free(struct symbols **symbols);
  */
 nodiscard int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **ret);
 
+/* Do two tables say the same, symbol for symbol? */
+bool symbols_equal(const struct symbols *a, const struct symbols *b);
+
 size_t symbols_count(const struct symbols *symbols);
 
 /* What the layout was, for a person: "relative offsets, 102345 symbols". */

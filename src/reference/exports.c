@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "reference/elf.h"
 
 #define ENTRY_BYTES 12u
 
@@ -17,45 +16,73 @@ struct export {
 
 struct exports {
 	VEC(struct export) list;	/* ascending by name */
-	const struct elf_section *strings;
-	gva linked, text;		/* _text: in the file, and in the guest */
 };
 
-static const char *name_at(const struct exports *exports, uint64_t at)
+/* A name in the image; NULL where it does not end there. */
+static const char *name_at(const struct kernel_image *image, gva at)
 {
-	const struct elf_section *strings = exports->strings;
-	uint64_t offset = at - strings->at;
+	const struct shipped_part *part = shipped_part(&image->shipped, at);
+	uint64_t offset = part ? at.v - part->at.v : 0;
 
-	if (offset >= strings->size_bytes ||
-	    !memchr(strings->bytes + offset, '\0', strings->size_bytes - offset))
+	if (!part || !memchr(part->bytes + offset, '\0', part->size_bytes - offset))
 		return NULL;
-	return (const char *)strings->bytes + offset;
+	return (const char *)part->bytes + offset;
 }
 
-static int read_table(struct exports *exports, const struct elf_section *table, struct err *err)
+static int read_entries(struct exports *exports, const struct kernel_image *image, gva at,
+			struct bytes in, struct err *err)
 {
-	struct bytes in = bytes_of(table->bytes, table->size_bytes);
-
-	if (table->size_bytes % ENTRY_BYTES)
-		return err_set(err, -EBADMSG, "%s of %llu bytes", table->name,
-			       (unsigned long long)table->size_bytes);
-	while (in.left) {
-		uint64_t at = table->at + (table->size_bytes - in.left);
-		uint64_t value = at + (uint64_t)(int64_t)(int32_t)bytes_u32(&in);
-		uint64_t name = at + 4 + (uint64_t)(int64_t)(int32_t)bytes_u32(&in);
+	while (in.left >= ENTRY_BYTES) {
+		gva value = gva_add(at, (uint64_t)(int64_t)(int32_t)bytes_u32(&in));
+		gva name = gva_add(at, 4 + (uint64_t)(int64_t)(int32_t)bytes_u32(&in));
 		struct export *export = vec_add(&exports->list);
 
 		if (!export)
 			return -ENOMEM;
 		(void)bytes_u32(&in);
-		export->name = name_at(exports, name);
+		*export = (struct export){ name_at(image, name), value };
 		if (!export->name)
-			return err_set(err, -EBADMSG, "%s has a name outside of the strings",
-				       table->name);
-		export->at = gva_of(gva_is_kernel(gva_of(value)) ?
-					value - exports->linked.v + exports->text.v : value);
+			return err_set(err, -EBADMSG, "a name of them is outside of the image");
+		at = gva_add(at, ENTRY_BYTES);
 	}
 	return 0;
+}
+
+static int read_table(struct exports *exports, const struct kernel_image *image,
+		      const char *start, const char *stop, struct err *err)
+{
+	gva from = symbols_lookup(kernel_image_symbols(image), start);
+	gva to = symbols_lookup(kernel_image_symbols(image), stop);
+	const struct shipped_part *whole = &image->shipped.parts.v[0];
+	cleanup(freep) uint8_t *room = NULL;
+	struct shipped_part part;
+	size_t n = to.v - from.v;
+
+	if (!from.v || to.v <= from.v)
+		return 0;
+	if (n > whole->size_bytes || n % ENTRY_BYTES)
+		return err_set(err, -EBADMSG, "a table of %zu bytes", n);
+	room = malloc(KERNEL_PART_BYTES(n));
+	if (!room)
+		return err_set(err, -ENOMEM, "no memory for them");
+	if (kernel_image_part(image, from, n, room, &part) < 0)
+		return err_set(err, -EBADMSG, "their table is outside of the image");
+	return read_entries(exports, image, from,
+			    bytes_of(part.bytes + (from.v - part.at.v), n), err);
+}
+
+static int read_tables(struct exports *exports, const struct kernel_image *image,
+		       struct err *err)
+{
+	int r;
+
+	r = read_table(exports, image, "__start___ksymtab", "__stop___ksymtab", err);
+	if (r >= 0)
+		r = read_table(exports, image, "__start___ksymtab_gpl", "__stop___ksymtab_gpl",
+			       err);
+	if (r >= 0 && !exports->list.n)
+		r = err_set(err, -ENOENT, "there are none");
+	return r;
 }
 
 static int by_name(const void *a, const void *b)
@@ -65,41 +92,14 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static int read_tables(struct exports *exports, const struct elf_file *elf, struct err *err)
-{
-	static const char *const names[] = { "__ksymtab", "__ksymtab_gpl" };
-	const struct elf_section *text = elf_find(elf, ".text");
-	int r = 0;
-
-	exports->strings = elf_find(elf, "__ksymtab_strings");
-	if (!text || !exports->strings || !exports->strings->bytes)
-		return err_set(err, -ENOENT, "a kernel without exported symbols");
-	exports->linked = gva_of(text->at);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++) {
-		const struct elf_section *table = elf_find(elf, names[i]);
-
-		if (table && table->bytes)
-			r = read_table(exports, table, err);
-	}
-	if (r >= 0 && !exports->list.n)
-		r = err_set(err, -ENOENT, "a kernel without exported symbols");
-	return r;
-}
-
-int exports_read(const struct blob *vmlinux, gva text, struct exports **ret, struct err *err)
+int exports_read(const struct kernel_image *image, struct exports **ret, struct err *err)
 {
 	cleanup(exports_free) struct exports *exports = calloc(1, sizeof(*exports));
-	struct elf_file elf = { 0 };
 	int r;
 
 	if (!exports)
 		return -ENOMEM;
-	exports->text = text;
-	r = elf_read(vmlinux->data, vmlinux->size, &elf, err);
-	if (r >= 0)
-		r = read_tables(exports, &elf, err);
-	elf_free(&elf);
-	exports->strings = NULL;
+	r = read_tables(exports, image, err);
 	if (r < 0)
 		return wrap(err, r, "exports of the kernel");
 	qsort(exports->list.v, exports->list.n, sizeof(*exports->list.v), by_name);

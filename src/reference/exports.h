@@ -2,8 +2,8 @@
 #ifndef HVSM_REFERENCE_EXPORTS_H
 #define HVSM_REFERENCE_EXPORTS_H
 
-#include "base/blob.h"
 #include "base/err.h"
+#include "reference/kernel_image.h"
 
 /*
  * What the kernel's image exports to modules (EXPORT_SYMBOL): the tables __ksymtab and
@@ -15,12 +15,11 @@ struct exports;
 
 /**
  * exports_read - the exports of a kernel
- * @vmlinux: stays the caller's and must outlive @ret
- * @text:    where the guest has _text
+ * @image: must outlive @ret
  *
  * Return: 0, -ENOENT (an image without such tables), -EBADMSG (damaged), -ENOMEM.
  */
-nodiscard int exports_read(const struct blob *vmlinux, gva text, struct exports **ret,
+nodiscard int exports_read(const struct kernel_image *image, struct exports **ret,
 			   struct err *err);
 
 /* *@exports becomes NULL. NULL is fine. */

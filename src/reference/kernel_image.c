@@ -23,6 +23,7 @@ struct kernel_base {
 	struct sites sites;
 	struct relocations relocations;
 	struct patcher *patcher;	/* owns symbols and types */
+	VEC(uint32_t) pointers;		/* see kernel_image_pointers() */
 };
 
 /* Of this process: a guest's scanner has one, a program that sweeps many guests shares it. */
@@ -35,6 +36,7 @@ static void base_free(struct kernel_base *base)
 	patcher_close(&base->patcher);
 	sites_free(&base->sites);
 	vec_free(&base->relocations.list);
+	vec_free(&base->pointers);
 	shipped_free(&base->shipped);
 	free(base);
 }
@@ -86,6 +88,34 @@ static void image_freep(struct kernel_image **image)
 
 /* --- making one --- */
 
+/* A pointer in the data that leads to a function moves with the image. */
+static int find_pointers(struct kernel_base *base, struct err *err)
+{
+	const struct shipped_part *part = &base->shipped.parts.v[0];
+	uint64_t data = patcher_symbol(base->patcher, "_sdata").v - part->at.v;
+	uint64_t edata = patcher_symbol(base->patcher, "_edata").v - part->at.v;
+	uint64_t init = patcher_symbol(base->patcher, "__start_ro_after_init").v - part->at.v;
+	uint64_t einit = patcher_symbol(base->patcher, "__end_ro_after_init").v - part->at.v;
+
+	for (size_t i = 0; i < base->relocations.list.n; i++) {
+		const struct relocation *relocation = &base->relocations.list.v[i];
+		uint32_t at = relocation->at, *slot;
+		gva target;
+
+		if (relocation->size_bytes != 8 ||
+		    !((at >= data && at < edata) || (at >= init && at < einit)))
+			continue;
+		memcpy(&target.v, part->bytes + at, 8);
+		if (!patcher_is_function(base->patcher, target))
+			continue;
+		slot = vec_add(&base->pointers);
+		if (!slot)
+			return err_set(err, -ENOMEM, "no memory for the kernel's pointers");
+		*slot = at;
+	}
+	return 0;
+}
+
 /* The image of a guest by itself: all that base_free() frees is its own. */
 static int make_base(const struct blob *vmlinux, const struct kernel *kernel, struct view *view,
 		     const struct patcher *like, struct kernel_base **ret, struct err *err)
@@ -102,6 +132,8 @@ static int make_base(const struct blob *vmlinux, const struct kernel *kernel, st
 		r = patcher_open(kernel, view, &base->shipped, like, &base->patcher, err);
 	if (r >= 0)
 		r = patch_all(base->patcher, view, &base->shipped, &base->sites, err);
+	if (r >= 0)
+		r = find_pointers(base, err);
 	if (r >= 0)
 		*ret = take_ptr(&base);
 	return r;
@@ -375,6 +407,12 @@ int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint
 		ret->size_bytes -= 8;
 	}
 	return 0;
+}
+
+const uint32_t *kernel_image_pointers(const struct kernel_image *image, size_t *n)
+{
+	*n = image->base->pointers.n;
+	return image->base->pointers.v;
 }
 
 const struct symbols *kernel_image_symbols(const struct kernel_image *image)

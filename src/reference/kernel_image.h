@@ -64,6 +64,12 @@ nodiscard int kernel_image_of(struct reference *reference, const struct kernel *
 nodiscard int kernel_image_part(const struct kernel_image *image, gva from, size_t n,
 				uint8_t *room, struct shipped_part *ret);
 
+/*
+ * Offsets into the image of the words in its data that were shipped as pointers to functions of
+ * the kernel: ascending, of [_sdata, _edata) and of ro_after_init.
+ */
+const uint32_t *kernel_image_pointers(const struct kernel_image *image, size_t *n);
+
 /* The kernel's symbols as they were shipped, at the guest's addresses. */
 const struct symbols *kernel_image_symbols(const struct kernel_image *image);
 const struct types *kernel_image_types(const struct kernel_image *image);

@@ -347,8 +347,7 @@ int module_references_of(struct reference *reference, const struct kernel *kerne
 	}
 	u.references = state->state;
 	if (!u.references->exports)
-		r = exports_read(reference_vmlinux(reference), kernel->text,
-				 &u.references->exports, err);
+		r = exports_read(image, &u.references->exports, err);
 	if (r >= 0)
 		r = update_all(&u, err ? err : &own);
 	if (r >= 0)

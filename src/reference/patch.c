@@ -16,9 +16,8 @@ gva patcher_symbol(const struct patcher *patcher, const char *name)
 
 bool patcher_is_function(const struct patcher *patcher, gva at)
 {
-	gva text = patcher_symbol(patcher, "_text"), etext = patcher_symbol(patcher, "_etext");
-
-	return at.v >= text.v && at.v < etext.v && symbols_is_start(patcher->symbols, at, NULL);
+	return at.v >= patcher->text.v && at.v < patcher->etext.v &&
+	       symbols_is_start(patcher->symbols, at, NULL);
 }
 
 int patcher_live(const struct patcher *patcher, struct view *view, gva at, void *buf, size_t n,
@@ -190,6 +189,10 @@ static int patcher_read(struct patcher *p, struct view *view, const struct patch
 	int r;
 
 	r = find_profile(p, like, err);
+	if (r >= 0) {
+		p->text = patcher_symbol(p, "_text");
+		p->etext = patcher_symbol(p, "_etext");
+	}
 	if (r >= 0)
 		r = read_caps(p, view, err);
 	if (r >= 0)

@@ -358,7 +358,7 @@ int choose_style(struct patcher *p, struct view *view, struct shipped *shipped, 
 	const struct shipped_range *table = &shipped->table[TABLE_ALTERNATIVES];
 	struct working w = { .p = p, .view = view, .shipped = shipped };
 	size_t votes[ALTERNATIVE_STYLES] = {0};
-	gva etext = patcher_symbol(p, "_etext");
+	gva etext = p->etext;
 	uint64_t entry = 0;
 
 	if (!fits(&p->alt))

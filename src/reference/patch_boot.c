@@ -360,7 +360,7 @@ int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites,
 		if (!from || *from != PREFIX_LOCK || part->flags & PART_GONE)
 			continue;
 		/* Only that of the text; the kernel's init text is part of the same image. */
-		if (shipped == p->vmlinux && at.v >= patcher_symbol(p, "_etext").v)
+		if (shipped == p->vmlinux && at.v >= p->etext.v)
 			continue;
 		if (shipped != p->vmlinux && in_text_only && strcmp(part->name, ".text"))
 			continue;
@@ -376,7 +376,7 @@ static int choose_locks(struct patcher *p, struct view *view, struct err *err)
 {
 	struct places places = table_places(p->vmlinux, TABLE_LOCKS);
 	size_t locked = 0, unlocked = 0, step = places.n / VOTERS + 1;
-	gva etext = patcher_symbol(p, "_etext");
+	gva etext = p->etext;
 	uint8_t live;
 	int r;
 	gva at;
@@ -402,7 +402,7 @@ static int choose_calls(struct patcher *p, struct view *view, struct err *err)
 {
 	struct places places = table_places(p->vmlinux, TABLE_CALLS);
 	size_t kept = 0, changed = 0, step = places.n / VOTERS + 1;
-	gva etext = patcher_symbol(p, "_etext");
+	gva etext = p->etext;
 	uint8_t live[JUMP_BYTES];
 	int r;
 	gva at;
@@ -474,7 +474,7 @@ static int vote_constant(const struct patcher *p, struct view *view,
 	for (size_t i = 0; i < places->n; i++) {	/* Boyer and Moore's majority vote */
 		uint64_t value = 0;
 
-		if (!place(places, i, &at) || at.v >= patcher_symbol(p, "_etext").v)
+		if (!place(places, i, &at) || at.v >= p->etext.v)
 			continue;
 		r = patcher_live(p, view, at, &value, bytes, err);
 		if (r < 0)

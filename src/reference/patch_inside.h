@@ -55,6 +55,7 @@ struct patcher {
 	struct symbols *symbols;	/* as shipped */
 	struct types *types;
 	bool borrows_types;
+	gva text, etext;
 
 	uint32_t caps[CAPS_MAX];	/* boot_cpu_data.x86_capability */
 	size_t caps_n;

@@ -21,7 +21,7 @@ static uint8_t *live_place(const struct patcher *p, const struct shipped *shippe
 	if (!part || part->flags & PART_GONE || !(part->flags & PART_EXEC))
 		return NULL;
 	/* Of the kernel's image only the text: what follows is init text, or data. */
-	if (shipped == p->vmlinux && at.v >= patcher_symbol(p, "_etext").v)
+	if (shipped == p->vmlinux && at.v >= p->etext.v)
 		return NULL;
 	return shipped_at(shipped, at, n);
 }

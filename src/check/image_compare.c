@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check/image_compare.h"
 
-#include <stdlib.h>
-
-#include "base/cleanup.h"
-
-/* Read and compared at a time: it stays in the second-level cache between the two. */
-#define CHUNK_BYTES (256u << 10)
 
 int image_compare_open(struct check_run *run, struct image_compare *ret, struct err *err)
 {
@@ -48,10 +42,10 @@ static int tell(const struct difference *difference, bool passing, void *ctx, st
 	return 0;
 }
 
-/* One chunk. @room: for what the guest has, then for what it should have. */
-static int compare_chunk(struct image_compare *compare, gva from, size_t n, uint8_t *room,
-			 struct err *err)
+/* One chunk: it stays in the second-level cache between reading and comparing. */
+static int compare_chunk(struct image_compare *compare, gva from, size_t n, struct err *err)
 {
+	uint8_t *room = kernel_image_room(compare->image);
 	const struct kernel *kernel = check_kernel(compare->run);
 	struct shipped_part part;
 	struct shipped around = { .parts = { &part, 1, 1 } };
@@ -60,7 +54,8 @@ static int compare_chunk(struct image_compare *compare, gva from, size_t n, uint
 	r = view_read_phys(check_view(compare->run),
 			   gpa_add(kernel->image, from.v - kernel->text.v), room, n, err);
 	if (r >= 0)
-		r = kernel_image_part(compare->image, from, n, room + CHUNK_BYTES, &part);
+		r = kernel_image_part(compare->image, from, n, room + KERNEL_CHUNK_BYTES,
+				      &part);
 	if (r < 0)
 		return r;
 	compare->place.shipped = &around;
@@ -73,13 +68,13 @@ static int compare_chunk(struct image_compare *compare, gva from, size_t n, uint
 
 int image_compare(struct image_compare *compare, gva from, gva to, struct err *err)
 {
-	cleanup(freep) uint8_t *room = malloc(CHUNK_BYTES + KERNEL_PART_BYTES(CHUNK_BYTES));
-	int r = room ? 0 : err_set(err, -ENOMEM, "no memory to compare with");
+	int r = 0;
 
 	while (from.v < to.v && r >= 0) {
-		size_t n = to.v - from.v < CHUNK_BYTES ? to.v - from.v : CHUNK_BYTES;
+		size_t n = to.v - from.v < KERNEL_CHUNK_BYTES ? to.v - from.v
+							      : KERNEL_CHUNK_BYTES;
 
-		r = compare_chunk(compare, from, n, room, err);
+		r = compare_chunk(compare, from, n, err);
 		compare->bytes += n;
 		from = gva_add(from, n);
 	}

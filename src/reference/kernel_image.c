@@ -24,6 +24,7 @@ struct kernel_base {
 	struct relocations relocations;
 	struct patcher *patcher;	/* owns symbols and types */
 	VEC(uint32_t) pointers;		/* see kernel_image_pointers() */
+	uint8_t room[KERNEL_CHUNK_BYTES + KERNEL_PART_BYTES(KERNEL_CHUNK_BYTES)];
 };
 
 /* Of this process: a guest's scanner has one, a program that sweeps many guests shares it. */
@@ -407,6 +408,11 @@ int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint
 		ret->size_bytes -= 8;
 	}
 	return 0;
+}
+
+uint8_t *kernel_image_room(const struct kernel_image *image)
+{
+	return image->base->room;
 }
 
 const uint32_t *kernel_image_pointers(const struct kernel_image *image, size_t *n)

@@ -70,6 +70,13 @@ nodiscard int kernel_image_part(const struct kernel_image *image, gva from, size
  */
 const uint32_t *kernel_image_pointers(const struct kernel_image *image, size_t *n);
 
+/*
+ * Room for a chunk of the guest's and, behind it, KERNEL_PART_BYTES() of what it should be: kept,
+ * because to fault in fresh memory takes as long as to compare. One user at a time.
+ */
+#define KERNEL_CHUNK_BYTES (128u << 10)
+uint8_t *kernel_image_room(const struct kernel_image *image);
+
 /* The kernel's symbols as they were shipped, at the guest's addresses. */
 const struct symbols *kernel_image_symbols(const struct kernel_image *image);
 const struct types *kernel_image_types(const struct kernel_image *image);

@@ -23,7 +23,7 @@
 
 #define ROUNDS	    31u
 #define TARGETS_MAX 16u
-#define EVICT_BYTES (128u << 20)	/* larger than the caches of most hosts */
+#define EVICT_BYTES (512u << 20)	/* larger than the caches of most hosts */
 
 struct target {
 	struct guest guest;
@@ -57,14 +57,18 @@ static size_t allocated(void)
 /* Between two sweeps the caches hold other things: so they do between two rounds. */
 static void evict(void)
 {
-	static char *other;
+	static volatile uint64_t sum;
+	static uint64_t *other;
 
-	if (!other)
+	if (!other) {
 		other = malloc(EVICT_BYTES);
-	if (!other)
-		exit(2);
-	memset(other, (int)now_ns(CLOCK_MONOTONIC), EVICT_BYTES);
-	__asm__ volatile("" : : "r"(other) : "memory");
+		if (!other)
+			exit(2);
+		for (size_t i = 0; i < EVICT_BYTES / sizeof(*other); i++)
+			other[i] = i;
+	}
+	for (size_t i = 0; i < EVICT_BYTES / sizeof(*other); i += 8)
+		sum += other[i];
 }
 
 /* What comparing as many bytes costs on this machine, now: both copies out of memory. */

@@ -15,6 +15,7 @@
 #include "guest/paging.h"
 #include "make/btf.h"
 #include "make/kernel.h"
+#include "make/package.h"
 
 #define RWX (PTE_PRESENT | PTE_WRITE | PTE_USER)
 
@@ -172,6 +173,42 @@ static void save_types(void)
 	}
 }
 
+static void save_blob(const char *harness, const char *name, struct blob blob)
+{
+	save(harness, name, blob.data, blob.size);
+	blob_free(&blob);
+}
+
+/* Kernels, modules and packages as distributions make them, each packed in every way. */
+static void save_packages(void)
+{
+	static const char *const names[PACKINGS] = {
+		"plain", "gzip", "bzip2", "xz", "lzma", "zstd", "lz4", "lz4-legacy",
+	};
+	struct blob vmlinux = make_vmlinux(0x11, "6.1.0-1-amd64", "Debian 6.1.1-1");
+	struct made_file file = { "lib/modules/1-x/a.ko", make_module(0x22, "1-x") };
+
+	save_blob("reference_elf", "module", make_module(0x22, "1-x"));
+	save("reference_elf", "vmlinux", vmlinux.data, vmlinux.size);
+	for (int i = PACKED_NOT; i < PACKINGS; i++) {
+		save_blob("reference_bzimage", names[i], make_bzimage(&vmlinux, (enum packing)i));
+		if (i != PACKED_NOT)
+			save_blob("reference_unpack", names[i],
+				  make_packed((enum packing)i, vmlinux.data, vmlinux.size));
+	}
+	for (int i = PACKED_NOT; i < PACKED_LZ4; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s.deb", names[i]);
+		save_blob("reference_archive", name, make_deb("p", "1", &file, 1, (enum packing)i));
+		snprintf(name, sizeof(name), "%s.rpm", names[i]);
+		save_blob("reference_archive", name,
+			  make_rpm("p", "1", "2", &file, 1, (enum packing)i));
+	}
+	blob_free(&file.blob);
+	blob_free(&vmlinux);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -192,5 +229,6 @@ int main(int argc, char **argv)
 	save_kallsyms(NEW, 1, "new-percpu");
 	save_kallsyms(SELF, 0, "self-relative");
 	save_types();
+	save_packages();
 	return 0;
 }

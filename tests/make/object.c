@@ -95,7 +95,8 @@ static void write_symbols(struct writer *w, const struct object *object, unsigne
 
 	for (unsigned i = 0; i < object->symbols_n; i++) {
 		symbols[i + 1].st_name = name(w, object->symbols[i].name);
-		symbols[i + 1].st_info = ELF64_ST_INFO(object->symbols[i].bind, STT_NOTYPE);
+		symbols[i + 1].st_info =
+			(unsigned char)ELF64_ST_INFO(object->symbols[i].bind, STT_NOTYPE);
 		symbols[i + 1].st_shndx = object->symbols[i].section;
 		symbols[i + 1].st_value = object->symbols[i].value;
 	}

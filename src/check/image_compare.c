@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check/image_compare.h"
 
-
 int image_compare_open(struct check_run *run, struct image_compare *ret, struct err *err)
 {
 	int r;

@@ -182,6 +182,15 @@ static int find_profile(struct patcher *p, const struct patcher *like, struct er
 	return r < 0 ? r : find_types(p, err);
 }
 
+/* What returns may go through: all of them say so in their names. */
+static bool is_return_thunk(const struct patcher *p)
+{
+	struct symbol symbol;
+
+	return symbols_at(p->symbols, p->return_thunk, &symbol, NULL) >= 0 &&
+	       symbol.at.v == p->return_thunk.v && strstr(symbol.name, "return_thunk");
+}
+
 static int patcher_read(struct patcher *p, struct view *view, const struct patcher *like,
 			struct err *err)
 {
@@ -205,6 +214,9 @@ static int patcher_read(struct patcher *p, struct view *view, const struct patch
 	p->return_thunk = patcher_symbol(p, "__x86_return_thunk");
 	if (thunk.v)
 		r = view_ptr(view, thunk, &p->return_thunk, err);
+	if (r >= 0 && p->return_thunk.v && !is_return_thunk(p))
+		return err_set(err, -EBADMSG, "x86_return_thunk leads to %#" PRIx64,
+			       p->return_thunk.v);
 	p->pv_ops = patcher_symbol(p, "pv_ops");
 	p->return0 = patcher_symbol(p, "__static_call_return0");
 	p->warn_trap = patcher_symbol(p, "__WARN_trap");

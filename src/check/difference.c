@@ -122,22 +122,15 @@ static const char *print(const struct shown *shown, const uint8_t *bytes, size_t
 	return buf;
 }
 
-/* Where what was found leads: a branch that differs, or a pointer to the kernel's half. */
-static gva target_of(const struct shown *shown, const struct difference *difference)
+/* The first branch of the code at @from that touches the difference; 0: none. */
+static gva branch_of(const struct shown *shown, const struct difference *difference, gva from)
 {
-	gva target = difference->target, end = gva_add(difference->at, difference->size_bytes);
+	gva target = { 0 }, end = gva_add(difference->at, difference->size_bytes);
+	uint64_t skip = from.v - shown->at.v;
 	struct insns insns = { 0 };
-	uint64_t word;
 
-	if (target.v)
-		return target;
-	if (!is_code(shown)) {
-		if (shown->shown_bytes != sizeof(word) || shown->at.v % sizeof(word))
-			return target;
-		memcpy(&word, shown->found, sizeof(word));
-		return gva_of(gva_is_kernel(gva_of(word)) ? word : 0);
-	}
-	if (insns_decode(shown->found, shown->bytes, shown->at, &insns) >= 0)
+	if (skip < shown->bytes &&
+	    insns_decode(shown->found + skip, shown->bytes - skip, from, &insns) >= 0)
 		for (size_t i = 0; i < insns.list.n && !target.v; i++) {
 			const struct insn *insn = &insns.list.v[i];
 
@@ -146,6 +139,25 @@ static gva target_of(const struct shown *shown, const struct difference *differe
 		}
 	insns_free(&insns);
 	return target;
+}
+
+/* Where what was found leads: a branch that differs, or a pointer to the kernel's half. */
+static gva target_of(const struct shown *shown, const struct difference *difference)
+{
+	gva target = difference->target;
+	uint64_t word;
+
+	if (target.v)
+		return target;
+	if (is_code(shown)) {
+		target = branch_of(shown, difference, shown->at);
+		/* Who jumps in may have begun in the middle of what was an instruction. */
+		return target.v ? target : branch_of(shown, difference, difference->at);
+	}
+	if (shown->shown_bytes != sizeof(word) || shown->at.v % sizeof(word))
+		return target;
+	memcpy(&word, shown->found, sizeof(word));
+	return gva_of(gva_is_kernel(gva_of(word)) ? word : 0);
 }
 
 /* The start of the function or variable that @at is in, by the symbols; 0: none says so. */

@@ -265,6 +265,71 @@ static int relocate_all(struct symbol_values *values, struct shipped *shipped, s
 	return 0;
 }
 
+struct named {
+	const char *name;	/* without its prefix */
+	gva at;
+};
+
+static int by_named(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+struct names {
+	VEC(struct named) list;
+};
+
+static int find_named(const struct ko *ko, const char *prefix, struct names *ret)
+{
+	for (size_t i = 0; i < ko->elf.symbols.n; i++) {
+		const struct elf_symbol *symbol = &ko->elf.symbols.v[i];
+		struct named *named;
+		gva at;
+
+		if (strncmp(symbol->name, prefix, strlen(prefix)) ||
+		    symbol->section == SHN_UNDEF || ko_symbol_at(ko, symbol, &at, NULL) < 0)
+			continue;
+		named = vec_add(&ret->list);
+		if (!named)
+			return -ENOMEM;
+		*named = (struct named){ symbol->name + strlen(prefix), at };
+	}
+	if (ret->list.n)
+		qsort(ret->list.v, ret->list.n, sizeof(*ret->list.v), by_named);
+	return 0;
+}
+
+/* DEFINE_STATIC_CALL(NAME) makes a key and a trampoline, which their names alone connect. */
+static int find_trampolines(const struct ko *ko, struct shipped *shipped)
+{
+	struct names keys = { 0 }, codes = { 0 };
+	int r;
+
+	r = find_named(ko, "__SCK__", &keys);
+	if (r >= 0)
+		r = find_named(ko, "__SCT__", &codes);
+	for (size_t i = 0, k = 0; r >= 0 && i < codes.list.n && k < keys.list.n;) {
+		int order = by_named(&codes.list.v[i], &keys.list.v[k]);
+		struct shipped_trampoline *trampoline;
+
+		if (!order) {
+			trampoline = vec_add(&shipped->trampolines);
+			if (trampoline)
+				*trampoline = (struct shipped_trampoline){ codes.list.v[i].at,
+									   keys.list.v[k].at };
+			else
+				r = -ENOMEM;
+		}
+		i += order <= 0;
+		k += order > 0;
+	}
+	vec_free(&keys.list);
+	vec_free(&codes.list);
+	return r;
+}
+
 int ko_load(const struct ko *ko, ko_resolve_fn *resolve, void *ctx, struct shipped *ret,
 	    struct err *err)
 {
@@ -276,5 +341,7 @@ int ko_load(const struct ko *ko, ko_resolve_fn *resolve, void *ctx, struct shipp
 	if (!at || !known)
 		return -ENOMEM;
 	r = add_parts(ko, ret, err);
+	if (r >= 0)
+		r = find_trampolines(ko, ret);
 	return r < 0 ? r : relocate_all(&values, ret, err);
 }

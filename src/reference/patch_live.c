@@ -230,6 +230,26 @@ int static_call_code(const struct patcher *p, struct view *view, const struct sh
 	return 0;
 }
 
+/* Of the kernel's own the names say which belong together, of a module's its file. */
+static int trampoline_key(const struct patcher *p, const struct shipped *shipped,
+			  const struct site *site, gva *ret, struct err *err)
+{
+	struct symbol symbol;
+	char name[160];
+
+	if (shipped != p->vmlinux) {
+		if (site->entry >= shipped->trampolines.n)
+			return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
+		*ret = shipped->trampolines.v[site->entry].key;
+		return 0;
+	}
+	if (symbols_at(p->symbols, site->at, &symbol, NULL) < 0)
+		return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
+	snprintf(name, sizeof(name), "__SCK__%s", symbol.name + strlen("__SCT__"));
+	*ret = patcher_symbol(p, name);
+	return ret->v ? 0 : err_set(err, -ENOENT, "no symbol '%s'", name);
+}
+
 /*
  * The trampoline of a key is as it was shipped until the key is changed for the first time:
  * it goes where the shipped key leads, which has the same code.
@@ -238,25 +258,21 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 		    const struct site *site, gva *func, uint8_t *code, struct err *err)
 {
 	const uint8_t *from = shipped_at(shipped, site->at, JUMP_BYTES), *key_bytes;
-	struct symbol symbol;
-	char name[160];
 	struct field field;
 	gva key, was = {0};
 	int r;
 
-	if (!from || symbols_at(p->symbols, site->at, &symbol, NULL) < 0)
+	if (!from)
 		return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
-	snprintf(name, sizeof(name), "__SCK__%s", symbol.name + strlen("__SCT__"));
-	key = patcher_symbol(p, name);
-	r = types_field(p->types, "static_call_key.func", &field, err);
-	if (r >= 0 && !key.v)
-		r = err_set(err, -ENOENT, "no symbol '%s'", name);
+	r = trampoline_key(p, shipped, site, &key, err);
+	if (r >= 0)
+		r = types_field(p->types, "static_call_key.func", &field, err);
 	if (r >= 0)
 		r = key_func(p, view, key, func, err);
 	if (r < 0)
 		return r;
 	memcpy(code, from, JUMP_BYTES);
-	key_bytes = shipped_at(p->vmlinux, field_at(key, &field), 8);
+	key_bytes = shipped_at(shipped, field_at(key, &field), 8);
 	if (key_bytes)
 		memcpy(&was.v, key_bytes, 8);
 	if (was.v)
@@ -266,11 +282,25 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 	return 0;
 }
 
-static int patch_trampolines(struct patcher *p, struct view *view, struct shipped *shipped,
-			     struct sites *sites, struct err *err)
+static int patch_trampoline(struct patcher *p, struct view *view, struct shipped *shipped,
+			    const struct site *site, uint8_t *from, struct sites *sites,
+			    struct err *err)
 {
 	uint8_t code[STATIC_CALL_BYTES];
 	gva func;
+	int r;
+
+	r = trampoline_code(p, view, shipped, site, &func, code, err);
+	if (r < 0)
+		return r;
+	memcpy(from, code, JUMP_BYTES);
+	return sites_add(sites, site->at, JUMP_BYTES, SITE_TRAMPOLINE, site->entry) < 0 ?
+		err_set(err, -ENOMEM, "no memory for sites") : 0;
+}
+
+static int patch_trampolines(struct patcher *p, struct view *view, struct shipped *shipped,
+			     struct sites *sites, struct err *err)
+{
 	int r;
 
 	for (size_t i = 0; i < symbols_count(p->symbols); i++) {
@@ -283,16 +313,29 @@ static int patch_trampolines(struct patcher *p, struct view *view, struct shippe
 		from = live_place(p, shipped, symbol.at, JUMP_BYTES);
 		if (!from)
 			continue;
-		r = trampoline_code(p, view, shipped, &site, &func, code, err);
-		if (r == -ENOENT)
-			continue;	/* __static_call_return0 and the like: never patched */
-		if (r < 0)
+		r = patch_trampoline(p, view, shipped, &site, from, sites, err);
+		if (r < 0 && r != -ENOENT)	/* __static_call_return0 and the like have no key */
 			return r;
-		memcpy(from, code, JUMP_BYTES);
-		if (sites_add(sites, site.at, JUMP_BYTES, SITE_TRAMPOLINE, 0) < 0)
-			return err_set(err, -ENOMEM, "no memory for sites");
 	}
 	return 0;
+}
+
+static int patch_module_trampolines(struct patcher *p, struct view *view,
+				    struct shipped *shipped, struct sites *sites,
+				    struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < shipped->trampolines.n && r >= 0; i++) {
+		struct site site = {
+			shipped->trampolines.v[i].at, JUMP_BYTES, SITE_TRAMPOLINE, (uint32_t)i,
+		};
+		uint8_t *from = live_place(p, shipped, site.at, JUMP_BYTES);
+
+		if (from)
+			r = patch_trampoline(p, view, shipped, &site, from, sites, err);
+	}
+	return r;
 }
 
 int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shipped,
@@ -320,7 +363,8 @@ int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shi
 			      (uint32_t)i) < 0)
 			return err_set(err, -ENOMEM, "no memory for sites");
 	}
-	return shipped == p->vmlinux ? patch_trampolines(p, view, shipped, sites, err) : 0;
+	return shipped == p->vmlinux ? patch_trampolines(p, view, shipped, sites, err) :
+				       patch_module_trampolines(p, view, shipped, sites, err);
 }
 
 /* --- calls of ftrace: without it, NOPs --- */

@@ -83,6 +83,7 @@ void shipped_free(struct shipped *shipped)
 		free(shipped->parts.v[i].bytes);
 	vec_free(&shipped->parts);
 	vec_free(&shipped->runtime);
+	vec_free(&shipped->trampolines);
 	*shipped = (struct shipped){0};
 }
 

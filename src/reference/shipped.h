@@ -62,10 +62,16 @@ struct shipped_runtime {
 	struct shipped_range range;
 };
 
+/* __SCT__NAME, the trampoline of a static call, and __SCK__NAME, its key: of a module's own. */
+struct shipped_trampoline {
+	gva at, key;
+};
+
 struct shipped {
 	VEC(struct shipped_part) parts;		/* ascending, disjoint once sorted */
 	struct shipped_range table[SHIPPED_TABLES];	/* size 0: there is none */
 	VEC(struct shipped_runtime) runtime;
+	VEC(struct shipped_trampoline) trampolines;
 
 	/*
 	 * Of a copy that uses another one's bytes (kernel_image.c): its own addresses lie so

@@ -76,7 +76,10 @@ static bool kernel_name(const char *base)
 	return true;
 }
 
-/* "./lib/modules/6.1.0-32-amd64/kernel/fs/ext4.ko" → "6.1.0-32-amd64". */
+/*
+ * "./lib/modules/6.1.0-32-amd64/kernel/fs/ext4.ko" → "6.1.0-32-amd64". What does not begin with
+ * a digit is no release: "modules/kernel/fs/ext4.ko" is of a tree that somebody copied.
+ */
 static void release_of(const char *path, char *ret, size_t size)
 {
 	const char *at = strstr(path, "modules/");
@@ -87,7 +90,7 @@ static void release_of(const char *path, char *ret, size_t size)
 		return;
 	at += strlen("modules/");
 	n = strcspn(at, "/");
-	if (at[n] && n < size) {
+	if (at[n] && n < size && *at >= '0' && *at <= '9') {
 		memcpy(ret, at, n);
 		ret[n] = '\0';
 	}

@@ -8,6 +8,10 @@
  * then report exactly one finding, at that byte, by the right check; and none once all is as it
  * was. Prints each byte of which that is not so, and a line of JSON with the sums; ends with 1
  * where there was one.
+ *
+ * Left out, since nothing says what they should be: the constants' ro_after_init, which the
+ * kernel writes while it boots, and what is left of the page behind the last constant
+ * ("padding"), where the boot loader's memory shows through. Nothing there can be executed.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,12 +25,13 @@
 #include "linux/module.h"
 #include "linux/owner.h"
 #include "ram/image.h"
+#include "reference/kernel_image.h"
 #include "reference/reference.h"
 
 /* Of a finding's place: what differs is shown from the changed byte on, give or take a word. */
 #define NEAR_BYTES 8u
 
-/* Of processor time; the rig draws from each kind of memory in turn by these shares. */
+/* The rig draws from each kind of memory by these shares. */
 static const struct kind {
 	const char *what;
 	const char *check;
@@ -57,7 +62,7 @@ static struct {
 	struct kernel *kernel;
 	struct check_sources sources;
 	VEC(struct area) areas;
-	uint64_t bytes[ARRAY_SIZE(kinds)];
+	uint64_t bytes[ARRAY_SIZE(kinds)], padding;
 	gpa flipped;		/* the byte that reads otherwise; 0: none */
 	uint8_t by;		/* what it is xor-ed with */
 	uint64_t random;
@@ -128,6 +133,23 @@ static void add_modules(void)
 	modules_free(&modules);
 }
 
+static void add_kernel(void)
+{
+	const struct kernel_image *image;
+	struct err err = {0};
+	gva end = symbol("__end_rodata");
+
+	if (kernel_image_of(g.sources.reference, g.kernel, g.view, &image, &err) < 0)
+		die("kernel image", &err);
+	add_area(0, symbol("_text"), gva_of((symbol("_etext").v + GUEST_PAGE_MASK) &
+					    ~(uint64_t)GUEST_PAGE_MASK));
+	add_area(1, symbol("__start_rodata"), symbol("__start_ro_after_init"));
+	add_area(1, symbol("__end_ro_after_init"), image->erodata);
+	g.padding = end.v - image->erodata.v;
+	if (g.padding > GUEST_PAGE_SIZE)
+		die("there is more than a page behind the last constant", NULL);
+}
+
 static void attach(const char *image, const char *const *references, size_t n)
 {
 	static struct ram_ops ops;
@@ -147,11 +169,8 @@ static void attach(const char *image, const char *const *references, size_t n)
 	if (reference_open(&options, g.kernel, &g.sources.reference, &err) < 0)
 		die("reference", &err);
 	view_refuel(g.view, VIEW_FUEL_SWEEP);
-	add_area(0, symbol("_text"), symbol("_etext"));
-	add_area(1, symbol("__start_rodata"), symbol("__start_ro_after_init"));
-	add_area(1, symbol("__end_ro_after_init"), symbol("__end_rodata"));
-	if (check_by_id("module-code"))
-		add_modules();
+	add_kernel();
+	add_modules();
 }
 
 /* Run the checks of code once; how many findings, and one of them. */
@@ -311,7 +330,7 @@ int main(int argc, char **argv)
 		i += flip();
 	expect_clean();
 
-	printf("{\"seed\": %s", argv[3]);
+	printf("{\"seed\": %s, \"padding\": %" PRIu64, argv[3], g.padding);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		printf(", \"%s\": {\"bytes\": %" PRIu64, kinds[i].what, g.bytes[i]);
 		for (size_t j = 0; j < OUTCOMES; j++) {

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * sweeps TARGET COUNT PAUSE_MS REFERENCE... - what COUNT sweeps of a guest come to
+ *
+ * All checks, with the reference, PAUSE_MS between two sweeps. A line for each finding and each
+ * check that is inconclusive; in the end a line of JSON with the sums. Ends when its input does,
+ * if that is earlier.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "check/sweep.h"
+#include "linux/kernel.h"
+#include "ram/guests.h"
+#include "reference/reference.h"
+
+static struct {
+	uint64_t sweeps, findings, inconclusive;
+	uint64_t duration_ns, repeats;
+} sums;
+
+static void die(const char *what, const struct err *err)
+{
+	fprintf(stderr, "sweeps: %s: %s\n", what, err->text);
+	exit(2);
+}
+
+static void tell_finding(const struct finding *finding)
+{
+	printf("finding: %s: %s: %s (%s)\n", finding->check, finding->object_name, finding->title,
+	       finding->owner ? finding->owner : "");
+	for (size_t i = 0; i < finding->evidence.n; i++) {
+		const struct evidence *e = &finding->evidence.v[i];
+
+		printf("  %s at %#" PRIx64 " %s: expected %s, found %s\n", e->what, e->at.v,
+		       e->symbol ? e->symbol : "", e->expected ? e->expected : "-",
+		       e->found ? e->found : "-");
+	}
+}
+
+static void count(const struct sweep *sweep)
+{
+	uint64_t unsure = 0;
+
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		const struct check_result *result = &sweep->results[i];
+
+		for (size_t j = 0; j < result->findings.n; j++)
+			tell_finding(result->findings.v[j]);
+		sums.findings += result->findings.n;
+		if (result->state != CHECK_INCONCLUSIVE)
+			continue;
+		unsure++;
+		printf("inconclusive: %s: %s\n", result->check->id, result->reason);
+	}
+	sums.sweeps++;
+	sums.inconclusive += unsure > 0;
+	sums.duration_ns += sweep->duration_ns;
+	sums.repeats += sweep->repeats;
+	fflush(stdout);
+}
+
+/* Somebody who holds our input wants no more. */
+static bool is_over(int pause_ms)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&input, 1, pause_ms) > 0;
+}
+
+int main(int argc, char **argv)
+{
+	cleanup(ram_close) struct ram *ram = NULL;
+	cleanup(view_close) struct view *view = NULL;
+	cleanup(kernel_close) struct kernel *kernel = NULL;
+	struct reference_options references = {0};
+	struct sweep_options options = {0};
+	struct err err = {0};
+	struct guest guest;
+	int r;
+
+	if (argc < 5)
+		return 2;
+	references.paths = (const char *const *)argv + 4;
+	references.paths_n = (size_t)argc - 4;
+	r = guests_resolve(argv[1], &guest, &ram, &err);
+	if (r >= 0)
+		r = view_open(ram, VIEW_FUEL_ATTACH, &view);
+	if (r >= 0)
+		r = kernel_open(view, &kernel, &err);
+	if (r >= 0)
+		r = reference_open(&references, kernel, &options.sources.reference, &err);
+	if (r < 0)
+		die(argv[1], &err);
+	for (long n = strtol(argv[2], NULL, 10); n > 0; n--) {
+		struct sweep *sweep = NULL;
+
+		if (sweep_run(kernel, view, &options, &sweep, &err) < 0)
+			die("sweep", &err);
+		count(sweep);
+		sweep_free(&sweep);
+		if (is_over((int)strtol(argv[3], NULL, 10)))
+			break;
+	}
+	printf("{\"sweeps\": %" PRIu64 ", \"findings\": %" PRIu64 ", \"inconclusive\": %" PRIu64
+	       ", \"repeats\": %" PRIu64 ", \"ms\": %" PRIu64 "}\n", sums.sweeps, sums.findings,
+	       sums.inconclusive, sums.repeats, sums.duration_ns / 1000000);
+	reference_close(&options.sources.reference);
+	return 0;
+}

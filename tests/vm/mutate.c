@@ -4,7 +4,9 @@
  * mutate IMAGE FLIPS SEED REFERENCE... - is every changed byte found?
  *
  * FLIPS times one random byte of the kernel's text or constants, or of a module's, is changed
- * to something else, as hvsm reads it: the image itself stays as it is. The checks of code must
+ * to something else, as hvsm reads it: the image itself stays as it is. Or one of the places
+ * that the kernel patches is changed to what might well stand there, but should not just now.
+ * The checks of code must
  * then report exactly one finding, at that byte, by the right check; and none once all is as it
  * was. Prints each byte of which that is not so, and a line of JSON with the sums; ends with 1
  * where there was one.
@@ -31,17 +33,24 @@
 /* Of a finding's place: what differs is shown from the changed byte on, give or take a word. */
 #define NEAR_BYTES 8u
 
+#define CHANGED_MAX 8u
+
 /* The rig draws from each kind of memory by these shares. */
 static const struct kind {
 	const char *what;
 	const char *check;
 	unsigned share;		/* of 100 */
 } kinds[] = {
-	{ "kernel code", "kernel-code", 45 },
-	{ "kernel constants", "kernel-rodata", 20 },
-	{ "module code", "module-code", 25 },
+	{ "kernel code", "kernel-code", 35 },
+	{ "kernel constants", "kernel-rodata", 15 },
+	{ "module code", "module-code", 20 },
 	{ "module constants", "module-code", 10 },
+	{ "patched places", "kernel-code", 20 },
 };
+
+enum { KERNEL_CODE, KERNEL_CONSTANTS, MODULE_CODE, MODULE_CONSTANTS, SITES };
+
+static const char *const checks[] = { "kernel-code", "kernel-rodata", "module-code" };
 
 struct area {
 	size_t kind;
@@ -63,8 +72,10 @@ static struct {
 	struct check_sources sources;
 	VEC(struct area) areas;
 	uint64_t bytes[ARRAY_SIZE(kinds)], padding;
-	gpa flipped;		/* the byte that reads otherwise; 0: none */
-	uint8_t by;		/* what it is xor-ed with */
+	const struct kernel_image *image;
+	gpa at;			/* where it reads otherwise; 0: nowhere */
+	size_t n;
+	uint8_t old[CHANGED_MAX], new[CHANGED_MAX];
 	uint64_t random;
 	uint64_t sums[ARRAY_SIZE(kinds)][OUTCOMES];
 } g;
@@ -85,14 +96,15 @@ static uint64_t draw(uint64_t n)
 	return g.random * 0x2545f4914f6cdd1d % n;
 }
 
-static int read_flipped(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
+static int read_changed(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
 			struct err *err)
 {
 	uint64_t at = ram->ranges[range].start.v + offset;
 	int r = g.inner->read(ram, range, offset, buf, len, err);
 
-	if (r >= 0 && g.flipped.v && g.flipped.v - at < len)
-		((uint8_t *)buf)[g.flipped.v - at] ^= g.by;
+	for (size_t i = 0; r >= 0 && g.at.v && i < g.n; i++)
+		if (g.at.v + i - at < len)
+			((uint8_t *)buf)[g.at.v + i - at] = g.new[i];
 	return r;
 }
 
@@ -127,25 +139,26 @@ static void add_modules(void)
 		const struct module_area *text = &modules.list.v[i].area[MODULE_TEXT];
 		const struct module_area *rodata = &modules.list.v[i].area[MODULE_RODATA];
 
-		add_area(2, text->at, gva_add(text->at, text->size_bytes));
-		add_area(3, rodata->at, gva_add(rodata->at, rodata->size_bytes));
+		add_area(MODULE_CODE, text->at, gva_add(text->at, text->size_bytes));
+		add_area(MODULE_CONSTANTS, rodata->at, gva_add(rodata->at, rodata->size_bytes));
 	}
 	modules_free(&modules);
 }
 
 static void add_kernel(void)
 {
-	const struct kernel_image *image;
 	struct err err = {0};
 	gva end = symbol("__end_rodata");
 
-	if (kernel_image_of(g.sources.reference, g.kernel, g.view, &image, &err) < 0)
+	if (kernel_image_of(g.sources.reference, g.kernel, g.view, &g.image, &err) < 0)
 		die("kernel image", &err);
-	add_area(0, symbol("_text"), gva_of((symbol("_etext").v + GUEST_PAGE_MASK) &
-					    ~(uint64_t)GUEST_PAGE_MASK));
-	add_area(1, symbol("__start_rodata"), symbol("__start_ro_after_init"));
-	add_area(1, symbol("__end_ro_after_init"), image->erodata);
-	g.padding = end.v - image->erodata.v;
+	add_area(KERNEL_CODE, symbol("_text"), gva_of((symbol("_etext").v + GUEST_PAGE_MASK) &
+						      ~(uint64_t)GUEST_PAGE_MASK));
+	add_area(KERNEL_CONSTANTS, symbol("__start_rodata"), symbol("__start_ro_after_init"));
+	add_area(KERNEL_CONSTANTS, symbol("__end_ro_after_init"), g.image->erodata);
+	for (size_t i = 0; i < g.image->sites.list.n; i++)
+		g.bytes[SITES] += g.image->sites.list.v[i].size_bytes;
+	g.padding = end.v - g.image->erodata.v;
 	if (g.padding > GUEST_PAGE_SIZE)
 		die("there is more than a page behind the last constant", NULL);
 }
@@ -160,7 +173,7 @@ static void attach(const char *image, const char *const *references, size_t n)
 		die("image", &err);
 	g.inner = g.ram->ops;
 	ops = *g.inner;
-	ops.read = read_flipped;
+	ops.read = read_changed;
 	g.ram->ops = &ops;
 	if (view_open(g.ram, VIEW_FUEL_ATTACH, &g.view) < 0)
 		die("no memory", NULL);
@@ -176,15 +189,13 @@ static void attach(const char *image, const char *const *references, size_t n)
 /* Run the checks of code once; how many findings, and one of them. */
 static size_t run_checks(struct check_result *results, size_t *unsure)
 {
-	size_t found = 0, n = 0;
+	size_t found = 0;
 
 	*unsure = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) - 1; i++) {
-		struct check_result *result = &results[n];
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		struct check_result *result = &results[i];
 
-		result->check = check_by_id(kinds[i].check);
-		if (!result->check)
-			continue;
+		result->check = check_by_id(checks[i]);
 		result->sources = &g.sources;
 		view_set_kernel(g.view, g.kernel->space);
 		view_refuel(g.view, VIEW_FUEL_SWEEP);
@@ -192,7 +203,6 @@ static size_t run_checks(struct check_result *results, size_t *unsure)
 		check_execute(result->check, g.kernel, g.view, result);
 		found += result->findings.n;
 		*unsure += result->state == CHECK_INCONCLUSIVE || result->incomplete;
-		n++;
 	}
 	return found;
 }
@@ -205,32 +215,121 @@ static bool is_near(const struct finding *finding, gva at)
 	return false;
 }
 
-static const struct area *pick(gva *at)
+static gva pick_byte(size_t kind)
 {
-	uint64_t share = draw(100), in;
-	size_t kind = 0;
+	uint64_t in = draw(g.bytes[kind]);
 
-	while (share >= kinds[kind].share)
-		share -= kinds[kind++].share;
-	while (!g.bytes[kind])
-		kind--;
-	in = draw(g.bytes[kind]);
 	for (size_t i = 0; i < g.areas.n; i++) {
 		const struct area *area = &g.areas.v[i];
 
 		if (area->kind != kind)
 			continue;
-		if (in < area->size_bytes) {
-			*at = gva_add(area->at, in);
-			return area;
-		}
+		if (in < area->size_bytes)
+			return gva_add(area->at, in);
 		in -= area->size_bytes;
 	}
-	return NULL;
+	die("nothing to change", NULL);
+	return gva_of(0);
 }
 
-static void tell(const struct area *area, gva at, uint8_t was, enum outcome outcome,
-		 const struct check_result *results)
+/* The start of any function of the kernel. */
+static gva pick_function(void)
+{
+	for (;;) {
+		struct symbol s = symbols_get(g.kernel->symbols,
+					      draw(symbols_count(g.kernel->symbols)));
+
+		if ((s.type | 0x20) == 't' && s.at.v >= g.image->text.v &&
+		    s.at.v < g.image->etext.v)
+			return s.at;
+	}
+}
+
+static void branch(uint8_t opcode, gva at, gva to)
+{
+	int32_t rel = (int32_t)(to.v - (at.v + 5));
+
+	g.new[0] = opcode;
+	memcpy(g.new + 1, &rel, sizeof(rel));
+	g.n = 5;
+}
+
+static void bytes(const char *text, size_t n)
+{
+	memcpy(g.new, text, n);
+	g.n = n;
+}
+
+/* What could stand where the kernel patches its code: it has all of these somewhere. */
+static void change_site(gva at)
+{
+	static const char *const tracers[] = { "ftrace_caller", "ftrace_regs_caller" };
+	static const char *const thunks[] = {
+		"__x86_return_thunk", "__x86_indirect_thunk_rax", "__x86_indirect_thunk_r11",
+	};
+
+	switch (draw(12)) {
+	case 0:
+		return bytes("\x0f\x1f\x44\x00\x00", 5);
+	case 1:
+		return branch(0xe8, at, pick_function());
+	case 2:
+		return branch(0xe9, at, pick_function());
+	case 3:
+		return bytes("\xcc", 1);
+	case 4:
+		return branch(0xe8, at, symbol(tracers[draw(ARRAY_SIZE(tracers))]));
+	case 5:
+		return bytes("\xc3\xcc\xcc\xcc\xcc", 5);
+	case 6:
+		return branch(0xe9, at, symbol(thunks[draw(ARRAY_SIZE(thunks))]));
+	case 7:
+		return branch(0xe8, at, symbol(thunks[draw(ARRAY_SIZE(thunks))]));
+	case 8:
+		return branch(0xe9, at, gva_add(at, 8 + draw(64)));
+	case 9:
+		return bytes("\x66\x90", 2);
+	case 10:
+		return bytes(draw(2) ? "\x3e" : "\xf0", 1);
+	default:
+		g.new[1] = (uint8_t)draw(64);
+		g.new[0] = 0xeb;
+		g.n = 2;
+	}
+}
+
+/* What to change, and to what; false: nothing can be there, or it is the same. */
+static bool choose(size_t kind, gva *at)
+{
+	struct mapping map;
+
+	g.n = 1;
+	if (kind == SITES) {
+		*at = g.image->sites.list.v[draw(g.image->sites.list.n)].at;
+		if (at->v >= g.image->etext.v)
+			return false;	/* freed after boot */
+		change_site(*at);
+	} else {
+		*at = pick_byte(kind);
+	}
+	view_refuel(g.view, VIEW_FUEL_SWEEP);
+	view_refresh(g.view);
+	if (view_translate(g.view, g.kernel->space, *at, &map, NULL) < 0 ||
+	    view_read(g.view, *at, g.old, g.n, NULL) < 0)
+		return false;
+	if (kind != SITES)
+		g.new[0] = (uint8_t)(g.old[0] ^ (1 + draw(255)));
+	g.at = map.at;
+	return memcmp(g.new, g.old, g.n);
+}
+
+static void print_bytes(const uint8_t *from)
+{
+	for (size_t i = 0; i < g.n; i++)
+		printf("%02x", from[i]);
+}
+
+static void tell(size_t kind, gva at, enum outcome outcome, const struct check_result *results)
 {
 	struct owners *owners = NULL;
 	char name[160];
@@ -238,11 +337,14 @@ static void tell(const struct area *area, gva at, uint8_t was, enum outcome outc
 	view_refresh(g.view);
 	if (owners_open(g.kernel, g.view, &owners, NULL) < 0)
 		die("owners", NULL);
-	printf("%s: %s %#" PRIx64 " %s: %02x became %02x\n", outcome_names[outcome],
-	       kinds[area->kind].what, at.v, owner_symbol(owners, at, name, sizeof(name)), was,
-	       was ^ g.by);
+	printf("%s: %s %#" PRIx64 " %s: ", outcome_names[outcome], kinds[kind].what, at.v,
+	       owner_symbol(owners, at, name, sizeof(name)));
+	print_bytes(g.old);
+	printf(" became ");
+	print_bytes(g.new);
+	printf("\n");
 	owners_close(&owners);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && results[i].check; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
 		const struct check_result *result = &results[i];
 
 		if (result->reason[0])
@@ -255,48 +357,41 @@ static void tell(const struct area *area, gva at, uint8_t was, enum outcome outc
 	}
 }
 
-static enum outcome judge(const struct area *area, gva at, const struct check_result *results,
-			  size_t found, size_t unsure)
+static enum outcome judge(size_t kind, gva at, const struct check_result *results, size_t found,
+			  size_t unsure)
 {
 	if (found > 1)
 		return DOUBLE;
 	if (!found)
 		return unsure ? UNSURE : MISSED;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && results[i].check; i++)
-		if (results[i].findings.n && !strcmp(results[i].check->id,
-						     kinds[area->kind].check))
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		if (results[i].findings.n && !strcmp(checks[i], kinds[kind].check))
 			return is_near(results[i].findings.v[0], at) ? FOUND : ASTRAY;
 	return ASTRAY;
 }
 
-/* Change one byte; false: nothing is there. */
-static bool flip(void)
+/* Change one place; false: there is nothing to change. */
+static bool change(void)
 {
-	struct check_result results[ARRAY_SIZE(kinds)] = {0};
-	struct mapping map;
-	const struct area *area;
+	struct check_result results[ARRAY_SIZE(checks)] = {0};
+	uint64_t share = draw(100);
+	size_t kind = 0, found, unsure;
 	enum outcome outcome;
-	size_t found, unsure;
-	uint8_t was;
+	bool chosen;
 	gva at;
 
-	area = pick(&at);
-	if (!area)
-		die("nothing to change", NULL);
-	view_refuel(g.view, VIEW_FUEL_SWEEP);
-	view_refresh(g.view);
-	if (view_translate(g.view, g.kernel->space, at, &map, NULL) < 0 ||
-	    view_u8(g.view, at, &was, NULL) < 0)
+	while (share >= kinds[kind].share)
+		share -= kinds[kind++].share;
+	chosen = g.bytes[kind] && choose(kind, &at);
+	found = chosen ? run_checks(results, &unsure) : 0;
+	g.at = gpa_of(0);
+	if (!chosen)
 		return false;
-	g.by = (uint8_t)(1 + draw(255));
-	g.flipped = map.at;
-	found = run_checks(results, &unsure);
-	g.flipped = gpa_of(0);
-	outcome = judge(area, at, results, found, unsure);
-	g.sums[area->kind][outcome]++;
+	outcome = judge(kind, at, results, found, unsure);
+	g.sums[kind][outcome]++;
 	if (outcome != FOUND)
-		tell(area, at, was, outcome, results);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		tell(kind, at, outcome, results);
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		check_result_clear(&results[i]);
 	return true;
 }
@@ -304,16 +399,16 @@ static bool flip(void)
 /* As it is, nothing is found, and nothing is unsure. */
 static void expect_clean(void)
 {
-	struct check_result results[ARRAY_SIZE(kinds)] = {0};
+	struct check_result results[ARRAY_SIZE(checks)] = {0};
 	size_t unsure, found = run_checks(results, &unsure);
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && results[i].check; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		if (results[i].state != CHECK_CLEAN)
-			fprintf(stderr, "mutate: %s: %zu findings %s\n", results[i].check->id,
+			fprintf(stderr, "mutate: %s: %zu findings %s\n", checks[i],
 				results[i].findings.n, results[i].reason);
 	if (found || unsure)
 		die("not clean as it is", NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		check_result_clear(&results[i]);
 }
 
@@ -327,7 +422,7 @@ int main(int argc, char **argv)
 	attach(argv[1], (const char *const *)argv + 4, (size_t)argc - 4);
 	expect_clean();
 	for (uint64_t i = 0; i < flips;)
-		i += flip();
+		i += change();
 	expect_clean();
 
 	printf("{\"seed\": %s, \"padding\": %" PRIu64, argv[3], g.padding);

@@ -410,6 +410,19 @@ int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint
 	return 0;
 }
 
+gva kernel_image_pointer(const struct kernel_image *image, uint32_t at)
+{
+	const struct shipped_part *part = &image->shipped.parts.v[0];
+	gva value = {0};
+
+	if (at > part->size_bytes || part->size_bytes - at < 8)
+		return value;
+	memcpy(&value.v, part->bytes + at, 8);
+	value = gva_add(value, image->shipped.moved);
+	put_own(image, at, (uint8_t *)&value.v, 8);
+	return value;
+}
+
 uint8_t *kernel_image_room(const struct kernel_image *image)
 {
 	return image->base->room;

@@ -64,6 +64,9 @@ nodiscard int kernel_image_of(struct reference *reference, const struct kernel *
 nodiscard int kernel_image_part(const struct kernel_image *image, gva from, size_t n,
 				uint8_t *room, struct shipped_part *ret);
 
+/* One pointer in the image's data, at offset @at, as the guest should have it. */
+gva kernel_image_pointer(const struct kernel_image *image, uint32_t at);
+
 /*
  * Offsets into the image of the words in its data that were shipped as pointers to functions of
  * the kernel: ascending, of [_sdata, _edata) and of ro_after_init.

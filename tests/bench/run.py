@@ -19,6 +19,7 @@ sys.path.insert(0, str(TOP / "tests" / "vm"))
 from lab.guest import Guest  # noqa: E402
 
 BENCH = TOP / "build" / "tests" / "bench" / "bench"
+BENCH_REFERENCE = BENCH.with_name("bench-reference")
 
 # What hvsm sets out to keep, in ms: (kernel, what) → at most. Told, not enforced: a timed test
 # says more about the machine than about the program.
@@ -56,6 +57,27 @@ def show_ram(backend: str) -> None:
               f"{row['bytes'] / row['memcpy_ns']:7.2f} {row['read_ns'] / row['memcpy_ns']:7.1f}")
 
 
+def show_reference(kernel: str, backend: str) -> None:
+    """Two guests of one build, compared with their package: time, and what the second one adds."""
+    with Guest(kernel, backend=backend) as first, Guest(kernel, backend=backend, smp=2) as second:
+        first.sh("workload")
+        done = subprocess.run([str(BENCH_REFERENCE), str(first.kernel.vmlinuz), f"qemu:{first.pid}",
+                               f"qemu:{second.pid}"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    result = json.loads(done.stdout)
+    print(f"\n{kernel}, {backend} RAM, compared with its vmlinuz; goal: 1.5 times one memcmp")
+    for number, guest in enumerate(result["guests"], 1):
+        print(f"  guest {number}: opened in {guest['open_ns'] / 1e6:.0f} ms, prepared in "
+              f"{guest['prepare_ns'] / 1e6:.0f} ms (goal ≤ 1000), "
+              f"{guest['bytes'] / 1024:.0f} KiB more{'' if number == 1 else ' (goal ≤ 1024)'}")
+    print(f"{'':16} {'median ms':>10} {'KiB':>9} {'memcmp ms':>10} {'ratio':>7}")
+    for row in result["rows"]:
+        print(f"{row['name']:16} {row['median_ns'] / 1e6:10.3f} {row['bytes'] >> 10:9} "
+              f"{row['memcmp_ns'] / 1e6:10.3f} {row['median_ns'] / row['memcmp_ns']:7.1f}"
+              f"{'' if row['clean'] else '  NOT CLEAN'}")
+
+
 def show(kernel: str, title: str, result: Any) -> None:
     print(f"\n{title}: Linux {result['release']}, {result['ram_bytes'] >> 20} MiB of RAM")
     print(f"{'':10} {'median ms':>10} {'goal':>7} {'objects':>8} {'pages':>7} {'KiB read':>9} "
@@ -77,6 +99,9 @@ def main() -> None:
     for kernel in ("6.1-cloud", "new-generic"):
         for backend in ("anon", "memfd"):
             show(kernel, f"{kernel}, {backend} RAM", measure(kernel, backend=backend))
+    for kernel in ("6.1-cloud", "new-generic"):
+        for backend in ("anon", "memfd"):
+            show_reference(kernel, backend)
     for backend in ("anon", "memfd", "file-private"):
         show_ram(backend)
     show("6.1-cloud", "6.1-cloud, ten times the RAM", measure("6.1-cloud", memory="5G"))

@@ -6,6 +6,7 @@
  * What is written is the same each time; `ninja seeds && tests/fuzz/seeds DIRECTORY` after a
  * change of what the guests are made of.
  */
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "guest/paging.h"
 #include "make/btf.h"
 #include "make/kernel.h"
+#include "make/object.h"
 #include "make/package.h"
 
 #define RWX (PTE_PRESENT | PTE_WRITE | PTE_USER)
@@ -209,6 +211,49 @@ static void save_packages(void)
 	blob_free(&vmlinux);
 }
 
+/* A module with a relocation of each kind, an export, per-CPU variables and tables. */
+static void save_ko(void)
+{
+	static const uint8_t code[64] = { 0xf3, 0x0f, 0x1e, 0xfa, 0xe8 };
+	struct object o = { 0 };
+	unsigned text = object_section(&o, ".text", SHF_ALLOC | SHF_EXECINSTR, 16, code, 64);
+	unsigned init = object_section(&o, ".init.text", SHF_ALLOC | SHF_EXECINSTR, 1, code, 16);
+	unsigned rodata = object_section(&o, ".rodata", SHF_ALLOC, 8, code, 32);
+	unsigned data = object_section(&o, ".data", SHF_ALLOC | SHF_WRITE, 8, code, 32);
+	unsigned percpu = object_section(&o, ".data..percpu", SHF_ALLOC | SHF_WRITE, 8, code, 8);
+	unsigned jumps = object_section(&o, "__jump_table", SHF_ALLOC | SHF_WRITE, 8, code, 32);
+	unsigned printk = object_symbol(&o, "printk", SHN_UNDEF, 0, STB_GLOBAL);
+	unsigned weak = object_symbol(&o, "_gone", SHN_UNDEF, 0, STB_WEAK);
+	unsigned shown = object_symbol(&o, "shown", text, 16, STB_GLOBAL);
+	unsigned own = object_symbol(&o, "own", percpu, 0, STB_LOCAL);
+	struct blob file;
+
+	object_symbol(&o, "__ksymtab_shown", rodata, 0, STB_LOCAL);
+	object_symbol(&o, "__SCK__call", data, 0, STB_GLOBAL);
+	object_symbol(&o, "__SCT__call", text, 32, STB_GLOBAL);
+	object_rela(&o, text, 5, printk, R_X86_64_PLT32, -4);
+	object_rela(&o, text, 16, own, R_X86_64_32S, 0);
+	object_rela(&o, init, 2, shown, R_X86_64_PC32, 0);
+	object_rela(&o, rodata, 0, weak, R_X86_64_64, 0);
+	object_rela(&o, data, 8, shown, R_X86_64_64, 4);
+	object_rela(&o, jumps, 0, shown, R_X86_64_PC32, 0);
+	object_rela(&o, jumps, 8, shown, R_X86_64_PC64, 0);
+	file = object_make(&o);
+	save_blob("reference_ko", "module", file);
+}
+
+/* Twice the same numbers, the second time in another order: a table and its sorted copy. */
+static void save_tables(void)
+{
+	uint32_t words[6 * 2 * 24];
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = i / 24 % 2 ? 24 - i % 24 : i % 24;
+	save("reference_module_tables", "numbers", words, sizeof(words));
+	memset(words, 0xff, sizeof(words));
+	save("reference_module_tables", "ones", words, sizeof(words));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -230,5 +275,7 @@ int main(int argc, char **argv)
 	save_kallsyms(SELF, 0, "self-relative");
 	save_types();
 	save_packages();
+	save_ko();
+	save_tables();
 	return 0;
 }

@@ -147,8 +147,22 @@ static int need_owners(struct idt *idt, struct err *err)
 			     owners_open(idt->kernel, check_view(idt->run), &idt->owners, err);
 }
 
+/*
+ * The interrupt stacks: arch/x86/kernel/idt.c, ISTG and SYSG; IST_INDEX_* + 1. #MC and #VC have
+ * theirs where they have a handler.
+ */
+static bool is_stack_right(const struct idt *idt, unsigned vector, const struct gate *gate)
+{
+	static const uint8_t stack[VECTOR_EXTERNAL] = {
+		[1] = 3, [2] = 2, [8] = 1, [18] = 4, [29] = 5,
+	};
+	unsigned expected = vector < VECTOR_EXTERNAL ? stack[vector] : 0;
+
+	return gate->ist == expected || (!gate->ist && is_early(idt, vector, gate->handler));
+}
+
 /* Everything about a gate but where it leads. */
-static const char *judge_form(unsigned vector, const struct gate *gate)
+static const char *judge_form(const struct idt *idt, unsigned vector, const struct gate *gate)
 {
 	bool open = vector == VECTOR_INT3 || vector == VECTOR_OVERFLOW ||
 		    vector == VECTOR_SYSCALL;
@@ -161,6 +175,8 @@ static const char *judge_form(unsigned vector, const struct gate *gate)
 		return "it is no interrupt gate";
 	if (gate->dpl != 0 && !(gate->dpl == 3 && open))
 		return "programs may call it";
+	if (!is_stack_right(idt, vector, gate))
+		return "its stack is another";
 	return NULL;
 }
 
@@ -190,7 +206,7 @@ static int check_gate(struct idt *idt, unsigned vector, const uint8_t *bytes, st
 		code_evidence(idt->run, idt->owners, finding, "IDT gate", at, expected,
 			      gate.handler);
 	}
-	form = judge_form(vector, &gate);
+	form = judge_form(idt, vector, &gate);
 	if (form) {
 		finding = gate_finding(idt, vector, SEVERITY_HIGH);
 		snprintf(found, sizeof(found), "selector %#x, type %#x, DPL %u, IST %u",
@@ -301,9 +317,9 @@ CHECK(idt,
 	.id = "idt",
 	.group = GROUP_POINTERS,
 	.title = "Interrupt gate is not as the kernel set it",
-	.proves = "Each of the 256 gates has the kernel's code segment, the right type and "
-		  "privilege, and leads to the handler of its vector; and what the CPUs load is "
-		  "this table.",
+	.proves = "Each of the 256 gates has the kernel's code segment, the right type, "
+		  "privilege and stack, and leads to the handler of its vector; and what the CPUs "
+		  "load is this table.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
 	.run = idt_run);

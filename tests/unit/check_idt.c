@@ -31,9 +31,11 @@ struct guest {
 
 static void set_gate(struct guest *g, unsigned vector, gva handler, uint8_t access)
 {
+	static const uint8_t stacks[32] = { [1] = 3, [2] = 2, [8] = 1, [18] = 4, [29] = 5 };
 	uint8_t bytes[GATE_BYTES] = { 0 };
 
 	memcpy(bytes, &handler.v, 2);
+	bytes[4] = vector < 32 ? stacks[vector] : 0;
 	bytes[2] = 0x10;
 	bytes[5] = access;
 	memcpy(bytes + 6, (uint8_t *)&handler.v + 2, 6);
@@ -176,6 +178,17 @@ static void a_gate_of_the_wrong_form(void **state)
 	expect(g, "idt_table[14]");			/* reserved */
 }
 
+static void a_gate_with_another_stack(void **state)
+{
+	struct guest *g = *state;
+
+	((uint8_t *)world_at(g->made.world, gva_add(g->table, 14 * GATE_BYTES), GATE_BYTES))[4] = 1;
+	expect(g, "idt_table[14]");
+	set_table(g);
+	((uint8_t *)world_at(g->made.world, gva_add(g->table, 8 * GATE_BYTES), GATE_BYTES))[4] = 0;
+	expect(g, "idt_table[8]");
+}
+
 static void gates_that_are_not_present_lead_nowhere(void **state)
 {
 	struct guest *g = *state;
@@ -219,6 +232,7 @@ int main(void)
 		TEST(a_gate_to_another_handler),
 		TEST(what_the_boot_left_is_only_where_nothing_is_set),
 		TEST(a_gate_of_the_wrong_form),
+		TEST(a_gate_with_another_stack),
 		TEST(gates_that_are_not_present_lead_nowhere),
 		TEST(table_of_zeros_is_not_clean),
 		TEST(another_table_for_the_cpus),

@@ -84,6 +84,42 @@ class MemoryTest(unittest.TestCase):
                 self.clean(guest, "while processes come and go")
 
 
+class EntryTest(unittest.TestCase):
+    """What CPUs enter the kernel with, and the code that it gives to programs."""
+
+    MINE = "entry-points,vdso,idt,page-tables,executable-memory,kernel-code,kernel-rodata"
+    EXPECTED = {
+        "gdt": ("entry-points", r"CPU 0 GDT\[7\]"),
+        "stack": ("entry-points", "CPU 0 IST 6"),
+        "area": ("entry-points", "CPU 0 task state"),
+        "vdso": ("vdso", "vDSO of 64 bits"),
+        "vsyscall": ("vdso", "content"),
+    }
+
+    def clean(self, guest: Guest, what: str) -> None:
+        report = scan(f"qemu:{guest.pid}", "--only", self.MINE)
+        self.assertEqual(findings(report.json), [], what)
+        self.assertEqual(report.status, 0, f"{what}: {report.out}")
+
+    def check_entries(self, kernel: str, shape: dict[str, Any]) -> None:
+        with Guest(kernel, **shape) as guest:
+            self.clean(guest, "before")
+            for how, (check, name) in self.EXPECTED.items():
+                with self.subTest(how=how):
+                    guest.insmod("entry_point", how=how)
+                    report = scan(f"qemu:{guest.pid}", "--only", self.MINE)
+                    found = findings(report.json)
+                    self.assertEqual([f["check"] for f in found], [check], report.out)
+                    self.assertRegex(found[0]["object"]["name"], f"^{name}$")
+                    self.assertEqual(found[0]["severity"], "critical")
+                    guest.rmmod("entry_point")
+                    self.clean(guest, f"after {how}")
+
+
+def entering(kernel: str, shape: dict[str, Any]) -> Callable[[EntryTest], None]:
+    return lambda self: self.check_entries(kernel, shape)
+
+
 class RegistersTest(unittest.TestCase):
     """Registers out of an image's notes, and by --registers from a running guest."""
 
@@ -147,6 +183,7 @@ for kernel_name in KERNELS:
     for shape_name, options in shapes.items():
         method = re.sub(r"\W", "_", f"test_{kernel_name}_{shape_name}")
         setattr(MemoryTest, method, changed(kernel_name, options))
+        setattr(EntryTest, method, entering(kernel_name, options))
     if kernel_name.endswith("-cloud"):
         setattr(MemoryTest, re.sub(r"\W", "_", f"test_{kernel_name}_forks"), forking(kernel_name))
         setattr(RegistersTest, re.sub(r"\W", "_", f"test_{kernel_name}"), reading(kernel_name))

@@ -118,7 +118,7 @@ int store_module(struct store *store, const char *name, const char *release,
 	int r = database_prepare(store->database, &row, err,
 				 "SELECT " SOURCE_COLUMNS ", " ITEM_COLUMNS " FROM item i"
 				 " JOIN source s ON s.id = i.source"
-				 " WHERE i.module = ? AND i.release = ?"
+				 " WHERE i.module = ? AND i.module != '' AND i.release = ?"
 				 " ORDER BY s.id DESC, i.offset",
 				 "ss", name, release);
 

@@ -233,6 +233,131 @@ class Documents(Case):
         validate(json.loads(done.stdout))
 
 
+class References(Case):
+    """The store of known kernels; with real kernels it is used in tests/vm."""
+
+    made: tempfile.TemporaryDirectory[str]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.made = tempfile.TemporaryDirectory(prefix="hvsm-cli-")
+        cls.addClassCleanup(cls.made.cleanup)
+        subprocess.run([Path(HVSM).parents[1] / "tests" / "make" / "packages", cls.made.name],
+                       check=True)
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="hvsm-cli-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.store = str(self.folder / "store")
+        shutil.copytree(self.made.name, self.folder, dirs_exist_ok=True)
+
+    def call(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return hvsm("reference", *args, "--store", self.store)
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def items(self) -> list[dict[str, object]]:
+        done = self.call("list", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        document = json.loads(done.stdout)
+        validate(document)
+        return document["items"]
+
+    def test_add_list_remove(self) -> None:
+        done = self.call("add", self.path("good.deb"), self.path("good.rpm"), self.path("vmlinuz"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("linux-image-6.1.0-99-amd64 6.1.9-1: 1 kernel, 2 modules", done.stdout)
+        self.assertIn("kernel 6.1.9-1.fc40: 0 kernels, 1 module\n", done.stdout)
+        items = {str(item["package"]): item for item in self.items()}
+        self.assertEqual(set(items), {"linux-image-6.1.0-99-amd64", "kernel", "None"})
+        good = items["linux-image-6.1.0-99-amd64"]
+        self.assertEqual((good["release"], good["version"], good["kernels"], good["modules"]),
+                         ("6.1.0-99-amd64", "6.1.9-1", 1, 2))
+        self.assertEqual(good["build_id"], "11" * 20)
+        self.assertEqual(items["kernel"]["signature"], "signed, signature not verified")
+        self.assertEqual(items["None"]["source"], "file")
+
+        text = self.call("list").stdout
+        self.assertEqual(len(text.splitlines()), 4)
+        self.assertIn(str(good["id"])[:12], text)
+        done = self.call("remove", str(good["id"])[:12])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("removed", done.stdout)
+        self.assertEqual(len(self.items()), 2)
+        self.assertEqual(len(list((self.folder / "store" / "blobs").iterdir())), 2)
+
+    def test_adding_again_changes_nothing(self) -> None:
+        self.call("add", self.path("good.deb"))
+        before = self.items()
+        done = self.call("add", self.path("good.deb"))
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("known already", done.stdout)
+        self.assertEqual(self.items(), before)
+
+    def test_directory(self) -> None:
+        (self.folder / "bomb.ko.zst").unlink()
+        done = self.call("add", str(self.folder))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(len(self.items()), 4)      # three packages, and all bare files
+
+    def test_store_by_environment(self) -> None:
+        hvsm("reference", "add", self.path("vmlinuz"), env={**os.environ, "HVSM_STORE": self.store})
+        self.assertEqual(len(self.items()), 1)
+        self.assertEqual(os.stat(self.store).st_mode & 0o777, 0o700)
+
+    def test_nothing_there(self) -> None:
+        done = self.call("list")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("reference add", done.stderr)
+        self.assertEqual(self.items(), [])
+        self.assert_refused(self.call("remove", "0123"), "no store", self.store)
+        self.assertFalse(os.path.exists(self.store))
+
+    def test_what_cannot_be_added(self) -> None:
+        self.assert_refused(self.call("add", self.path("none.deb")), "none.deb", "No such file")
+        self.assert_refused(self.call("add", "/dev/zero"), "/dev/zero", "not a file")
+        self.assert_refused(self.call("add", self.path("bomb.ko.zst")), "bomb.ko.zst", "256 MiB")
+        (self.folder / "text").write_text("neither of it")
+        self.assert_refused(self.call("add", self.path("text")), "text", "neither")
+        (self.folder / "cut.deb").write_bytes((self.folder / "good.deb").read_bytes()[:600])
+        self.assert_refused(self.call("add", self.path("cut.deb")), "cut.deb", "damaged")
+        (self.folder / "empty").mkdir()
+        self.assert_refused(self.call("add", self.path("empty")), "empty", "no kernel")
+        self.assertEqual(self.items(), [])
+
+    def test_one_that_fails_does_not_keep_the_others_out(self) -> None:
+        done = self.call("add", self.path("none.deb"), self.path("good.deb"))
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(len(self.items()), 1)
+
+    def test_damaged_store(self) -> None:
+        self.call("add", self.path("good.deb"))
+        (self.folder / "store" / "store.db").write_bytes(b"no database " * 1000)
+        self.assert_refused(self.call("list"), "damaged")
+        self.assert_refused(self.call("add", self.path("good.deb")), "damaged")
+
+    def test_store_that_others_may_write(self) -> None:
+        self.call("add", self.path("good.deb"))
+        os.chmod(self.store, 0o777)
+        self.assert_refused(self.call("list"), "not safe", self.store)
+
+    def test_usage(self) -> None:
+        self.assert_refused(self.call("ad", "x"), "'ad'", "reference --help")
+        self.assert_refused(self.call("add"), "PATH", "reference --help")
+        self.assert_refused(self.call("list", "x"), "no operand")
+        self.assert_refused(self.call("fetch", "one", "two"), "TARGET")
+        self.assert_refused(self.call("fetch", "no-such-guest"), "'no-such-guest'")
+        self.assert_refused(self.call("remove", "zz", "--json"), "--json")
+        self.call("add", self.path("vmlinuz"))
+        self.assert_refused(self.call("remove", "xyz!"), "'xyz!'", "reference list")
+
+    def test_hostile_words_are_escaped(self) -> None:
+        self.assert_refused(self.call("add", HOSTILE), ESCAPED)
+        self.assert_refused(self.call(HOSTILE), ESCAPED)
+
+
 class Targets(Case):
     """What is no guest is refused by every command, in one line."""
 

@@ -293,6 +293,118 @@ static void report_survives_lack_of_memory(void **state)
 	assert_true(n > 100);
 }
 
+/* The checks that together see all code and constants, and one more. */
+struct whole {
+	struct check checks[4];
+	struct check_result results[4];
+	struct sweep sweep;
+	struct report report;
+};
+
+static void whole_init(struct whole *w)
+{
+	static const char *const ids[] = {
+		"kernel-code", "kernel-rodata", "module-code", "kernel-pointers",
+	};
+
+	*w = (struct whole){
+		.sweep = { .results = w->results, .results_n = 4 },
+		.report = { .guest = &guest, .kernel = &kernel, .sweep = &w->sweep },
+	};
+	for (size_t i = 0; i < 4; i++) {
+		w->checks[i] = (struct check){ .id = ids[i] };
+		w->results[i] = (struct check_result){
+			.check = &w->checks[i], .assurance = ASSURANCE_REFERENCE,
+			.has_assurance = true,
+		};
+	}
+}
+
+static void assurance_is_that_of_the_least(void **state)
+{
+	struct whole w;
+
+	(void)state;
+	whole_init(&w);
+	assert_int_equal(report_assurance(&w.report), ASSURANCE_REFERENCE);
+	w.results[2].state = CHECK_FINDING;
+	assert_int_equal(report_assurance(&w.report), ASSURANCE_REFERENCE);
+	for (size_t i = 0; i < 4; i++) {
+		whole_init(&w);
+		w.results[i].assurance = ASSURANCE_BASELINE;
+		assert_int_equal(report_assurance(&w.report), ASSURANCE_BASELINE);
+		w.results[(i + 1) % 4].assurance = ASSURANCE_NONE;
+		assert_int_equal(report_assurance(&w.report), ASSURANCE_NONE);
+	}
+}
+
+/* What did not run, or did not see all, stands on nothing. */
+static void assurance_needs_all_of_the_kernel(void **state)
+{
+	static const enum check_state states[] = { CHECK_INCONCLUSIVE, CHECK_NOT_COVERED };
+	struct whole w;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(states); j++) {
+			whole_init(&w);
+			w.results[i].state = states[j];
+			assert_int_equal(report_assurance(&w.report), ASSURANCE_NONE);
+		}
+		whole_init(&w);
+		w.checks[i].id = "another";
+		assert_int_equal(report_assurance(&w.report),
+				 i == 3 ? ASSURANCE_REFERENCE : ASSURANCE_NONE);
+	}
+	whole_init(&w);
+	w.results[0].has_assurance = false;
+	assert_int_equal(report_assurance(&w.report), ASSURANCE_NONE);
+	/* A guest without modules; a check that compares with nothing. */
+	whole_init(&w);
+	w.results[2].has_assurance = w.results[3].has_assurance = false;
+	assert_int_equal(report_assurance(&w.report), ASSURANCE_REFERENCE);
+}
+
+static void reference_is_in_the_report(void **state)
+{
+	const struct reference_source source = {
+		.source = "package", .path = "a\033.deb", .package = "linux-image-1",
+		.version = "1-2", .sha256 = "abcd",
+	};
+	cleanup(fixture_deinit) struct fixture f;
+	cleanup(freep) char *text = NULL, *none = NULL;
+	json_t *report, *found;
+
+	(void)state;
+	fixture_init(&f);
+	none = text_of(&f.report, false);
+	assert_non_null(strstr(none, "reference: none"));
+	f.report.reference = &source;
+	report = report_json(&f.report);
+	found = json_object_get(report, "reference");
+	assert_string_equal(string_at(found, "source"), "package");
+	assert_string_equal(string_at(found, "path"), "a\\x1b.deb");
+	assert_string_equal(string_at(found, "version"), "1-2");
+	assert_true(json_is_null(json_object_get(found, "signature")));
+	json_decref(report);
+	text = text_of(&f.report, false);
+	assert_non_null(strstr(text, "reference: linux-image-1 1-2 (package)\n"));
+}
+
+static void what_is_not_covered_says_why(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	cleanup(freep) char *text = NULL;
+
+	(void)state;
+	fixture_init(&f);
+	f.results[1].state = CHECK_NOT_COVERED;
+	strcpy(f.results[1].reason, "there is no reference");
+	text = text_of(&f.report, false);
+	assert_non_null(strstr(text, "\nnot covered   syscall-table     there is no reference\n"));
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_CLEAN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +418,10 @@ int main(void)
 		cmocka_unit_test(text_fits_80_columns),
 		cmocka_unit_test(text_has_no_escape_sequence_without_colour),
 		cmocka_unit_test(report_survives_lack_of_memory),
+		cmocka_unit_test(assurance_is_that_of_the_least),
+		cmocka_unit_test(assurance_needs_all_of_the_kernel),
+		cmocka_unit_test(reference_is_in_the_report),
+		cmocka_unit_test(what_is_not_covered_says_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

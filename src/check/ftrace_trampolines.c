@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "check/code.h"
+#include "check/image_compare.h"
+#include "linux/exec.h"
+
+/*
+ * A user of ftrace that is alone at its functions gets a copy of ftrace_caller() for itself,
+ * which calls it directly: create_trampoline() (arch/x86/kernel/ftrace.c). What of the copy is
+ * not as in the original is known: the reference to its ftrace_ops, the call, a jump, the end.
+ */
+#define TRAMPOLINE_BYTES_MAX 4096u
+#define CALL_BYTES	     5u
+#define LOAD_BYTES	     7u	/* mov rdx, [rip + offset of the ftrace_ops] */
+#define RET_BYTES_MAX	     8u
+
+#define OP_CALL 0xe8
+
+struct ops_fields {
+	struct field trampoline, size;
+};
+
+static const struct member ops_members[] = {
+	MEMBER(struct ops_fields, trampoline, "ftrace_ops.trampoline"),
+	MEMBER(struct ops_fields, size, "ftrace_ops.trampoline_size"),
+};
+LAYOUT(ops_layout, struct ops_fields, ops_members);
+
+/* The two originals, by their symbols; the last one only the first of them has. */
+static const struct original {
+	const char *start, *end, *load, *call, *jump;
+} originals[] = {
+	{ "ftrace_regs_caller", "ftrace_regs_caller_end", "ftrace_regs_caller_op_ptr",
+	  "ftrace_regs_call", "ftrace_regs_caller_jmp" },
+	{ "ftrace_caller", "ftrace_caller_end", "ftrace_caller_op_ptr", "ftrace_call", NULL },
+};
+
+struct trampoline {
+	struct image_compare *compare;
+	gva ops, at;
+	uint64_t size;
+	uint8_t code[TRAMPOLINE_BYTES_MAX];
+};
+
+static gva symbol(const struct trampoline *t, const char *name)
+{
+	return name ? symbols_lookup(kernel_image_symbols(t->compare->image), name) : gva_of(0);
+}
+
+/* Is byte @i of the copy one that is made for this copy? */
+static bool is_own(const struct trampoline *t, const struct original *original, gva at)
+{
+	gva load = symbol(t, original->load), call = symbol(t, original->call);
+	gva jump = symbol(t, original->jump);
+
+	return at.v - (load.v + 3) < LOAD_BYTES - 3 || at.v - call.v < CALL_BYTES ||
+	       (jump.v && at.v - jump.v < 2);
+}
+
+/* "jnz" of the original, or the NOP that stands for it in copies. */
+static bool is_nop(const struct trampoline *t, const struct original *original)
+{
+	gva jump = symbol(t, original->jump), start = symbol(t, original->start);
+	const uint8_t *code = t->code + (jump.v - start.v);
+
+	return !jump.v || (code[0] == 0x66 && code[1] == 0x90);
+}
+
+/* What stands between the copy and the address of the ftrace_ops: a return. */
+static bool is_return(const struct trampoline *t, uint64_t at, uint64_t n)
+{
+	const struct symbols *symbols = kernel_image_symbols(t->compare->image);
+	const uint8_t *code = t->code + at;
+	struct symbol symbol;
+	int32_t offset;
+
+	if (n && code[0] == 0xc3) {
+		for (uint64_t i = 1; i < n; i++)
+			if (code[i] != 0xcc && code[i])
+				return false;
+		return true;
+	}
+	if (n < CALL_BYTES || code[0] != 0xe9)
+		return false;
+	memcpy(&offset, code + 1, sizeof(offset));
+	return symbols_at(symbols, gva_add(t->at, at + CALL_BYTES + (uint64_t)(int64_t)offset),
+			  &symbol, NULL) >= 0 &&
+	       strstr(symbol.name, "return_thunk");
+}
+
+/* Does what is made for this copy lead where it must? */
+static bool leads_home(const struct trampoline *t, const struct original *original)
+{
+	uint64_t start = symbol(t, original->start).v, end = symbol(t, original->end).v;
+	uint64_t load = symbol(t, original->load).v - start, ops;
+	uint64_t call = symbol(t, original->call).v - start;
+	int32_t offset;
+	gva target;
+
+	if (t->code[call] != OP_CALL)
+		return false;
+	memcpy(&offset, t->code + call + 1, sizeof(offset));
+	target = gva_add(t->at, call + CALL_BYTES + (uint64_t)(int64_t)offset);
+	if (!explainer_is_function(t->compare->explainer, target))
+		return false;
+	/* The ftrace_ops is named behind the end, where the load takes it from. */
+	memcpy(&offset, t->code + load + 3, sizeof(offset));
+	load += LOAD_BYTES + (uint64_t)(int64_t)offset;
+	if (load < end - start || load - (end - start) > RET_BYTES_MAX || t->size < 8 ||
+	    load > t->size - 8)
+		return false;
+	memcpy(&ops, t->code + load, sizeof(ops));
+	return ops == t->ops.v && is_nop(t, original) &&
+	       is_return(t, end - start, load - (end - start));
+}
+
+/*
+ * How many bytes from the start are as in this original; all of them where it is one.
+ * @n: receives how many there are
+ */
+static uint64_t matches(const struct trampoline *t, const struct original *original, uint64_t *n)
+{
+	gva start = symbol(t, original->start), end = symbol(t, original->end);
+	uint8_t room[KERNEL_PART_BYTES(TRAMPOLINE_BYTES_MAX)];
+	const uint8_t *expected;
+	struct shipped_part part;
+	uint64_t i = 0;
+
+	*n = end.v - start.v;
+	if (!start.v || !end.v || !symbol(t, original->load).v || *n > t->size ||
+	    kernel_image_part(t->compare->image, start, *n, room, &part) < 0)
+		return 0;
+	expected = part.bytes + (start.v - part.at.v);
+	while (i < *n && (expected[i] == t->code[i] || is_own(t, original, gva_add(start, i))))
+		i++;
+	return i;
+}
+
+static int check_trampoline(struct trampoline *t, struct err *err)
+{
+	struct check_run *run = t->compare->run;
+	uint64_t best = 0, n, same;
+	struct finding *finding;
+	char name[160];
+	int r;
+
+	r = view_read(check_view(run), t->at, t->code, t->size, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(originals); i++) {
+		same = matches(t, &originals[i], &n);
+		if (same && same == n && leads_home(t, &originals[i]))
+			return 0;
+		if (same > best)
+			best = same;
+	}
+	finding = check_finding(run, SEVERITY_CRITICAL, "ftrace trampoline", t->at, "%s",
+				owner_symbol(t->compare->owners, t->ops, name, sizeof(name)));
+	finding_evidence(finding, "trampoline of an ftrace_ops", t->ops, NULL,
+			 "a copy of ftrace_caller or ftrace_regs_caller", NULL);
+	code_evidence_bytes(run, t->compare->owners, finding, "first byte that is not",
+			    gva_add(t->at, best < t->size ? best : 0));
+	return 0;
+}
+
+static int check_range(struct image_compare *compare, const struct exec_range *range,
+		       const struct ops_fields *f, struct err *err)
+{
+	struct trampoline t = { .compare = compare, .ops = range->object };
+	struct view *view = check_view(compare->run);
+	int r;
+
+	r = field_ptr(view, t.ops, &f->trampoline, &t.at, err);
+	if (r >= 0)
+		r = field_read(view, t.ops, &f->size, &t.size, err);
+	if (r < 0)
+		return r;
+	if (t.at.v < range->start.v || t.at.v - range->start.v >= range->size_bytes ||
+	    t.size > TRAMPOLINE_BYTES_MAX || t.size > range->size_bytes) {
+		check_inconclusive(compare->run, "a trampoline of ftrace came or went");
+		return 0;
+	}
+	return check_trampoline(&t, err);
+}
+
+static int check_ranges(struct image_compare *compare, struct err *err)
+{
+	struct exec_ranges exec = {0};
+	const struct ops_fields *f;
+	uint64_t seen = 0;
+	int r;
+
+	r = types_layout(check_kernel(compare->run)->types, &ops_layout, (const void **)&f, err);
+	if (r == -ENOENT) {
+		check_note(compare->run, "this kernel makes no trampolines for ftrace");
+		return 0;
+	}
+	if (r >= 0)
+		r = exec_read(check_kernel(compare->run), check_view(compare->run),
+			      compare->owners, &exec, err);
+	for (size_t i = 0; i < exec.list.n && r >= 0; i++) {
+		if (exec.list.v[i].kind != OWNER_FTRACE)
+			continue;
+		r = check_range(compare, &exec.list.v[i], f, err);
+		seen++;
+	}
+	exec_free(&exec);
+	check_covered(compare->run, "trampolines", seen);
+	if (r >= 0 && !seen)
+		check_note(compare->run, "nothing uses a trampoline of ftrace");
+	return r;
+}
+
+static int ftrace_trampolines_run(struct check_run *run, struct err *err)
+{
+	struct image_compare compare;
+	int r;
+
+	r = image_compare_open(run, &compare, err);
+	if (r > 0)
+		r = check_ranges(&compare, err);
+	image_compare_close(&compare);
+	return r;
+}
+
+CHECK(ftrace_trampolines,
+	.id = "ftrace-trampolines",
+	.group = GROUP_CODE,
+	.title = "A trampoline of ftrace is not what ftrace makes",
+	.proves = "Each trampoline that ftrace made is a copy of its own code, as shipped, and "
+		  "calls a function of the kernel or of a listed module.",
+	.techniques = TECHNIQUES("T1014", "T1055"),
+	.fuel_max = 60000,
+	.run = ftrace_trampolines_run);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "check/module_compare.h"
+#include "check/module_foreign.h"
 
 /* What one run of the check knows, and what became of the modules. */
 struct checking {
@@ -55,18 +56,26 @@ static bool is_settled(const struct module_info *module)
 	return module->state == MODULE_LIVE && !module->area[MODULE_INIT_TEXT].size_bytes;
 }
 
-/* Nothing to compare it with: who it is, is said. */
-static void note_lacked(struct checking *checking, const struct module_info *module, bool other)
+/* Nothing that was shipped to compare it with: who it is, is said. */
+static int check_lacked(struct checking *checking, const struct module_info *module, bool other,
+			struct err *err)
 {
 	struct check_run *run = checking->compare.run;
+	int r;
 
 	checking->lacked++;
 	add_name(checking, module);
-	check_stands_on(run, ASSURANCE_NONE);
 	/* A module of someone else may bear the same name; the distribution's own may not. */
 	if (other && !module->taint[0])
 		check_inconclusive(run, "module %s is another build than the reference's, although "
 				   "the kernel takes it for its own", module->name);
+	r = module_foreign(&checking->compare, checking->image, module, err);
+	check_stands_on(run, r < 0 ? ASSURANCE_NONE : (enum assurance)r);
+	if (r == -EBADMSG || r == -EFAULT) {
+		check_inconclusive(run, "module %s: %s", module->name, err->text);
+		r = 0;
+	}
+	return r < 0 ? r : 0;
 }
 
 static int check_shipped(struct checking *checking, const struct module_info *module,
@@ -74,12 +83,10 @@ static int check_shipped(struct checking *checking, const struct module_info *mo
 {
 	int r = module_compare(&checking->compare, module, reference, err);
 
-	if (r == MODULE_OTHER) {
-		note_lacked(checking, module, true);
-	} else {
-		checking->shipped++;
-		check_stands_on(checking->compare.run, ASSURANCE_REFERENCE);
-	}
+	if (r == MODULE_OTHER)
+		return check_lacked(checking, module, true, err);
+	checking->shipped++;
+	check_stands_on(checking->compare.run, ASSURANCE_REFERENCE);
 	if (r != MODULE_SAME)
 		module_reference_drop(checking->references, reference);
 	return r < 0 ? r : 0;
@@ -112,8 +119,7 @@ static int check_module(struct checking *checking, const struct module_info *mod
 		break;
 	case STANDING_LACKED:
 	case STANDING_OTHER:
-		note_lacked(checking, module, reference->standing == STANDING_OTHER);
-		break;
+		return check_lacked(checking, module, reference->standing == STANDING_OTHER, err);
 	default:
 		check_inconclusive(run, "module %s: %s", module->name, reference->why);
 	}

@@ -207,8 +207,21 @@ static void tell(struct comparing *c)
 	}
 }
 
-int module_compare(struct module_compare *compare, const struct module_info *module,
-		   const struct module_reference *reference, struct err *err)
+static int compare_code(struct comparing *c, struct err *err)
+{
+	const struct shipped *shipped = &c->reference->shipped;
+	int r = 0;
+
+	for (size_t i = 0; i < shipped->parts.n && r >= 0; i++)
+		if (shipped->parts.v[i].flags & PART_EXEC)
+			r = compare_range(c, &shipped->parts.v[i], shipped->parts.v[i].at,
+					  shipped->parts.v[i].size_bytes, err);
+	return r;
+}
+
+static int compare_by(struct module_compare *compare, const struct module_info *module,
+		      const struct module_reference *reference,
+		      int (*how)(struct comparing *c, struct err *err), struct err *err)
 {
 	cleanup(comparing_free) struct comparing c = {
 		.compare = compare, .module = module, .reference = reference,
@@ -218,7 +231,7 @@ int module_compare(struct module_compare *compare, const struct module_info *mod
 
 	if (!c.chunk)
 		return err_set(err, -ENOMEM, "no memory to compare with");
-	r = compare_all(&c, err);
+	r = how(&c, err);
 	if (c.passing)
 		check_inconclusive(compare->run, "module %s was being patched while it was "
 				   "compared", module->name);
@@ -226,4 +239,16 @@ int module_compare(struct module_compare *compare, const struct module_info *mod
 		return MODULE_OTHER;
 	tell(&c);
 	return r < 0 ? r : c.changes_n ? MODULE_DIFFERS : MODULE_SAME;
+}
+
+int module_compare(struct module_compare *compare, const struct module_info *module,
+		   const struct module_reference *reference, struct err *err)
+{
+	return compare_by(compare, module, reference, compare_all, err);
+}
+
+int module_compare_code(struct module_compare *compare, const struct module_info *module,
+			const struct module_reference *reference, struct err *err)
+{
+	return compare_by(compare, module, reference, compare_code, err);
 }

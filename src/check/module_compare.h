@@ -33,4 +33,8 @@ enum module_comparison {
 nodiscard int module_compare(struct module_compare *compare, const struct module_info *module,
 			     const struct module_reference *reference, struct err *err);
 
+/* The same of the parts that are code, and of nothing else: what the caller made of them. */
+nodiscard int module_compare_code(struct module_compare *compare, const struct module_info *module,
+				  const struct module_reference *reference, struct err *err);
+
 #endif

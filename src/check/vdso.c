@@ -277,7 +277,13 @@ static int check_task(struct vdso *vdso, const struct task *task, struct err *er
 	struct finding *finding;
 	gva at, of = { 0 };
 	char found[32];
-	int r = field_ptr(vdso->view, task->mm, &vdso->f->vdso, &at, err);
+	int r;
+
+	if (!task->mm.v)
+		return 0;
+	if (!task->space.root.v)
+		return fail(err, -EFAULT, task->mm, "page table of PID %d", task->pid);
+	r = field_ptr(vdso->view, task->mm, &vdso->f->vdso, &at, err);
 
 	if (r >= 0 && at.v && vdso->f->image.there)
 		r = field_ptr(vdso->view, task->mm, &vdso->f->image, &of, err);
@@ -306,8 +312,7 @@ static int check_tasks(struct vdso *vdso, struct err *err)
 	int r = partial_add(&partial, task_list(vdso->kernel, vdso->view, &tasks, err), err);
 
 	for (size_t i = 0; i < tasks.n && r >= 0; i++)
-		if (tasks.v[i].mm.v && tasks.v[i].space.root.v)
-			r = partial_add(&partial, check_task(vdso, &tasks.v[i], err), err);
+		r = partial_add(&partial, check_task(vdso, &tasks.v[i], err), err);
 	tasks_free(&tasks);
 	return partial_end(&partial, r, err);
 }

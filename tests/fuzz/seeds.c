@@ -77,6 +77,31 @@ static void save_paging(uint8_t levels)
 	memory_free(&m);
 }
 
+/* Two roots with shared and own tables, and one that leads back to itself. */
+static void save_compare(uint8_t levels)
+{
+	const struct space a = { gpa_of(0x1000), levels }, b = { gpa_of(0x2000), levels };
+	struct memory m = { .next_table = 0x3000 };
+	uint64_t ends[2] = { 0, UINT64_MAX }, roots[2] = { a.root.v, b.root.v };
+	uint8_t head[33];
+
+	memory_map(&m, a, 0x1000, 0x9000, 1, RWX);
+	memory_map(&m, b, 0x1000, 0x9000, 1, RWX);
+	memory_map(&m, b, 0x2000, 0x5000, 1, RWX | PTE_NX);
+	memory_map(&m, a, 0x400000, 0xc00000, 2, PTE_PRESENT);
+	memory_map(&m, b, 0x401000, 0xc01000, 1, PTE_PRESENT);
+	memory_map(&m, a, 0x40000000, 0x80000000, 3, RWX);
+	memory_map(&m, b, 0xffffffff81000000, 0x1000000, 2, PTE_PRESENT);
+	memory_u64(&m, 0x1000 + 8 * 300, 0x1000 | RWX);
+	memory_u64(&m, 0x2000 + 8 * 301, 0xdead000 | RWX);
+	memcpy(head, ends, sizeof(ends));
+	memcpy(head + 16, roots, sizeof(roots));
+	head[32] = levels;
+	save_memory("guest_compare", levels == 4 ? "four-levels" : "five-levels", &m, head,
+		    sizeof(head));
+	memory_free(&m);
+}
+
 /* Three links behind a head at 0, good; and with an end that is not NULL. */
 static void save_list(void)
 {
@@ -263,6 +288,8 @@ int main(int argc, char **argv)
 	corpus = argv[1];
 	save_paging(4);
 	save_paging(5);
+	save_compare(4);
+	save_compare(5);
 	save_list();
 	save_kernel(OLD, 4, false, "old");
 	save_kernel(OLD_SEQS, 4, true, "old-with-order");

@@ -51,7 +51,11 @@ static const struct made_struct types[] = {
 		{ "cap_inheritable", 48, "u64", LINK }, { "cap_permitted", 56, "u64", LINK },
 		{ "cap_effective", 64, "u64", LINK }, { "cap_bset", 72, "u64", LINK },
 		{ "cap_ambient", 80, "u64", LINK } } },
+	{ "mm_context_t", 16, { { "vdso", 0, "ptr", LINK }, { "vdso_image", 8, "ptr", LINK } } },
+	{ "vdso_image", 32, { { "data", 0, "ptr", LINK }, { "size", 8, "u64", LINK },
+			      { "alt", 16, "u64", LINK }, { "alt_len", 24, "u64", LINK } } },
 	{ "mm_struct", 128, {
+		{ "context", 48, "mm_context_t", LINK },
 		{ "pgd", 0, "ptr", LINK }, { "exe_file", 8, "ptr", LINK },
 		{ "arg_start", 16, "u64", LINK }, { "arg_end", 24, "u64", LINK },
 		{ "env_start", 32, "u64", LINK }, { "env_end", 40, "u64", LINK } } },
@@ -78,7 +82,10 @@ static const struct made_struct types[] = {
 		{ "cfs_tasks", 32, "list_head", LINK }, { "cfs", 64, "cfs_rq", LINK },
 		{ "dl", 192, "dl_rq", LINK }, { "rt", 256, "rt_rq", LINK } } },
 	{ "page", 64, { { "lru", 8, "list_head", LINK }, { "pt_mm", 32, "ptr", LINK } } },
-	{ "tlb_state", 64, { { "loaded_mm", 0, "ptr", LINK } } },
+	{ "tlb_state", 64, { { "loaded_mm", 0, "ptr", LINK }, { "cr4", 24, "u64", LINK } } },
+	{ "cpu_entry_area", 0x3b000, {
+		{ "gdt", 0, "u8", 4096, 0, 0 }, { "entry_stack_page", 0x1000, "u8", 4096, 0, 0 },
+		{ "tss", 0x2000, "u8", 0x5000, 0, 0 }, { "estacks", 0x7000, "u8", 0x13000, 0, 0 } } },
 	{ "real_mode_header", 64, { { "trampoline_pgd", 24, "u32", LINK } } },
 	{ "cpuinfo_x86", 256, { { "x86_capability", 40, "u32", 24, 0, 0 } } },
 };
@@ -146,6 +153,12 @@ void made_tasks_open(struct made_tasks *t)
 	t->direct_end = world_symbol(t->world, "vmalloc_base", 8);
 	t->boot_cpu = world_symbol(t->world, "boot_cpu_data", 256);
 	per_cpu[3] = world_symbol(t->world, "cpu_tlbstate", 64 + CPU_OFFSET);
+	t->vdso = world_symbol(t->world, "vdso_image_64", 32);
+	t->vsyscall = world_symbol(t->world, "last", 0);
+	world_symbol(t->world, "pad", (uint32_t)(-t->vsyscall.v % 4096));
+	t->vsyscall = world_symbol(t->world, "__vsyscall_page", 4096);
+	t->vdso_data = world_symbol(t->world, "raw_data", 2 * 4096);
+	t->entry = world_function(t->world, "entry_SYSCALL_64", 64);
 	world_symbol(t->world, "_etext", 64);
 	world_start(t->world, types, ARRAY_SIZE(types));
 	t->tlb_state = gva_add(per_cpu[3], CPU_OFFSET);

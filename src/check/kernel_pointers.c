@@ -11,19 +11,35 @@
 /*
  * Function pointers in data that the kernel can write: which words are such pointers is told by
  * what was shipped there. They may be set to other functions of the kernel and its modules, and
- * to what BPF made, but never into the middle of code or to where no one's code is.
+ * to what BPF made, but never into the middle of code or to where no one's code is. Those that
+ * only the kernel sets, while it boots, lead to its own: what is read-only afterwards, and the
+ * paravirt operations.
  */
 struct pointers {
 	struct image_compare compare;
+	gva pv_ops;
+	uint64_t pv_ops_bytes;	/* 0: there are none */
 };
 
-static bool is_good(struct pointers *pointers, gva target)
+static bool is_of_boot(const struct pointers *pointers, gva at)
+{
+	const struct kernel_image *image = pointers->compare.image;
+
+	return at.v - pointers->pv_ops.v < pointers->pv_ops_bytes ||
+	       (at.v >= image->ro_init.v && at.v < image->ero_init.v);
+}
+
+static bool is_good(struct pointers *pointers, gva at, gva target)
 {
 	struct owner owner;
 
-	if (!target.v || explainer_is_function(pointers->compare.explainer, target))
+	if (!target.v)
 		return true;
-	return owner_of(pointers->compare.owners, target, &owner, NULL) >= 0 &&
+	if (explainer_is_function(pointers->compare.explainer, target))
+		return owners_is_kernel_text(pointers->compare.owners, target) ||
+		       !is_of_boot(pointers, at);
+	return !is_of_boot(pointers, at) &&
+	       owner_of(pointers->compare.owners, target, &owner, NULL) >= 0 &&
 	       (owner.kind == OWNER_BPF || owner.kind == OWNER_FTRACE) &&
 	       owner.start.v == target.v;
 }
@@ -35,7 +51,7 @@ static void check_word(struct pointers *pointers, gva at, gva shipped, gva found
 	char symbol[160], expected[192];
 	struct finding *finding;
 
-	if (found.v == shipped.v || is_good(pointers, found))
+	if (found.v == shipped.v || is_good(pointers, at, found))
 		return;
 	finding = check_finding(run, SEVERITY_CRITICAL, "function pointer", at, "%s",
 				owner_symbol(owners, at, symbol, sizeof(symbol)));
@@ -96,6 +112,12 @@ static int kernel_pointers_run(struct check_run *run, struct err *err)
 	if (r > 0) {
 		const struct symbols *symbols = kernel_image_symbols(pointers.compare.image);
 
+		struct symbol symbol;
+
+		pointers.pv_ops = symbols_lookup(symbols, "pv_ops");
+		if (pointers.pv_ops.v && symbols_at(symbols, pointers.pv_ops, &symbol,
+						    &pointers.pv_ops_bytes) < 0)
+			pointers.pv_ops_bytes = 0;
 		r = symbols_find(symbols, "_sdata", &data, err);
 		if (r >= 0)
 			r = symbols_find(symbols, "_edata", &edata, err);
@@ -115,7 +137,8 @@ CHECK(kernel_pointers,
 	.title = "A function pointer of the kernel leads to no function",
 	.proves = "Every function pointer that was shipped in the kernel's writable data, and in "
 		  "what is read-only after boot, is empty or leads to the start of a function of "
-		  "the kernel, of a listed module, or of BPF.",
+		  "the kernel, of a listed module, or of BPF; of the kernel alone where nobody "
+		  "else may set it.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 60000,
 	.run = kernel_pointers_run);

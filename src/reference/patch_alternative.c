@@ -247,7 +247,8 @@ static int direct_call(const struct working *w, const struct alternative *alt, u
 	if (alt->repl_bytes != JUMP_BYTES || code[0] != 0xff || code[1] != 0x15 || alt->bytes != 6)
 		return err_set(err, -EBADMSG, "an alternative of the reference is no call");
 	memcpy(&offset, code + 2, 4);
-	r = view_ptr(w->view, gva_add(alt->at, 6 + (uint64_t)(int64_t)offset), &target, err);
+	r = paravirt_operation(w->p, w->view, gva_add(alt->at, 6 + (uint64_t)(int64_t)offset),
+			       &target, err);
 	if (r < 0)
 		return r;
 	/* What is not the kernel's own stays as it was shipped, and is then a difference. */

@@ -129,6 +129,14 @@ bool wants_thunk(const struct patcher *p, gva at);
 nodiscard int sites_add(struct sites *sites, gva at, size_t size_bytes, unsigned kind,
 			uint32_t entry);
 
+/*
+ * What a paravirt operation was when the calls of it were patched: the pointer at @at, or, if
+ * that is no function of the kernel now, what was shipped. So that whoever changes the pointer is
+ * found there, and not at every call as well.
+ */
+nodiscard int paravirt_operation(const struct patcher *p, struct view *view, gva at, gva *ret,
+				 struct err *err);
+
 /* patch_boot.c: once, when the kernel boots. */
 nodiscard int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped,
 			     struct sites *sites, struct err *err);

@@ -100,6 +100,17 @@ static void encode(const struct patcher *p, uint32_t type, gva at, gva target, u
 	fill_nops(p, code + used, n - used);
 }
 
+int paravirt_operation(const struct patcher *p, struct view *view, gva at, gva *ret,
+		       struct err *err)
+{
+	const uint8_t *own = shipped_at(p->vmlinux, at, 8);
+	int r = view_ptr(view, at, ret, err);
+
+	if (r >= 0 && own && ret->v && !patcher_is_function(p, *ret))
+		memcpy(&ret->v, own, 8);
+	return r < 0 ? wrap(err, r, "pv_ops") : 0;
+}
+
 int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped,
 		   struct sites *sites, struct err *err)
 {
@@ -116,10 +127,9 @@ int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped
 		code = shipped_at(shipped, at, n);
 		if (!code || !n)
 			continue;
-		r = view_ptr(view, gva_add(p->pv_ops, type * 8ull), &target, err);
+		r = paravirt_operation(p, view, gva_add(p->pv_ops, type * 8ull), &target, err);
 		if (r < 0)
-			return wrap(err, r, "pv_ops");
-		/* It is not what the kernel has if it is none of its functions. */
+			return r;
 		if (patcher_is_function(p, target))
 			encode(p, type, at, target, code, n);
 		if (sites_add(sites, at, n, TABLE_PARAVIRT, (uint32_t)i) < 0)

@@ -264,8 +264,9 @@ static void bytes(const char *text, size_t n)
 static void change_site(gva at)
 {
 	static const char *const tracers[] = { "ftrace_caller", "ftrace_regs_caller" };
+	/* No return thunk: a static call that returns does so by that or by "ret". */
 	static const char *const thunks[] = {
-		"__x86_return_thunk", "__x86_indirect_thunk_rax", "__x86_indirect_thunk_r11",
+		"__x86_indirect_thunk_rax", "__x86_indirect_thunk_r11",
 	};
 
 	switch (draw(12)) {

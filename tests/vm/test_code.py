@@ -1,17 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Code: every byte that somebody changed is found, and nothing that the kernel changes itself."""
+"""Code and constants: every byte that somebody changed is found, and who changed it is named."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,8 +20,140 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import TOP, findings, scan  # noqa: E402
-from test_module import btf_functions  # noqa: E402
 
 BUILD = Path(os.environ.get("HVSM_BUILD", TOP / "build"))
-CLOUD = ("5.10-cloud", "6.1-cloud", "6.12-cloud", "new-cloud")
-GENERIC = ("5.10-generic", "6.1-generic", "6.12-generic", "new-generic")
+KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
+           for flavour in ("cloud", "generic")]
+MODULES = ("loop", "dummy", "tun", "veth", "bridge", "nf_tables", "ext4", "sctp")
+FLIPS = 1000
+MINE = "kernel-code,kernel-rodata,kernel-pointers,kernel-profile,module-code"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One way to change code, and what hvsm must say of it."""
+
+    mode: str
+    name: str                   # of the finding's object, as a pattern
+    check: str = "kernel-code"
+    symbol: str = ""
+    offset: int = 0
+    owner: str = "module patch_code"
+    found: str = "lab_stub"     # in what the evidence says was found
+    count: int | None = 1       # of findings; None: at least one
+
+    @property
+    def params(self) -> dict[str, Any]:
+        params: dict[str, Any] = {"mode": self.mode}
+        if self.symbol:
+            params["symbol"] = self.symbol
+        if self.offset:
+            params["offset"] = self.offset
+        return params
+
+
+ATTACKS = (
+    Attack("prologue", "kernel_restart"),
+    Attack("middle", "kernel_restart"),
+    Attack("int3", "kernel_restart", owner="", found="int3"),
+    Attack("call", "kernel_restart", owner="kernel", found="kernel_halt"),
+    Attack("return", "version_proc_show", symbol="version_proc_show"),
+    Attack("ftrace_call", "kernel_restart"),
+    Attack("ftrace_jump", "kernel_restart"),
+    Attack("ftrace_caller", "ftrace_call"),
+    Attack("pv_ops", r"pv_ops(\+0x[0-9a-f]+)?", check="kernel-pointers"),
+    Attack("pv_call", r"\w+"),
+    Attack("static_call", "do_one_initcall"),
+    # Each call, and the trampoline, lead elsewhere than the key says.
+    Attack("static_key", r"\w+", count=None, owner="kernel", found="__traceiter_initcall_finish"),
+    Attack("static_trampoline", r"\w+", symbol="__SCT__tp_func_initcall_level"),
+    Attack("jump_label", "do_one_initcall", owner="kernel", found="do_one_initcall"),
+    Attack("alternative", "__get_user_nocheck_8", symbol="__get_user_nocheck_8", owner="", found="nop"),
+    Attack("pointer", "full_fops", check="kernel-rodata", symbol="full_fops"),
+    Attack("byte", "inat_primary_table", check="kernel-rodata", symbol="inat_primary_table", owner="", found=""),
+    Attack("prologue", r"lo_ioctl \[loop\]", check="module-code", symbol="lo_ioctl"),
+    Attack("ftrace_call", r"lo_ioctl \[loop\]", check="module-code", symbol="lo_ioctl"),
+    Attack("slack", r".*loop.*", check="module-code", symbol="lo_ioctl", owner="", found="f30f1efa31c0c3"),
+)
+
+
+class CodeTest(unittest.TestCase):
+    """One method per kernel, made below: one guest each."""
+
+    guest: Guest
+
+    def scan(self) -> Any:
+        return scan(f"qemu:{self.guest.pid}", "--reference", self.guest.kernel.dir, "--store", self.store,
+                    "--only", MINE)
+
+    def clean(self, what: str) -> Any:
+        outcome = self.scan()
+        self.assertEqual(findings(outcome.json), [], what)
+        self.assertEqual(outcome.status, 0, f"{what}: {outcome.out}{outcome.err}")
+        return outcome.json
+
+    def expect(self, attack: Attack) -> None:
+        at = int(self.guest.sh("cat /sys/module/patch_code/parameters/address"))
+        outcome = self.scan()
+        self.assertEqual(outcome.status, 1, outcome.out + outcome.err)
+        found = findings(outcome.json)
+        if attack.count:
+            self.assertEqual(len(found), attack.count, outcome.out)
+        for finding in found:
+            self.assertEqual(finding["check"], attack.check, outcome.out)
+            self.assertRegex(finding["object"]["name"], f"^{attack.name}$")
+            self.assertEqual(finding["owner"] or "", attack.owner, outcome.out)
+        evidence = found[0]["evidence"]
+        if attack.mode != "static_key":
+            near = [item for item in evidence if item["address"] and int(item["address"], 16) - at in range(8)]
+            self.assertTrue(near, f"{at:#x}: {outcome.out}")
+        self.assertIn(attack.found, " ".join(item["found"] or "" for item in evidence))
+
+    def attack(self, attack: Attack) -> None:
+        self.guest.insmod("patch_code", **attack.params)
+        try:
+            self.expect(attack)
+        finally:
+            self.guest.rmmod("patch_code")
+        self.clean(f"after {attack.mode}")
+
+    def flip_bytes(self) -> None:
+        """tests/vm/mutate.c, on the memory that the guest has now."""
+        core = Path(self.store) / "guest.core"
+        self.guest.dump(core)
+        seed = random.randrange(1 << 32)
+        done = subprocess.run([BUILD / "tests" / "vm" / "mutate", core, str(FLIPS), str(seed),
+                               self.guest.kernel.dir], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=600, check=False)
+        out = done.stdout.decode(errors="replace")
+        core.unlink()
+        self.assertEqual(done.returncode, 0, f"seed {seed}: {out[-4000:]}")
+        sums = json.loads(out.splitlines()[-1])
+        del sums["seed"], sums["padding"]
+        self.assertEqual(sum(kind["found"] for kind in sums.values()), FLIPS)
+        for kind in sums.values():
+            self.assertGreater(kind["found"], 0, out)
+
+    def check_kernel(self, kernel: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="hvsm-code-") as self.store, \
+                Guest(kernel, memory="384M") as self.guest:
+            for module in MODULES:
+                self.guest.call(f"modprobe -q {module}")
+            report = self.clean("before")
+            self.assertEqual(report["assurance"], "reference", report)
+            self.flip_bytes()
+            for attack in ATTACKS:
+                with self.subTest(mode=attack.mode, symbol=attack.symbol):
+                    self.attack(attack)
+
+
+def case(kernel: str) -> Callable[[CodeTest], None]:
+    return lambda self: self.check_kernel(kernel)
+
+
+for kernel_name in KERNELS:
+    setattr(CodeTest, re.sub(r"\W", "_", f"test_{kernel_name}"), case(kernel_name))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

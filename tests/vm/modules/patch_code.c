@@ -138,13 +138,6 @@ static int prologue_mode(void)
 	return site ? set_branch(site + 5, 0xe9, (unsigned long)lab_stub) : -ENOENT;
 }
 
-static int middle_mode(void)
-{
-	u8 *code = lab_symbol(symbol);
-
-	return code ? set_branch(code + size_of(code) / 2, 0xe9, (unsigned long)lab_stub) : -ENOENT;
-}
-
 static int int3_mode(void)
 {
 	u8 *site = ftrace_site(lab_symbol(symbol));
@@ -162,17 +155,33 @@ static int byte_mode(void)
 	return set_bytes(at + offset, &changed, 1);
 }
 
-/* A call leads to another function of the kernel, so that no range of addresses tells. */
-static int call_mode(void)
+/* The first call of a function by the one that was asked for, which surely is one. */
+static u8 *first_call(void)
 {
-	u8 *code = lab_symbol(symbol), *to = lab_symbol("kernel_halt");
+	u8 *code = lab_symbol(symbol);
 	unsigned long size = code ? size_of(code) : 0;
 
-	for (u8 *at = code; at && to && at + 5 < code + size; at++)
+	for (u8 *at = code; at && at + 10 < code + size; at++)
 		if (*at == 0xe8 && is_function(lab_branch_target(at + 1)) &&
 		    !is_named(lab_branch_target(at + 1), "__x86_"))
-			return set_branch(at, 0xe8, (unsigned long)to);
-	return -ENOENT;
+			return at;
+	return NULL;
+}
+
+/* It leads to another function of the kernel, so that no range of addresses tells. */
+static int call_mode(void)
+{
+	u8 *at = first_call(), *to = lab_symbol("kernel_halt");
+
+	return at && to ? set_branch(at, 0xe8, (unsigned long)to) : -ENOENT;
+}
+
+/* Behind it an instruction begins. */
+static int middle_mode(void)
+{
+	u8 *at = first_call();
+
+	return at ? set_branch(at + 5, 0xe9, (unsigned long)lab_stub) : -ENOENT;
 }
 
 /* A return goes on elsewhere: "ret; int3…" and "jmp thunk" are both five bytes. */
@@ -328,7 +337,7 @@ static const struct {
 	int (*prepare)(void);
 } modes[] = {
 	{ "prologue", prologue_mode },			/* jmp at a function's first instruction */
-	{ "middle", middle_mode },			/* … halfway through it */
+	{ "middle", middle_mode },			/* … in the middle of it */
 	{ "int3", int3_mode },				/* a breakpoint that no kprobe set */
 	{ "call", call_mode },				/* a call of another function of the kernel */
 	{ "return", return_mode },			/* a return that goes elsewhere */

@@ -104,9 +104,10 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 	progress = progress_begin("reading the reference");
 	r = reference_open(&options, guest->kernel, &sources.reference, &err);
 	progress_end(&progress);
-	if (r < 0 && (options.paths_n || r == -ENOMEM)) {
+	if (r < 0 && (options.paths_n || r != -ENOENT)) {
 		say_failed(r, &err, advice_for(r), "no reference for '%s'", guest->guest.target);
-		return r;
+		if (options.paths_n || r == -ENOMEM)
+			return r;
 	}
 	sources.baseline = open_baseline(guest, options.store);
 	*ret = sources;

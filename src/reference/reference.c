@@ -68,6 +68,7 @@ static int visit(struct packaged *member, void *ctx, struct err *err)
 	return shelf_add(&search->reference->shelf, member, err);
 }
 
+/* 0: found; 1: there were modules of this release, but no kernel. */
 static int search_paths(struct search *search, const struct reference_options *options,
 			struct err *err)
 {
@@ -77,6 +78,9 @@ static int search_paths(struct search *search, const struct reference_options *o
 		r = package_each(options->paths[i], visit, search, err);
 	if (r < 0 || search->reference->vmlinux.data)
 		return r;
+	/* Modules may be named to go with a kernel that is found without that. */
+	if (!*search->found && search->reference->shelf.modules.n)
+		return 1;
 	return err_set(err, -ENOENT, "the guest runs Linux %.64s, build %s; %s %s",
 		       search->kernel->release, search->kernel->build_id,
 		       options->paths_n == 1 ? "--reference is" : "the references are",
@@ -130,9 +134,10 @@ static int search_kernel_file(struct search *search, const struct reference_opti
 	struct reference_source *source = &search->reference->source;
 	int r = package_each(options->kernel_file, visit, search, err);
 
-	if (r < 0)
+	if (r == -ENOMEM)
 		return r;
-	if (!search->reference->vmlinux.data)
+	/* Nobody named it as a reference: it may be anything, or gone since. */
+	if (r < 0 || !search->reference->vmlinux.data)
 		return err_set(err, -ENOENT, "the file that QEMU booted is another kernel");
 	strcpy(source->source, "kernel file");
 	snprintf(source->path, sizeof(source->path), "%s", options->kernel_name);
@@ -144,15 +149,17 @@ static int search_all(struct search *search, const struct reference_options *opt
 		      struct err *err)
 {
 	struct reference *reference = search->reference;
-	struct err ignored = {0};
-	int r;
+	int r = 1;
 
 	if (options->paths_n) {
+		struct err ignored = {0};
+
 		r = search_paths(search, options, err);
-		if (r >= 0 && open_store(reference, options->store, &ignored) < 0)
-			store_close(&reference->store);	/* nobody named it */
-		return r;
+		if (r == 0 && open_store(reference, options->store, &ignored) < 0)
+			store_close(&reference->store);	/* nobody asked for it */
 	}
+	if (r <= 0)
+		return r;
 	r = open_store(reference, options->store, err);
 	if (r >= 0)
 		r = search_store(search, err);

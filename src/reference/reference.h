@@ -35,8 +35,9 @@ struct reference_source {
 
 /**
  * reference_open - find what was shipped of a guest's kernel
- * Paths are searched first, then the store, then the kernel file. A path that cannot be read,
- * or that holds another kernel, is an error (somebody named it); so is a damaged store.
+ * Where paths are given, one of them must hold the kernel, or they hold modules only; a path
+ * that cannot be read is an error (somebody named it). Otherwise the store is searched, then
+ * the kernel file; a damaged store is an error, a kernel file that is no kernel is none.
  *
  * Return: 0, -ENOENT (nothing there has this build ID; the text says which build the guest
  *         runs, what was found instead, and how to get the right one), -EBADMSG (damaged or

@@ -229,6 +229,33 @@ static void kernel_file_is_remembered(void **state)
 	blob_free(&vmlinux);
 }
 
+/* Modules that were named go with the kernel that QEMU booted. */
+static void named_modules_and_booted_kernel(void **state)
+{
+	struct fixture *f = *state;
+	struct blob vmlinux = make_vmlinux(0x11, RELEASE, "x");
+	cleanup(reference_close) struct reference *reference = NULL;
+
+	name(f, "own.ko", make_module(0x22, RELEASE));
+	assert_fails(f, -ENOENT, "no reference");
+	f->options.kernel_file = put(f, 3, "vmlinuz", make_bzimage(&vmlinux, PACKED_ZSTD));
+	f->options.kernel_name = "/boot/vmlinuz";
+	reference = opened(f);
+	assert_int_equal(module(reference, "own", 0), 0);
+	blob_free(&vmlinux);
+}
+
+static void kernel_file_that_is_no_kernel(void **state)
+{
+	struct fixture *f = *state;
+
+	f->options.kernel_name = "/boot/vmlinuz";
+	f->options.kernel_file = put(f, 0, "text", make_packed(PACKED_NOT, "text", 4));
+	assert_fails(f, -ENOENT, "no reference");
+	f->options.kernel_file = "/dev/zero";
+	assert_fails(f, -ENOENT, "no reference");
+}
+
 static void kernel_file_that_does_not_match(void **state)
 {
 	struct fixture *f = *state;
@@ -295,6 +322,8 @@ int main(void)
 		TEST(modules_of_the_version_in_the_banner),
 		TEST(named_kernel_must_be_the_guests),
 		TEST(kernel_file_is_remembered),
+		TEST(named_modules_and_booted_kernel),
+		TEST(kernel_file_that_is_no_kernel),
 		TEST(kernel_file_that_does_not_match),
 		TEST(damaged_store_is_no_missing_one),
 		TEST(kept_state_is_freed_with_it),

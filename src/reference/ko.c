@@ -246,6 +246,7 @@ static int relocate_all(struct symbol_values *values, struct shipped *shipped, s
 
 	for (size_t i = 1; i < ko->elf.sections.n; i++) {
 		const struct elf_section *table = &ko->elf.sections.v[i];
+		struct shipped_part *part;
 		int r;
 
 		if (table->type != SHT_RELA && table->type != SHT_REL)
@@ -254,11 +255,18 @@ static int relocate_all(struct symbol_values *values, struct shipped *shipped, s
 			return err_set(err, -EBADMSG, "relocations %s of no section", table->name);
 		if (!ko_is_loaded(&ko->elf.sections.v[table->info]))
 			continue;
-		if (table->type == SHT_REL || !ko->elf.sections.v[table->info].bytes)
+		if (!table->size_bytes)
+			continue;
+		if (table->type == SHT_REL || !ko->elf.sections.v[table->info].bytes ||
+		    !ko->elf.sections.v[table->info].size_bytes || !table->info)
 			return err_set(err, -EBADMSG, "relocations %s that modules do not have",
 				       table->name);
-		r = relocate_section(values, table, (struct shipped_part *)(uintptr_t)
-				     shipped_part(shipped, ko->sections[table->info].at), err);
+		part = (struct shipped_part *)(uintptr_t)
+			shipped_part(shipped, ko->sections[table->info].at);
+		/* Section 0, which is none, may say of itself what it likes. */
+		if (!part || part->size_bytes != ko->elf.sections.v[table->info].size_bytes)
+			return err_set(err, -EBADMSG, "relocations %s of no section", table->name);
+		r = relocate_section(values, table, part, err);
 		if (r < 0)
 			return r;
 	}

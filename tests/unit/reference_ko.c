@@ -403,6 +403,15 @@ static void relocations_of_what_is_not_loaded_are_left_out(void **state)
 	assert_int_equal(load_made(m), 0);
 }
 
+static void relocations_of_a_section_without_bytes(void **state)
+{
+	struct made *m = *state;
+	unsigned section = object_section(&m->object, ".text.empty", CODE, 1, NULL, 0);
+
+	object_rela(&m->object, section, 0, m->import, R_X86_64_PC32, 0);
+	assert_int_equal(load_made(m), -EBADMSG);
+}
+
 static void files_that_are_no_modules(void **state)
 {
 	struct made *m = *state;
@@ -492,6 +501,7 @@ int main(void)
 		TEST(relocations_by_symbols_that_are_none),
 		TEST(a_symbol_in_a_section_that_is_not_loaded),
 		TEST(relocations_of_what_is_not_loaded_are_left_out),
+		TEST(relocations_of_a_section_without_bytes),
 		TEST(files_that_are_no_modules),
 		TEST(sections_of_sizes_that_no_module_has),
 		TEST(sections_without_number),

@@ -89,18 +89,17 @@ static bool in_slot(const struct looked *looked, gva at)
 /* What a page table may have for itself. */
 static bool is_its_own(const struct looked *looked, const struct unlike *unlike)
 {
-	bool added = !unlike->in_a && unlike->in_b;
-
 	/* Less than the kernel's own can mislead nobody. */
-	if (!unlike->in_b || (unlike->in_a && unlike->a.v == unlike->b.v &&
-			      !(unlike->rights_b & ~unlike->rights_a)))
+	if (unlike->in_a && unlike->a.v == unlike->b.v &&
+	    !(unlike->rights_b & ~unlike->rights_a))
 		return true;
 	/* arch/x86/kernel/ldt.c, map_ldt_struct(): under isolation only */
 	if (looked->root->kind == ROOT_PROCESS && looked->tables->isolated &&
 	    in_slot(looked, unlike->start))
-		return added && !unlike->rights_b;
+		return !unlike->in_a && !unlike->rights_b;
 	/* arch/x86/platform/efi/efi_64.c: the firmware's own code and data */
-	return looked->root->kind == ROOT_EFI && added && unlike->start.v >= EFI_START &&
+	return looked->root->kind == ROOT_EFI && !unlike->in_a &&
+	       unlike->start.v >= EFI_START &&
 	       unlike->start.v + (unlike->size_bytes - 1) <= EFI_LAST;
 }
 
@@ -142,7 +141,7 @@ static int visit_unlike(const struct unlike *unlike, void *ctx, struct err *err)
 	if (!looked->finding || looked->n > SHOWN_MAX)
 		return 0;
 	mapping_text(unlike->in_a, unlike->a, unlike->rights_a, expected, sizeof(expected));
-	mapping_text(unlike->in_b, unlike->b, unlike->rights_b, found, sizeof(found));
+	mapping_text(true, unlike->b, unlike->rights_b, found, sizeof(found));
 	finding_evidence(looked->finding, "mapping", unlike->start,
 			 tables->owners ? owner_symbol(tables->owners, unlike->start, symbol,
 						       sizeof(symbol)) : NULL, expected, found);

@@ -40,8 +40,7 @@ struct comparison {
 
 static bool is_same(const struct place *a, const struct place *b)
 {
-	return a->kind == b->kind &&
-	       (a->kind == NOTHING || (a->at == b->at && a->rights == b->rights));
+	return a->kind == b->kind && a->at == b->at && a->rights == b->rights;
 }
 
 static int flush(struct comparison *c, struct err *err)
@@ -73,14 +72,14 @@ static int add(struct comparison *c, uint64_t at, uint64_t bytes, const struct p
 
 	if (open->size_bytes && open->start.v + open->size_bytes == at &&
 	    goes_on(open->in_a, open->a, open->rights_a, open->size_bytes, a) &&
-	    goes_on(open->in_b, open->b, open->rights_b, open->size_bytes, b)) {
+	    goes_on(true, open->b, open->rights_b, open->size_bytes, b)) {
 		open->size_bytes += bytes;
 		return 0;
 	}
 	r = flush(c, err);
 	*open = (struct unlike){
-		gva_of(at), bytes, a->kind == PAGE, b->kind == PAGE, gpa_of(a->at), gpa_of(b->at),
-		a->rights, b->rights,
+		gva_of(at), bytes, a->kind == PAGE, gpa_of(a->at), gpa_of(b->at), a->rights,
+		b->rights,
 	};
 	return r;
 }
@@ -146,10 +145,28 @@ static int skip(struct comparison *c, int code, const struct err *why, struct er
 	return 0;
 }
 
+/*
+ * The next entry where there may be something to tell: nearly all are the same number on both
+ * sides, or absent.
+ */
+static unsigned next_entry(struct comparison *c, unsigned level)
+{
+	const struct half *a = &c->level[level].half[0], *b = &c->level[level].half[1];
+	unsigned i = c->level[level].next;
+	bool alike = a->place.kind == TABLE && b->place.kind == TABLE &&
+		     a->place.rights == b->place.rights;
+
+	while (i < TABLE_ENTRIES && b->place.kind == TABLE &&
+	       (!(b->entry[i] & PTE_PRESENT) || (alike && a->entry[i] == b->entry[i])))
+		i++;
+	c->level[level].next = i + 1;
+	return i;
+}
+
 /* The next entry of a level. Return: the level to go on with, or an error. */
 static int step(struct comparison *c, unsigned levels, unsigned level, struct err *err)
 {
-	unsigned i = c->level[level].next++;
+	unsigned i = next_entry(c, level);
 	struct place places[2];
 	struct err why = { 0 };
 	uint64_t at;
@@ -164,7 +181,7 @@ static int step(struct comparison *c, unsigned levels, unsigned level, struct er
 		return (int)level;
 	for (unsigned j = 0; j < 2 && r >= 0; j++)
 		r = read_place(&c->level[level].half[j], level, i, &places[j], &why);
-	if (r >= 0 && is_same(&places[0], &places[1]))
+	if (r >= 0 && (places[1].kind == NOTHING || is_same(&places[0], &places[1])))
 		return (int)level;
 	if (r >= 0 && places[0].kind != TABLE && places[1].kind != TABLE) {
 		r = add(c, at, paging_span(level), &places[0], &places[1], err);
@@ -203,8 +220,8 @@ int spaces_compare(struct view *view, struct space a, struct space b, gva from, 
 	r = enter(c, a.levels, 0, roots, err);
 	if (r < 0)
 		return r;
-	/* Entry by entry in order of their canonical addresses, wherever @from lies. */
-	c->level[level].next = 0;
+	/* Entry by entry in order of their canonical addresses. */
+	c->level[level].next = gva_is_kernel(from) ? paging_index(from, a.levels) : 0;
 	while (level <= a.levels) {
 		level = step(c, a.levels, (unsigned)level, err);
 		if (level < 0)

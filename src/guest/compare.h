@@ -5,20 +5,20 @@
 #include "guest/view.h"
 
 /*
- * Two address spaces side by side: what one maps otherwise than the other. Where both lead to
- * the same table with the same rights nothing is read, so that spaces which share all but
- * their roots cost two pages.
+ * Two address spaces side by side: what the second maps otherwise than the first, or besides.
+ * Where both lead to the same table with the same rights nothing is read, so that spaces which
+ * share all but their roots cost two pages.
  */
 struct unlike {
 	gva start;
 	uint64_t size_bytes;
-	bool in_a, in_b;	/* false: not mapped there */
+	bool in_a;		/* false: only the second maps it */
 	gpa a, b;		/* memory behind its first byte */
 	unsigned rights_a, rights_b;	/* MAP_* */
 };
 
 /**
- * spaces_compare - each run of addresses that the two do not map alike, in ascending order
+ * spaces_compare - each run that @b maps, and @a not alike, in ascending order
  * @a:     of as many levels as @b
  * @from:  first address, page aligned
  * @to:    last address

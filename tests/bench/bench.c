@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/now.h"
+#include "check/run.h"
 #include "check/sweep.h"
 #include "linux/log.h"
 #include "linux/module.h"
@@ -91,6 +92,31 @@ static int work_log(struct bench *bench, size_t *objects, struct err *err)
 	*objects = log.all.n;
 	log_free(&log);
 	return r;
+}
+
+/* One check on fresh memory; what it covered first is what it saw. */
+static int work_check(struct bench *bench, const char *id, size_t *objects, struct err *err)
+{
+	struct check_result result = {0};
+	int r = 0;
+
+	check_execute(check_by_id(id), bench->kernel, bench->view, &result);
+	if (result.state != CHECK_CLEAN)
+		r = err_set(err, -ESTALE, "%s: %s", id, result.reason);
+	else if (result.covered.n)
+		*objects = result.covered.v[0].count;
+	check_result_clear(&result);
+	return r;
+}
+
+static int work_roots(struct bench *bench, size_t *objects, struct err *err)
+{
+	return work_check(bench, "page-tables", objects, err);
+}
+
+static int work_executable(struct bench *bench, size_t *objects, struct err *err)
+{
+	return work_check(bench, "executable-memory", objects, err);
 }
 
 static int by_value(const void *a, const void *b)
@@ -222,6 +248,10 @@ static int run(struct bench *bench, const char *target, struct err *err)
 		r = measure(bench, "sockets", ROUNDS, work_sockets, err);
 	if (r >= 0)
 		r = measure(bench, "log", ROUNDS, work_log, err);
+	if (r >= 0)
+		r = measure(bench, "roots", ROUNDS, work_roots, err);
+	if (r >= 0)
+		r = measure(bench, "executable", ROUNDS, work_executable, err);
 	if (r >= 0)
 		r = measure_sweep(bench, err);
 	guest_free(&guest);

@@ -142,11 +142,9 @@ static void a_large_page_is_compared_with_small_ones(void **state)
 		memory_map(&p->m, p->b, VIRT + 7 * 0x1000, 0x1000, 1, RWX);
 		memory_map(&p->m, p->b, VIRT + 9 * 0x1000, 0, 1, 0);
 		assert_int_equal(compare(p, 0, LAST, FUEL), 0);
-		assert_int_equal(p->n, 2);
+		assert_int_equal(p->n, 1);	/* what the second has not is none */
 		assert_int_equal(p->seen[0].start.v, VIRT + 7 * 0x1000);
 		assert_int_equal(p->seen[0].a.v, 0x40007000);
-		assert_true(p->seen[1].in_a && !p->seen[1].in_b);
-		assert_int_equal(p->seen[1].start.v, VIRT + 9 * 0x1000);
 	}
 }
 

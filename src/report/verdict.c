@@ -28,15 +28,17 @@ static enum verdict verdict_of_result(const struct check_result *result)
 
 enum verdict verdict_of(const struct sweep *sweep)
 {
-	enum verdict worst = sweep->results_n ? VERDICT_CLEAN : VERDICT_INCONCLUSIVE;
+	enum verdict worst = VERDICT_CLEAN;
+	bool seen = false;
 
 	for (size_t i = 0; i < sweep->results_n; i++) {
 		enum verdict verdict = verdict_of_result(&sweep->results[i]);
 
+		seen |= sweep->results[i].state != CHECK_NOT_COVERED;
 		if (verdict > worst)
 			worst = verdict;
 	}
-	return worst;
+	return seen ? worst : VERDICT_INCONCLUSIVE;
 }
 
 const char *verdict_name(enum verdict verdict)

@@ -14,7 +14,8 @@ enum verdict {
 
 /**
  * verdict_of - judge a sweep
- * A sweep in which no check ran has seen nothing: it is inconclusive, not clean.
+ * A sweep in which no check ran, or none had what it needs, has seen nothing: it is
+ * inconclusive, not clean.
  */
 enum verdict verdict_of(const struct sweep *sweep);
 

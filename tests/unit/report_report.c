@@ -133,6 +133,19 @@ static void finding_of_an_inconclusive_check_counts(void **state)
 	assert_int_equal(verdict_of(&f.sweep), VERDICT_COMPROMISED);
 }
 
+static void sweep_that_covered_nothing_is_not_clean(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.results[0].state = CHECK_NOT_COVERED;
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_CLEAN);
+	for (size_t i = 0; i < f.sweep.results_n; i++)
+		f.results[i].state = CHECK_NOT_COVERED;
+	assert_int_equal(verdict_of(&f.sweep), VERDICT_INCONCLUSIVE);
+}
+
 static void sweep_without_checks_is_not_clean(void **state)
 {
 	const struct sweep nothing = {0};
@@ -410,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdict_is_that_of_the_worst_finding),
 		cmocka_unit_test(finding_of_an_inconclusive_check_counts),
+		cmocka_unit_test(sweep_that_covered_nothing_is_not_clean),
 		cmocka_unit_test(sweep_without_checks_is_not_clean),
 		cmocka_unit_test(exit_statuses),
 		cmocka_unit_test(findings_outweigh_every_other_exit_status),

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import unittest
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,7 +36,7 @@ def options(debs: list[Path]) -> list[str]:
     return [word for deb in debs for word in ("--reference", str(deb))]
 
 
-@contextmanager
+@contextlib.contextmanager
 def archive(debs: list[Path]) -> Iterator[None]:
     """An apt that knows these packages, and no others; the host's is not touched."""
     with tempfile.TemporaryDirectory(prefix="hvsm-apt-") as folder:
@@ -122,9 +123,8 @@ class ReferenceTest(unittest.TestCase):
     def complete(self, report: Any) -> None:
         """With kernel and modules at hand, all of it stands on the package."""
         results = {check["id"]: check["result"] for check in report["checks"]}
-        if "module-code" in results:
-            self.assertEqual(results["module-code"], "clean")
-            self.assertIn(report["assurance"], ("reference", "baseline", "none"))
+        self.assertEqual(results["module-code"], "clean")
+        self.assertEqual(report["assurance"], "reference")
 
     def wrong_package(self, guest: Guest, other: Kernel) -> None:
         """It names both builds, and how to get the right one."""
@@ -142,6 +142,20 @@ class ReferenceTest(unittest.TestCase):
         self.assertEqual((report["reference"]["source"], report["reference"]["package"]),
                          ("package", debs[0].name.split("_")[0]))
         self.complete(report)
+        self.baseline(guest)
+
+    def baseline(self, guest: Guest) -> None:
+        """What no package tells was recorded, for this boot of this guest alone."""
+        with contextlib.closing(sqlite3.connect(f"{os.environ['HVSM_STORE']}/store.db")) as store:
+            self.assertEqual(store.execute("SELECT guest FROM boot").fetchall(), [(guest.uuid,)])
+            before = store.execute("SELECT item, sha256 FROM record").fetchall()
+        self.assertTrue(before)
+        self.clean(guest)
+        guest.reset()
+        outcome = scan(f"qemu:{guest.pid}")
+        self.assertEqual(outcome.status, 0, outcome.out + outcome.err)
+        with contextlib.closing(sqlite3.connect(f"{os.environ['HVSM_STORE']}/store.db")) as store:
+            self.assertEqual(store.execute("SELECT count(*) FROM boot").fetchall(), [(2,)])
 
     def fetched(self, guest: Guest, other: Kernel) -> None:
         target = f"qemu:{guest.pid}"

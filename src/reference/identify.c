@@ -44,18 +44,27 @@ static void find_banner(const struct blob *vmlinux, struct identified *ret)
 	*ret->banner = *ret->release = '\0';
 }
 
-int identify_kernel(const struct blob *vmlinux, struct identified *ret, struct err *err)
+int identify_build(const struct blob *file, char ret[41], struct err *err)
 {
 	cleanup(elf_free) struct elf_file elf = {0};
-	int r = elf_read(vmlinux->data, vmlinux->size, &elf, err);
+	int r = elf_read(file->data, file->size, &elf, err);
 
-	*ret = (struct identified){0};
 	if (r < 0)
 		return r;
-	if (elf_build_id(&elf, ret->build_id) < 0)
-		*ret->build_id = '\0';
-	find_banner(vmlinux, ret);
+	if (elf_build_id(&elf, ret) < 0)
+		*ret = '\0';
 	return 0;
+}
+
+int identify_kernel(const struct blob *vmlinux, struct identified *ret, struct err *err)
+{
+	int r;
+
+	*ret = (struct identified){0};
+	r = identify_build(vmlinux, ret->build_id, err);
+	if (r >= 0)
+		find_banner(vmlinux, ret);
+	return r;
 }
 
 int identify_module(const struct blob *ko, struct identified *ret, struct err *err)

@@ -17,4 +17,7 @@ nodiscard int identify_kernel(const struct blob *vmlinux, struct identified *ret
 			      struct err *err);
 nodiscard int identify_module(const struct blob *ko, struct identified *ret, struct err *err);
 
+/* The build ID of either, alone: a banner is searched for in all of a kernel. */
+nodiscard int identify_build(const struct blob *file, char ret[41], struct err *err);
+
 #endif

@@ -102,7 +102,7 @@ static int open_store(struct reference *reference, const char *path, struct err 
 static int search_store(struct search *search, struct err *err)
 {
 	struct reference *reference = search->reference;
-	struct identified id;
+	char build_id[41];
 	int r;
 
 	if (!reference->store)
@@ -110,10 +110,10 @@ static int search_store(struct search *search, struct err *err)
 	r = store_kernel(reference->store, search->kernel->build_id, &reference->source,
 			 &reference->id, &reference->vmlinux, err);
 	if (r >= 0)
-		r = identify_kernel(&reference->vmlinux, &id, err);
-	if (r >= 0 && strcmp(id.build_id, search->kernel->build_id) != 0)
+		r = identify_build(&reference->vmlinux, build_id, err);
+	if (r >= 0 && strcmp(build_id, search->kernel->build_id) != 0)
 		r = err_set(err, -EBADMSG, "the store is damaged: it has build %s as %s",
-			    id.build_id, search->kernel->build_id);
+			    build_id, search->kernel->build_id);
 	return r;
 }
 
@@ -263,14 +263,14 @@ static int module_of_files(const struct reference *reference, const char *name,
 	for (size_t from = 0;;) {
 		cleanup(blob_free) struct blob module = {0};
 		const char *version;
-		struct identified id;
+		char build_id[41];
 		int r = shelf_get(&reference->shelf, name, &from, &version, &module, err);
 
 		if (r >= 0)
-			r = identify_module(&module, &id, err);
+			r = identify_build(&module, build_id, err);
 		if (r < 0)
 			return r;
-		if (choose(version, id.build_id, wanted)) {
+		if (choose(version, build_id, wanted)) {
 			*ret = module;
 			module = (struct blob){0};
 			return 0;

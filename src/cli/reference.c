@@ -228,7 +228,7 @@ static int verify(struct store *store, const struct kernel *kernel, struct err *
 	cleanup(blob_free) struct blob vmlinux = {0};
 	struct reference_source source;
 	struct identified id;
-	int r = store_kernel(store, kernel->build_id, &source, &id, &vmlinux, err);
+	int r = store_kernel(store, kernel->build_id, "", &source, &id, &vmlinux, err);
 
 	return r == -ENOENT ? err_set(err, r, "the package holds another build than %s, which "
 				      "the guest runs", kernel->build_id) : r;

@@ -25,7 +25,59 @@ struct search {
 	struct reference *reference;
 	const struct kernel *kernel;
 	char found[160];	/* another kernel that was there */
+	bool stored;		/* the store had a package that was named */
 };
+
+/* The kernel out of the store: of the source with this SHA-256, "": of any. */
+static int take_stored(struct search *search, const char *sha256, struct err *err)
+{
+	struct reference *reference = search->reference;
+	const char *wanted = search->kernel->build_id;
+	cleanup(blob_free) struct blob vmlinux = {0};
+	struct reference_source source;
+	struct identified id;
+	char build_id[41];
+	int r = store_kernel(reference->store, wanted, sha256, &source, &id, &vmlinux, err);
+
+	if (r >= 0)
+		r = identify_build(&vmlinux, build_id, err);
+	if (r >= 0 && strcmp(build_id, wanted) != 0)
+		r = err_set(err, -EBADMSG, "the store is damaged: it has build %s as %s",
+			    build_id, wanted);
+	if (r < 0)
+		return r;
+	reference->source = source;
+	reference->id = id;
+	reference->vmlinux = vmlinux;
+	vmlinux = (struct blob){0};
+	return 0;
+}
+
+static void note_found(struct search *search, const struct identified *id)
+{
+	snprintf(search->found, sizeof(search->found), "Linux %s, build %s", id->release,
+		 *id->build_id ? id->build_id : "unknown");
+}
+
+/* A package that the store has need not be unpacked again. Is it one? */
+static bool try_stored(struct search *search, const struct packaged *member)
+{
+	struct reference *reference = search->reference;
+	const char *sha256 = member->source->sha256;
+	struct err ignored = {0};
+	struct identified id;
+
+	if (member->loose || !reference->store ||
+	    store_describe(reference->store, sha256, &id, &ignored) < 0)
+		return false;
+	if (*id.build_id && !strcmp(id.build_id, search->kernel->build_id) &&
+	    !reference->vmlinux.data && take_stored(search, sha256, &ignored) < 0)
+		return false;
+	if (*id.build_id && !reference->vmlinux.data)
+		note_found(search, &id);
+	search->stored = true;
+	return true;
+}
 
 static int try_kernel(struct search *search, struct packaged *member, struct err *err)
 {
@@ -45,8 +97,7 @@ static int try_kernel(struct search *search, struct packaged *member, struct err
 	if (r < 0)
 		return wrap(err, r, "%s", member->path);
 	if (strcmp(id.build_id, search->kernel->build_id) != 0) {
-		snprintf(search->found, sizeof(search->found), "Linux %s, build %s", id.release,
-			 *id.build_id ? id.build_id : "unknown");
+		note_found(search, &id);
 		return 1;
 	}
 	reference->source = *member->source;
@@ -60,6 +111,8 @@ static int visit(struct packaged *member, void *ctx, struct err *err)
 {
 	struct search *search = ctx;
 
+	if (try_stored(search, member))
+		return 1;
 	if (member->kind == PACKAGED_KERNEL)
 		return try_kernel(search, member, err);
 	/* A package is of one release; the build ID is compared when a module is asked for. */
@@ -79,7 +132,7 @@ static int search_paths(struct search *search, const struct reference_options *o
 	if (r < 0 || search->reference->vmlinux.data)
 		return r;
 	/* Modules may be named to go with a kernel that is found without that. */
-	if (!*search->found && search->reference->shelf.modules.n)
+	if (!*search->found && (search->stored || search->reference->shelf.modules.n))
 		return 1;
 	return err_set(err, -ENOENT, "the guest runs Linux %.64s, build %s; %s %s",
 		       search->kernel->release, search->kernel->build_id,
@@ -96,25 +149,6 @@ static int open_store(struct reference *reference, const char *path, struct err 
 		return 0;
 	r = store_open(path, false, &reference->store, err);
 	return r == -ENOENT || r == -EACCES ? 0 : r;
-}
-
-/* 0: found; -ENOENT: not there. */
-static int search_store(struct search *search, struct err *err)
-{
-	struct reference *reference = search->reference;
-	char build_id[41];
-	int r;
-
-	if (!reference->store)
-		return err_set(err, -ENOENT, "there is no store");
-	r = store_kernel(reference->store, search->kernel->build_id, &reference->source,
-			 &reference->id, &reference->vmlinux, err);
-	if (r >= 0)
-		r = identify_build(&reference->vmlinux, build_id, err);
-	if (r >= 0 && strcmp(build_id, search->kernel->build_id) != 0)
-		r = err_set(err, -EBADMSG, "the store is damaged: it has build %s as %s",
-			    build_id, search->kernel->build_id);
-	return r;
 }
 
 /* The next one who asks shall not have to unpack it. Where that is not possible, so be it. */
@@ -149,20 +183,16 @@ static int search_all(struct search *search, const struct reference_options *opt
 		      struct err *err)
 {
 	struct reference *reference = search->reference;
-	int r = 1;
+	struct err store_err = {0};
+	int opened = open_store(reference, options->store, &store_err), r = 1;
 
-	if (options->paths_n) {
-		struct err ignored = {0};
-
+	if (options->paths_n)
 		r = search_paths(search, options, err);
-		if (r == 0 && open_store(reference, options->store, &ignored) < 0)
-			store_close(&reference->store);	/* nobody asked for it */
-	}
 	if (r <= 0)
 		return r;
-	r = open_store(reference, options->store, err);
-	if (r >= 0)
-		r = search_store(search, err);
+	if (opened < 0)
+		return err_set(err, opened, "%s", store_err.text);
+	r = reference->store ? take_stored(search, "", err) : -ENOENT;
 	if (r == -ENOENT && options->kernel_file)
 		r = search_kernel_file(search, options, err);
 	if (r == -ENOENT)

@@ -73,17 +73,45 @@ static int read_item(struct store *store, sqlite3_stmt *row, size_t limit, struc
 	return pack_read(store->database->dir, statement_text(row, at), &item, limit, ret, err);
 }
 
-int store_kernel(struct store *store, const char *build_id, struct reference_source *source,
-		 struct identified *id, struct blob *ret, struct err *err)
+static void read_identified(sqlite3_stmt *row, int at, struct identified *ret)
+{
+	*ret = (struct identified){0};
+	copy_text(row, at, ret->release, sizeof(ret->release));
+	copy_text(row, at + 1, ret->build_id, sizeof(ret->build_id));
+	copy_text(row, at + 2, ret->banner, sizeof(ret->banner));
+}
+
+int store_describe(struct store *store, const char *sha256, struct identified *ret,
+		   struct err *err)
 {
 	cleanup(statement_end) sqlite3_stmt *row = NULL;
-	const int at = SOURCE_COLUMNS_N;
+	int r = database_prepare(store->database, &row, err,
+				 "SELECT i.release, i.build_id, i.banner FROM source s"
+				 " LEFT JOIN item i ON i.source = s.id AND i.module = ''"
+				 " WHERE s.sha256 = ?", "s", sha256);
+
+	if (r >= 0)
+		r = database_step(store->database, row, err);
+	if (r == 0)
+		return err_set(err, -ENOENT, "the store has no such source");
+	if (r < 0)
+		return r;
+	read_identified(row, 0, ret);
+	return 0;
+}
+
+int store_kernel(struct store *store, const char *build_id, const char *sha256,
+		 struct reference_source *source, struct identified *id, struct blob *ret,
+		 struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
 	int r = database_prepare(store->database, &row, err,
 				 "SELECT " SOURCE_COLUMNS ", " ITEM_COLUMNS " FROM item i"
 				 " JOIN source s ON s.id = i.source"
 				 " WHERE i.build_id = ? AND i.module = ''"
+				 " AND ? IN ('', s.sha256)"
 				 " ORDER BY s.kind = 'package' DESC, s.id DESC LIMIT 1",
-				 "s", build_id);
+				 "ss", build_id, sha256);
 
 	if (r >= 0)
 		r = database_step(store->database, row, err);
@@ -95,10 +123,7 @@ int store_kernel(struct store *store, const char *build_id, struct reference_sou
 	if (r < 0)
 		return r;
 	read_source(row, source);
-	*id = (struct identified){0};
-	copy_text(row, at + 4, id->release, sizeof(id->release));
-	copy_text(row, at + 5, id->build_id, sizeof(id->build_id));
-	copy_text(row, at + 6, id->banner, sizeof(id->banner));
+	read_identified(row, SOURCE_COLUMNS_N + 4, id);
 	return 0;
 }
 

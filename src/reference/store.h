@@ -56,11 +56,20 @@ nodiscard int store_add_kernel(struct store *store, const struct reference_sourc
 			       const struct blob *vmlinux, struct err *err);
 
 /**
+ * store_describe - what is known of a source's kernel
+ * @ret: "" where it has none
+ * Return: 0, -ENOENT (there is no such source), or as database_open().
+ */
+nodiscard int store_describe(struct store *store, const char *sha256, struct identified *ret,
+			     struct err *err);
+
+/**
  * store_kernel - the kernel with this build ID; one that came in a package, if there is
- * @ret: the caller's, for blob_free()
+ * @sha256: of the source that it is to come from; "": of any
+ * @ret:    the caller's, for blob_free()
  * Return: 0, -ENOENT, -EBADMSG (a damaged store), -ENOMEM, -EIO.
  */
-nodiscard int store_kernel(struct store *store, const char *build_id,
+nodiscard int store_kernel(struct store *store, const char *build_id, const char *sha256,
 			   struct reference_source *source, struct identified *id,
 			   struct blob *ret, struct err *err);
 

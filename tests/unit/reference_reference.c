@@ -137,6 +137,29 @@ static void package_or_store(void **state)
 	}
 }
 
+/* A package that the store has is not unpacked again, and means the same. */
+static void named_package_that_the_store_has(void **state)
+{
+	struct fixture *f = *state;
+	cleanup(reference_close) struct reference *reference = NULL;
+	char build[41];
+
+	name(f, "other.deb", make_kernel_deb(0x31, "5.10.0-1-amd64", "5.10.1-1"));
+	name(f, "right.deb", make_kernel_deb(0x11, RELEASE, VERSION));
+	add_to_store(f, f->path[0]);
+	add_to_store(f, f->path[1]);
+	f->options.store = f->store;
+	f->options.paths_n = 1;
+	assert_fails(f, -ENOENT, make_build_id(0x31, build));
+	assert_fails(f, -ENOENT, "5.10.0-1-amd64");
+	f->options.paths_n = 2;
+	reference = opened(f);
+	assert_string_equal(reference_source(reference)->package, "linux-image-" RELEASE);
+	assert_true(reference_has_modules(reference));
+	assert_int_equal(module(reference, "ext4", 0), 0);
+	assert_int_equal(module(reference, "ext4", 0x32), -ENOENT);
+}
+
 /* Debian builds one release several times: modules of another build would be false alarms. */
 static void modules_of_another_build_are_not_taken(void **state)
 {
@@ -318,6 +341,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(package_or_store),
+		TEST(named_package_that_the_store_has),
 		TEST(modules_of_another_build_are_not_taken),
 		TEST(modules_of_the_version_in_the_banner),
 		TEST(named_kernel_must_be_the_guests),

@@ -117,7 +117,7 @@ static int kernel(struct store *store, unsigned char id, struct reference_source
 {
 	struct identified found;
 	char build_id[41];
-	int r = store_kernel(store, make_build_id(id, build_id), source, &found, ret, NULL);
+	int r = store_kernel(store, make_build_id(id, build_id), "", source, &found, ret, NULL);
 
 	if (r == 0)
 		assert_string_equal(found.build_id, build_id);

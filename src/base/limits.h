@@ -206,6 +206,9 @@
 /* What one package unpacks to: 0.5 GiB for the largest image, 6 GiB for one with DWARF. */
 #define PACKAGE_BYTES_MAX	(16ull << 30)
 
+/* Places where ftrace may be called, modules included: Debian's largest kernel has 55,000. */
+#define FTRACE_SITES_MAX	(1u << 19)
+
 /* What a baseline keeps of one boot: ro_after_init has 0.6 MiB, a module's code up to 8 MiB. */
 #define BASELINE_ITEM_MAX	(16u << 20)
 #define BASELINE_ITEMS_MAX	65536u

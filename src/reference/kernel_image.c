@@ -131,8 +131,10 @@ static int make_base(const struct blob *vmlinux, const struct kernel *kernel, st
 			 err);
 	if (r >= 0)
 		r = patcher_open(kernel, view, &base->shipped, like, &base->patcher, err);
-	if (r >= 0)
-		r = patch_all(base->patcher, view, &base->shipped, &base->sites, err);
+	if (r < 0)
+		return r;
+	patch_find_tables(base->patcher, &base->shipped);
+	r = patch_all(base->patcher, view, &base->shipped, &base->sites, err);
 	if (r >= 0)
 		r = find_pointers(base, err);
 	if (r >= 0)

@@ -286,8 +286,7 @@ static int by_address(const void *a, const void *b)
 		(x->kind > y->kind) - (x->kind < y->kind);
 }
 
-/* Tables of the kernel itself that no section, but two symbols surround. */
-static void find_tables(const struct patcher *p, struct shipped *shipped)
+void patch_find_tables(const struct patcher *p, struct shipped *shipped)
 {
 	static const struct { enum shipped_table table; const char *start, *stop; } named[] = {
 		{ TABLE_JUMPS, "__start___jump_table", "__stop___jump_table" },
@@ -314,8 +313,6 @@ int patch_all(struct patcher *p, struct view *view, struct shipped *shipped, str
 {
 	int r;
 
-	if (shipped == p->vmlinux)
-		find_tables(p, shipped);
 	r = patch_paravirt(p, view, shipped, sites, err);
 	if (r >= 0)
 		r = patch_retpolines(p, shipped, sites, err);

@@ -37,6 +37,9 @@ void patcher_move(struct patcher *patcher, const struct shipped *vmlinux);
 /* *@patcher becomes NULL. NULL is fine. */
 void patcher_close(struct patcher **patcher);
 
+/* Find those tables of the kernel itself that no section, but two symbols surround. */
+void patch_find_tables(const struct patcher *patcher, struct shipped *vmlinux);
+
 /* A place that the kernel patches, and by which table. */
 struct site {
 	gva at;

@@ -187,8 +187,9 @@ static bool is_return_thunk(const struct patcher *p)
 {
 	struct symbol symbol;
 
-	return symbols_at(p->symbols, p->return_thunk, &symbol, NULL) >= 0 &&
-	       symbol.at.v == p->return_thunk.v && strstr(symbol.name, "return_thunk");
+	return patcher_is_function(p, p->return_thunk) &&
+	       symbols_at(p->symbols, p->return_thunk, &symbol, NULL) >= 0 &&
+	       strstr(symbol.name, "return_thunk");
 }
 
 static int patcher_read(struct patcher *p, struct view *view, const struct patcher *like,

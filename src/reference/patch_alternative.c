@@ -44,9 +44,21 @@ static uint64_t member(const uint8_t *entry, const struct field *field)
 	return value;
 }
 
+static bool is_inside(const struct alternative_layout *layout, const struct field *field,
+		      uint32_t bytes)
+{
+	return field->size_bytes >= bytes && field->at <= layout->size.size_bytes &&
+	       field->size_bytes <= layout->size.size_bytes - field->at;
+}
+
 static bool fits(const struct alternative_layout *layout)
 {
-	return layout->size.size_bytes >= 8 && layout->size.size_bytes <= 64;
+	return layout->size.size_bytes >= 8 && layout->size.size_bytes <= 64 &&
+	       is_inside(layout, &layout->instr, 4) && is_inside(layout, &layout->repl, 4) &&
+	       is_inside(layout, &layout->cpuid, 1) &&
+	       is_inside(layout, &layout->instr_bytes, 1) &&
+	       is_inside(layout, &layout->repl_bytes, 1) &&
+	       (!layout->flags.there || is_inside(layout, &layout->flags, 1));
 }
 
 static int read_alternative(const struct patcher *p, const struct shipped *shipped, uint64_t entry,

@@ -31,17 +31,13 @@ static bool is_of_boot(const struct pointers *pointers, gva at)
 
 static bool is_good(struct pointers *pointers, gva at, gva target)
 {
-	struct owner owner;
-
 	if (!target.v)
 		return true;
 	if (explainer_is_function(pointers->compare.explainer, target))
 		return owners_is_kernel_text(pointers->compare.owners, target) ||
 		       !is_of_boot(pointers, at);
 	return !is_of_boot(pointers, at) &&
-	       owner_of(pointers->compare.owners, target, &owner, NULL) >= 0 &&
-	       (owner.kind == OWNER_BPF || owner.kind == OWNER_FTRACE) &&
-	       owner.start.v == target.v;
+	       explainer_is_image(pointers->compare.explainer, target);
 }
 
 static void check_word(struct pointers *pointers, gva at, gva shipped, gva found)

@@ -35,6 +35,7 @@ struct explainer {
 	struct known_target target;
 	bool busy;		/* the kernel patches just now */
 	bool traces;		/* ftrace has someone to call */
+	bool unlocked;		/* lock prefixes are taken out now */
 	gva ftrace_caller, ftrace_regs_caller, ftrace_stub, trace_function, list_func,
 		graph_caller;
 };
@@ -107,6 +108,9 @@ int explainer_open(struct patcher *patcher, struct view *view, struct owners *ow
 		r = is_held(patcher, view, mutexes[i], &e->busy, err);
 	if (r >= 0)
 		r = read_ftrace(e, err);
+	/* A kernel with one CPU puts them back when it gets a second one, never the other way. */
+	if (r >= 0 && patcher->unlocked)
+		r = vote_locks(patcher, view, &e->unlocked, err);
 	if (r >= 0)
 		r = kprobes_read(patcher->kernel, view, &e->kprobes, err);
 	if (r < 0)
@@ -132,6 +136,22 @@ bool explainer_is_shipped_function(const struct explainer *e, gva at)
 bool explainer_is_function(struct explainer *e, gva at)
 {
 	return patcher_is_function(e->p, at) || owner_is_function(e->owners, at);
+}
+
+/* Half a page: BPF makes the next version of a trampoline or dispatcher in the other half. */
+#define IMAGE_HALF (GUEST_PAGE_SIZE / 2)
+
+bool explainer_is_image(struct explainer *e, gva at)
+{
+	struct owner owner;
+	uint64_t offset;
+
+	if (owner_of(e->owners, at, &owner, NULL) < 0 ||
+	    (owner.kind != OWNER_FTRACE && owner.kind != OWNER_BPF))
+		return false;
+	offset = at.v - owner.start.v;
+	return !offset || (owner.kind == OWNER_BPF && owner.size_bytes == GUEST_PAGE_SIZE &&
+			   offset == IMAGE_HALF);
 }
 
 /* An int3 that holds the place while the rest is written: text_poke_bp_batch(). */
@@ -198,9 +218,9 @@ static bool is_return(const struct looked *l)
 		return false;
 	target = branch_target(l->site->at, l->found);
 	for (size_t i = 0; i < ARRAY_SIZE(thunks); i++)
-		if (target.v == patcher_symbol(l->e->p, thunks[i]).v)
+		if (target.v && target.v == patcher_symbol(l->e->p, thunks[i]).v)
 			return true;
-	return target.v == l->e->p->return_thunk.v;
+	return target.v && target.v == l->e->p->return_thunk.v;
 }
 
 static bool is_tail(const struct looked *l, const uint8_t *code)
@@ -234,7 +254,9 @@ static int explain_static_call(const struct looked *l, enum verdict *ret, struct
 		r = static_call_code(l->e->p, l->e->view, l->shipped, l->site, &func, code, err);
 	if (r < 0)
 		return r;
-	if (func.v && !explainer_is_function(l->e, func))
+	if (func.v && !explainer_is_function(l->e, func) &&
+	    !(static_call_is_dispatcher(l->e->p, l->shipped, l->site) &&
+	      explainer_is_image(l->e, func)))
 		leads(l, func);
 	else if (!memcmp(l->found, code, n) || (!func.v && is_tail(l, code) && is_return(l)))
 		*ret = YES;
@@ -250,14 +272,10 @@ static int explain_static_call(const struct looked *l, enum verdict *ret, struct
 /* A trampoline that ftrace or BPF made, from its very start on. */
 static bool is_trampoline(struct explainer *e, gva target)
 {
-	struct owner owner;
-
 	if (e->target.target.v == target.v)
 		return e->target.good;
 	e->target.target = target;
-	e->target.good = owner_of(e->owners, target, &owner, NULL) >= 0 &&
-			 (owner.kind == OWNER_FTRACE || owner.kind == OWNER_BPF) &&
-			 target.v == owner.start.v;
+	e->target.good = explainer_is_image(e, target);
 	return e->target.good;
 }
 
@@ -266,8 +284,9 @@ static int explain_mcount(const struct looked *l, enum verdict *ret, struct err 
 	struct explainer *e = l->e;
 	gva target = branch_target(l->site->at, l->found);
 	/* The last is the function graph's own trampoline, up to 5.18. */
-	bool is_caller = target.v == e->ftrace_caller.v || target.v == e->ftrace_regs_caller.v ||
-			 target.v == e->graph_caller.v;
+	bool is_caller = target.v && (target.v == e->ftrace_caller.v ||
+				      target.v == e->ftrace_regs_caller.v ||
+				      target.v == e->graph_caller.v);
 
 	(void)err;
 	if (l->found[0] == OP_CALL && is_caller && e->traces)
@@ -288,18 +307,20 @@ static int explain_ftrace_call(const struct looked *l, enum verdict *ret, struct
 {
 	struct explainer *e = l->e;
 	gva target = branch_target(l->site->at, l->found);
-	bool known = target.v == e->ftrace_stub.v || target.v == e->list_func.v ||
-		     target.v == e->graph_caller.v ||
-		     (target.v == e->trace_function.v && explainer_is_function(e, target));
+	bool known = target.v && (target.v == e->ftrace_stub.v || target.v == e->list_func.v ||
+				  target.v == e->graph_caller.v ||
+				  (target.v == e->trace_function.v &&
+				   explainer_is_function(e, target)));
+	const uint8_t *shipped = shipped_at(l->shipped, l->site->at, 1);
+	/* Only where it leads changes: a call stays a call, a jump a jump. */
+	bool same = shipped && l->found[0] == *shipped;
 
 	(void)err;
-	if (!memcmp(l->found, e->p->nop5, JUMP_BYTES))
-		*ret = YES;
-	else if ((l->found[0] == OP_CALL || l->found[0] == OP_JMP) && known)
+	if (same && known)
 		*ret = YES;
 	else if (l->found[0] == OP_INT3)
 		*ret = passing(l);
-	else if (l->found[0] == OP_CALL && e->busy && explainer_is_function(e, target))
+	else if (same && e->busy && explainer_is_function(e, target))
 		*ret = PASSING;
 	else
 		leads(l, target);
@@ -332,6 +353,14 @@ static int explain_retpoline(const struct looked *l, enum verdict *ret, struct e
 	return 0;
 }
 
+/* --- lock prefixes --- */
+
+static void explain_lock(const struct looked *l, enum verdict *ret)
+{
+	if (l->e->p->unlocked && !l->e->unlocked && *l->found == PREFIX_LOCK)
+		*ret = YES;
+}
+
 /* --- one difference --- */
 
 static int explain_site(const struct looked *l, enum verdict *ret, struct err *err)
@@ -348,6 +377,9 @@ static int explain_site(const struct looked *l, enum verdict *ret, struct err *e
 		return explain_ftrace_call(l, ret, err);
 	case TABLE_RETPOLINES:
 		return explain_retpoline(l, ret, err);
+	case TABLE_LOCKS:
+		explain_lock(l, ret);
+		return 0;
 	default:
 		return 0;
 	}
@@ -405,7 +437,10 @@ static size_t site_from(const struct sites *sites, gva at)
 	return low;
 }
 
-/* The guest's bytes of a place; @room where they are not all among those at hand. */
+/*
+ * The guest's bytes of a place; in @room where they are not all among those at hand, which are
+ * the ones that count nevertheless: the kernel may map others.
+ */
 static const uint8_t *site_found(const struct comparing *c, const struct site *site,
 				 uint8_t room[SITE_BYTES_MAX])
 {
@@ -414,6 +449,9 @@ static const uint8_t *site_found(const struct comparing *c, const struct site *s
 		return c->found + (site->at.v - c->at.v);
 	if (view_read(c->e->view, site->at, room, site->size_bytes, NULL) < 0)
 		return NULL;
+	for (size_t i = 0; i < site->size_bytes; i++)
+		if (site->at.v + i - c->at.v < c->n)
+			room[i] = c->found[site->at.v + i - c->at.v];
 	return room;
 }
 
@@ -448,8 +486,16 @@ static int explain_byte(const struct comparing *c, size_t i, struct difference *
 	return 0;
 }
 
+/* Do the bytes from offset @offset of a kprobe's jump on stand at byte @i? */
+static bool has_jump(const struct comparing *c, size_t i, const uint8_t *jump, size_t offset)
+{
+	size_t n = JUMP_BYTES - offset < c->n - i ? JUMP_BYTES - offset : c->n - i;
+
+	return !memcmp(c->found + i, jump + offset, n);
+}
+
 /* A breakpoint, or the jump that an optimised one became, that is in the kernel's table. */
-static bool explain_kprobe(const struct comparing *c, size_t i, size_t *end)
+static enum verdict explain_kprobe(const struct comparing *c, size_t i, size_t *end)
 {
 	const struct kprobes *kprobes = &c->e->kprobes;
 
@@ -458,22 +504,27 @@ static bool explain_kprobe(const struct comparing *c, size_t i, size_t *end)
 		uint64_t offset = gva_add(c->at, i).v - kprobe->address.v;
 		struct owner owner;
 		uint8_t jump[JUMP_BYTES];
+		bool half;
 
 		if (!offset && c->found[i] == OP_INT3) {
 			*end = i + 1;
-			return true;
+			return YES;
 		}
-		if (offset >= JUMP_BYTES || !kprobe->optimized ||
+		if (offset >= JUMP_BYTES ||
 		    view_read(c->e->view, kprobe->address, jump, sizeof(jump), NULL) < 0)
 			continue;
-		if (jump[0] != OP_JMP || jump[offset] != c->found[i] ||
+		/* Optimised just now: the jump's end is there, a breakpoint holds its start. */
+		half = jump[0] == OP_INT3 && c->e->busy;
+		if (!half && (jump[0] != OP_JMP || !kprobe->optimized))
+			continue;
+		if (!has_jump(c, i, jump, offset) ||
 		    owner_of(c->e->owners, branch_target(kprobe->address, jump), &owner,
 			     NULL) < 0 || owner.kind != OWNER_KPROBE)
 			continue;
 		*end = i + (JUMP_BYTES - offset);
-		return true;
+		return half ? PASSING : YES;
 	}
-	return false;
+	return NO;
 }
 
 static size_t next_difference(const struct comparing *c, size_t i)
@@ -522,8 +573,8 @@ static int tell(const struct comparing *c, size_t i, size_t *end, struct err *er
 	r = explain_byte(c, i, &d, &verdict, end, err);
 	if (r < 0)
 		return r;
-	if (verdict == NO && explain_kprobe(c, i, end))
-		verdict = YES;
+	if (verdict == NO)
+		verdict = explain_kprobe(c, i, end);
 	if (*end > c->n)
 		*end = c->n;
 	if (verdict == YES) {
@@ -543,7 +594,7 @@ static int tell(const struct comparing *c, size_t i, size_t *end, struct err *er
 			r = explain_byte(c, *end, &next, &v, &ignored, err);
 			if (r < 0)
 				return r;
-			if (v != NO || explain_kprobe(c, *end, &ignored))
+			if (v != NO || explain_kprobe(c, *end, &ignored) != NO)
 				break;
 		}
 		while (*end > i + 1 && c->expected[*end - 1] == c->found[*end - 1])

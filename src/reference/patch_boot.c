@@ -342,9 +342,6 @@ static int choose_poison(struct patcher *p, struct view *view, struct err *err)
 
 /* --- lock prefixes of a kernel with one CPU: alternatives_smp_unlock() --- */
 
-#define PREFIX_LOCK 0xf0
-#define PREFIX_DS   0x3e
-
 int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites, struct err *err)
 {
 	struct places places = table_places(shipped, TABLE_LOCKS);
@@ -372,10 +369,10 @@ int patch_locks(struct patcher *p, struct shipped *shipped, struct sites *sites,
 	return 0;
 }
 
-static int choose_locks(struct patcher *p, struct view *view, struct err *err)
+int vote_locks(const struct patcher *p, struct view *view, bool *unlocked, struct err *err)
 {
 	struct places places = table_places(p->vmlinux, TABLE_LOCKS);
-	size_t locked = 0, unlocked = 0, step = places.n / VOTERS + 1;
+	size_t locked = 0, taken_out = 0, step = places.n / VOTERS + 1;
 	gva etext = p->etext;
 	uint8_t live;
 	int r;
@@ -384,15 +381,15 @@ static int choose_locks(struct patcher *p, struct view *view, struct err *err)
 	for (size_t i = 0; i < places.n; i += step) {
 		const uint8_t *from = place(&places, i, &at);
 
-		if (!from || *from != PREFIX_LOCK || at.v >= etext.v)
+		if (!from || (*from != PREFIX_LOCK && *from != PREFIX_DS) || at.v >= etext.v)
 			continue;
 		r = patcher_live(p, view, at, &live, 1, err);
 		if (r < 0)
 			return r;
 		locked += live == PREFIX_LOCK;
-		unlocked += live == PREFIX_DS;
+		taken_out += live == PREFIX_DS;
 	}
-	p->unlocked = unlocked > locked;
+	*unlocked = taken_out > locked;
 	return 0;
 }
 
@@ -437,7 +434,7 @@ int choose_modes(struct patcher *p, struct view *view, struct err *err)
 		r = choose_poison(p, view, err);
 	if (r >= 0)
 		r = choose_calls(p, view, err);
-	return r < 0 ? r : choose_locks(p, view, err);
+	return r < 0 ? r : vote_locks(p, view, &p->unlocked, err);
 }
 
 /* --- constants that are known at boot only: runtime_const_init() --- */

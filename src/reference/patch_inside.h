@@ -16,6 +16,8 @@
 #define OP_RET	 0xc3
 #define OP_INT3	 0xcc
 #define OP_NOP	 0x90
+#define PREFIX_LOCK 0xf0
+#define PREFIX_DS   0x3e
 
 /* How apply_alternatives() treats NOPs and branches; see patch_alternative.c. */
 enum alternative_style {
@@ -150,6 +152,9 @@ nodiscard int patch_locks(struct patcher *p, struct shipped *shipped, struct sit
 			  struct err *err);
 nodiscard int patch_runtime(struct patcher *p, struct view *view, struct shipped *shipped,
 			    struct sites *sites, struct err *err);
+/* Are the lock prefixes taken out now? They come back with the second CPU. */
+nodiscard int vote_locks(const struct patcher *p, struct view *view, bool *unlocked,
+			 struct err *err);
 /* What the modes are, by how the guest's own text was patched. */
 nodiscard int choose_modes(struct patcher *p, struct view *view, struct err *err);
 nodiscard int choose_paravirt(struct patcher *p, struct err *err);
@@ -170,6 +175,9 @@ nodiscard int choose_style(struct patcher *p, struct view *view, struct shipped 
 nodiscard int jump_label_code(const struct patcher *p, struct view *view,
 			      const struct shipped *shipped, const struct site *site, bool other,
 			      uint8_t *code, struct err *err);
+/* Is the key that of a BPF dispatcher, the only ones that lead to what BPF made (6.2)? */
+bool static_call_is_dispatcher(const struct patcher *p, const struct shipped *shipped,
+			       const struct site *site);
 /* @func: receives what the key leads to; 0: nothing. */
 nodiscard int static_call_code(const struct patcher *p, struct view *view,
 			       const struct shipped *shipped, const struct site *site, gva *func,

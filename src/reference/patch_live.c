@@ -230,11 +230,21 @@ int static_call_code(const struct patcher *p, struct view *view, const struct sh
 	return 0;
 }
 
+/*
+ * What a key leads to is the guest's word. Only functions of the kernel itself are predicted
+ * from it; a site that leads elsewhere stays as it was shipped, is thus a difference, and
+ * explained or not by who owns the target (explain.c).
+ */
+static bool is_predictable(const struct patcher *p, gva func)
+{
+	return !func.v || patcher_is_function(p, func);
+}
+
 /* Of the kernel's own the names say which belong together, of a module's its file. */
 static int trampoline_key(const struct patcher *p, const struct shipped *shipped,
 			  const struct site *site, gva *ret, struct err *err)
 {
-	struct symbol symbol;
+	struct symbol symbol = {0};
 	char name[160];
 
 	if (shipped != p->vmlinux) {
@@ -243,11 +253,44 @@ static int trampoline_key(const struct patcher *p, const struct shipped *shipped
 		*ret = shipped->trampolines.v[site->entry].key;
 		return 0;
 	}
-	if (symbols_at(p->symbols, site->at, &symbol, NULL) < 0)
+	/* By number: __static_call_text_start has the first one's address. */
+	if (site->entry < symbols_count(p->symbols))
+		symbol = symbols_get(p->symbols, site->entry);
+	if (symbol.at.v != site->at.v || strncmp(symbol.name, "__SCT__", strlen("__SCT__")) != 0)
 		return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
 	snprintf(name, sizeof(name), "__SCK__%s", symbol.name + strlen("__SCT__"));
 	*ret = patcher_symbol(p, name);
 	return ret->v ? 0 : err_set(err, -ENOENT, "no symbol '%s'", name);
+}
+
+bool static_call_is_dispatcher(const struct patcher *p, const struct shipped *shipped,
+			       const struct site *site)
+{
+	static const char prefix[] = "__SCK__bpf_dispatcher_";
+	struct static_entry entry;
+	struct symbol symbol;
+	gva key = {0};
+
+	if (site->kind == SITE_TRAMPOLINE) {
+		if (trampoline_key(p, shipped, site, &key, NULL) < 0)
+			return false;
+	} else if (static_entry(shipped, site->entry, &entry)) {
+		key = entry.key;
+	}
+	return key.v && symbols_at(p->symbols, key, &symbol, NULL) >= 0 &&
+	       symbol.at.v == key.v && !strncmp(symbol.name, prefix, strlen(prefix));
+}
+
+/*
+ * Was the trampoline's code changed when it was predicted: does it jump elsewhere than its
+ * shipped key leads? (One without a function returns.)
+ */
+static bool was_changed(const struct patcher *p, gva at, gva was, const uint8_t *code)
+{
+	gva target = branch_target(at, code);
+
+	return code[0] == OP_JMP && target.v != was.v && target.v != p->return_thunk.v &&
+	       target.v != patcher_symbol(p, "__x86_return_thunk").v;
 }
 
 /*
@@ -277,7 +320,7 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 		memcpy(&was.v, key_bytes, 8);
 	if (was.v)
 		was = gva_add(was, p->vmlinux->moved);
-	if (was.v != func->v)
+	if (was.v != func->v || was_changed(p, site->at, was, from))
 		static_encode(p, site->at, true, *func, ret_insn, code);
 	return 0;
 }
@@ -293,7 +336,8 @@ static int patch_trampoline(struct patcher *p, struct view *view, struct shipped
 	r = trampoline_code(p, view, shipped, site, &func, code, err);
 	if (r < 0)
 		return r;
-	memcpy(from, code, JUMP_BYTES);
+	if (is_predictable(p, func))
+		memcpy(from, code, JUMP_BYTES);
 	return sites_add(sites, site->at, JUMP_BYTES, SITE_TRAMPOLINE, site->entry) < 0 ?
 		err_set(err, -ENOMEM, "no memory for sites") : 0;
 }
@@ -305,7 +349,7 @@ static int patch_trampolines(struct patcher *p, struct view *view, struct shippe
 
 	for (size_t i = 0; i < symbols_count(p->symbols); i++) {
 		struct symbol symbol = symbols_get(p->symbols, i);
-		struct site site = { symbol.at, JUMP_BYTES, SITE_TRAMPOLINE, 0 };
+		struct site site = { symbol.at, JUMP_BYTES, SITE_TRAMPOLINE, (uint32_t)i };
 		uint8_t *from;
 
 		if (strncmp(symbol.name, "__SCT__", strlen("__SCT__")))
@@ -358,7 +402,8 @@ int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shi
 		r = static_call_code(p, view, shipped, &site, &func, code, err);
 		if (r < 0)
 			return wrap(err, r, "a static call's key");
-		memcpy(from, code, site.size_bytes);
+		if (is_predictable(p, func))
+			memcpy(from, code, site.size_bytes);
 		if (sites_add(sites, site.at, site.size_bytes, TABLE_STATIC_CALLS,
 			      (uint32_t)i) < 0)
 			return err_set(err, -ENOMEM, "no memory for sites");

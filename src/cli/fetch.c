@@ -2,6 +2,7 @@
 #include "cli/fetch.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,27 @@ static const char *reason(struct said *said)
 	return "it does not say why";
 }
 
+/* Interrupts are for apt alone, as in system(3): we still have to tidy up. */
+static int spawn_with(posix_spawn_file_actions_t *actions, char *const argv[], pid_t *pid)
+{
+	posix_spawnattr_t attributes;
+	sigset_t interrupts;
+	int r = posix_spawnattr_init(&attributes);
+
+	if (r)
+		return r;
+	sigemptyset(&interrupts);
+	sigaddset(&interrupts, SIGINT);
+	sigaddset(&interrupts, SIGQUIT);
+	r = posix_spawnattr_setsigdefault(&attributes, &interrupts);
+	if (!r)
+		r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	if (!r)
+		r = posix_spawnp(pid, argv[0], actions, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	return r;
+}
+
 static int spawn(char *const argv[], const char *directory, int out, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
@@ -63,7 +85,7 @@ static int spawn(char *const argv[], const char *directory, int out, pid_t *pid)
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(&actions, out, 2);
 	if (!r)
-		r = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+		r = spawn_with(&actions, argv, pid);
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;
 }
@@ -140,14 +162,19 @@ static int fetch_into(const struct kernel_packages *packages, const char *direct
 		      struct err *err)
 {
 	cleanup(freep) struct said *said = calloc(1, sizeof(*said));
+	sighandler_t interrupt, quit;
 	unsigned choice;
 	int r;
 
 	if (!said)
 		return err_set(err, -ENOMEM, "no memory for apt");
+	interrupt = signal(SIGINT, SIG_IGN);
+	quit = signal(SIGQUIT, SIG_IGN);
 	r = choose(packages, directory, &choice, said, err);
 	if (r == 0)
 		r = download(packages, choice, true, directory, said, err);
+	signal(SIGINT, interrupt);
+	signal(SIGQUIT, quit);
 	if (r > 0)
 		return err_set(err, -ENOENT, "apt: %s", reason(said));
 	return r;

@@ -472,6 +472,21 @@ class Completion(Case):
         self.assertEqual(self.complete("scan", "--only", f"{ids[0]},{ids[1]}"),
                          [f"{ids[0]},{check}" for check in ids if check.startswith(ids[1])])
 
+    def test_references(self) -> None:
+        self.assertEqual(self.complete("reference", ""), ["add", "list", "remove", "fetch"])
+        self.assertEqual(self.complete("reference", "re"), ["remove"])
+        with tempfile.TemporaryDirectory(prefix="hvsm-cli-") as folder:
+            subprocess.run([Path(HVSM).parents[1] / "tests" / "make" / "packages", folder],
+                           check=True)
+            self.assertEqual(sorted(self.complete("reference", "add", f"{folder}/goo")),
+                             [f"{folder}/good.deb", f"{folder}/good.rpm"])
+            self.assertEqual(self.complete("scan", "--reference", f"{folder}/vm"),
+                             [f"{folder}/vmlinuz"])
+            hvsm("reference", "add", f"{folder}/vmlinuz")
+            items = json.loads(hvsm("reference", "list", "--json").stdout)["items"]
+            self.assertEqual(self.complete("reference", "remove", ""),
+                             [item["id"][:12] for item in items])
+
     @unittest.skipUnless(shutil.which("qemu-system-x86_64"), "QEMU is not installed")
     def test_guests(self) -> None:
         with qemu("-name", "two words"):

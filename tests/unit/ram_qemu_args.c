@@ -134,6 +134,30 @@ static void numa_nodes_come_in_the_order_of_their_ids(void **state)
 	qemu_args_free(&args);
 }
 
+/* A path is taken as it is, commas and all; the last one counts. */
+static void kernel_that_is_booted(void **state)
+{
+	static const struct { const char *words, *kernel; } lines[] = {
+		{ "qemu|-kernel|/boot/vmlinuz-1,2|-append|-kernel /x", "/boot/vmlinuz-1,2" },
+		{ "qemu|-kernel|a|--kernel|b", "b" },
+		{ "qemu|-machine|pc,kernel=/k", "/k" },
+		{ "qemu|-append|kernel=/k", NULL },
+		{ "qemu|-kernel", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct qemu_args args;
+
+		must_parse(lines[i].words, &args);
+		if (lines[i].kernel)
+			assert_string_equal(args.kernel, lines[i].kernel);
+		else
+			assert_null(args.kernel);
+		qemu_args_free(&args);
+	}
+}
+
 static void virtual_cpus_are_counted(void **state)
 {
 	static const struct { const char *words; unsigned vcpus; } lines[] = {
@@ -303,6 +327,7 @@ int main(void)
 		cmocka_unit_test(a_guest_of_libvirt),
 		cmocka_unit_test(machines_are_merged),
 		cmocka_unit_test(numa_nodes_come_in_the_order_of_their_ids),
+		cmocka_unit_test(kernel_that_is_booted),
 		cmocka_unit_test(virtual_cpus_are_counted),
 		cmocka_unit_test(monitors_that_have_a_path),
 		cmocka_unit_test(confidential_guests_are_known),

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -424,6 +425,45 @@ static void concurrent_additions(void **state)
 	}
 }
 
+/* Wherever it is killed: what is listed is whole, and the next one can add. */
+static void killed_while_it_adds(void **state)
+{
+	struct fixture *f = *state;
+	unsigned added = 0;
+
+	for (unsigned char i = 0; i < 40; i++) {
+		struct reference_source source;
+		struct blob found = {0};
+		struct store *store;
+		const char *path = put(f, "a.deb", make_kernel_deb(i, RELEASE, VERSION));
+		pid_t pid = fork();
+		int r;
+
+		assert_true(pid >= 0);
+		if (!pid) {
+			store = opened(f);
+			add(store, path);
+			store_close(&store);
+			_exit(0);
+		}
+		usleep(i * 250);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		store = opened(f);
+		r = kernel(store, i, &source, &found);
+		assert_true(r == 0 || r == -ENOENT);
+		added += r == 0;
+		blob_free(&found);
+		assert_int_equal(add(store, path), r == 0 ? 0 : 1);
+		assert_int_equal(kernel(store, i, &source, &found), 0);
+		blob_free(&found);
+		assert_int_equal(sources(store), i + 1);
+		assert_int_equal(blobs(f, NULL), i + 1);
+		store_close(&store);
+	}
+	print_message("%u of 40 were quicker\n", added);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -440,6 +480,7 @@ int main(void)
 		TEST(nothing_is_left_of_what_failed),
 		TEST(leftovers_are_removed),
 		TEST(concurrent_additions),
+		TEST(killed_while_it_adds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,8 +58,8 @@ static int by_record(struct check_run *run, struct err *err)
 	if (r >= 0 && image.shipped.parts.n) {
 		r = image_record(run, &image, &place, "kernel rodata end", image.ero_init,
 				 image.erodata, err);
-		check_covered(run, "KiB of constants", (image.erodata.v - image.rodata.v -
-							(image.ero_init.v - image.ro_init.v)) >> 10);
+		check_covered(run, "KiB of constants", (image.ro_init.v - image.rodata.v) >> 10);
+		check_covered(run, "KiB of constants", (image.erodata.v - image.ero_init.v) >> 10);
 	}
 	self_image_free(&image);
 	return r;

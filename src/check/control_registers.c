@@ -214,6 +214,19 @@ static int check_cpu(struct control *control, size_t i, const struct registers *
 	return r;
 }
 
+/* 1: the kernel runs on that CPU; 0: it never started, or was taken off. */
+static int is_online(const struct control *control, uint32_t cpu, struct err *err)
+{
+	gva mask = symbols_lookup(control->kernel->symbols, "__cpu_online_mask");
+	uint8_t bits;
+	int r;
+
+	if (!mask.v)
+		return 1;
+	r = view_u8(control->view, gva_add(mask, cpu / 8), &bits, err);
+	return r < 0 ? r : bits >> cpu % 8 & 1;
+}
+
 /*
  * What the kernel itself believes to have set: each CPU's copy of CR4, and the bits that it
  * will not let go (a13b9d0b9721, 5.3). Who writes the register does not change the copy.
@@ -240,10 +253,12 @@ static int check_copies(struct control *control, struct err *err)
 	for (uint32_t cpu = 0; cpu < kernel->cpus && r >= 0; cpu++) {
 		char name[32];
 
+		r = is_online(control, cpu, err);
+		if (r <= 0)
+			continue;
 		r = field_read(control->view, kernel_per_cpu(kernel, state, cpu), &cr4, &value,
 			       err);
-		/* 0: it was never started. */
-		if (r < 0 || !value)
+		if (r < 0)
 			continue;
 		snprintf(name, sizeof(name), "CPU %u's copy", cpu);
 		if (control->cr4 & ~value)

@@ -158,6 +158,7 @@ void made_tasks_open(struct made_tasks *t)
 	world_symbol(t->world, "pad", (uint32_t)(-t->vsyscall.v % 4096));
 	t->vsyscall = world_symbol(t->world, "__vsyscall_page", 4096);
 	t->vdso_data = world_symbol(t->world, "raw_data", 2 * 4096);
+	t->online = world_symbol(t->world, "__cpu_online_mask", 8);
 	t->entry = world_function(t->world, "entry_SYSCALL_64", 64);
 	world_symbol(t->world, "_etext", 64);
 	world_start(t->world, types, ARRAY_SIZE(types));

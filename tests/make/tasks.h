@@ -21,6 +21,7 @@ struct made_tasks {
 	gva pgd_list, pages;		/* vmemmap_base; the test says what it holds */
 	gva direct_end;			/* vmalloc_base: likewise */
 	gva boot_cpu;			/* boot_cpu_data */
+	gva online;			/* __cpu_online_mask, empty */
 	gva entry;			/* entry_SYSCALL_64 */
 	gva vdso, vdso_data;		/* vdso_image_64; two pages, which it does not name yet */
 	gva vsyscall;			/* a page of zeros */

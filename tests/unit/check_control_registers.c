@@ -66,6 +66,7 @@ static void all_features(struct guest *g)
 	features(g)[9] |= 1u << 7 | 1u << 20;
 	features(g)[16] |= 1u << 2;
 	world_set(g->made.world, g->made.tlb_state, "tlb_state.cr4", CR4);
+	world_put(g->made.world, g->made.online, 1);
 }
 
 static enum check_state run_with(struct guest *g, size_t cpus)
@@ -189,6 +190,9 @@ static void the_kernels_own_copy_gave_it_up(void **state)
 	all_features(g);
 	world_set(g->made.world, g->made.tlb_state, "tlb_state.cr4", CR4 & ~0x100000u);
 	expect(g, "CPU 0's copy CR4");
+	/* One that never started has what the kernel was built with. */
+	world_put(g->made.world, g->made.online, 2);
+	assert_int_equal(run_with(g, 1), CHECK_CLEAN);
 }
 
 int main(void)

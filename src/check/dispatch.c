@@ -11,6 +11,8 @@
 #include "linux/exec.h"
 
 /* An ENDBR64, or the NOP that took its place, may stand before the tracer's call. */
+#define COUNT_BYTES 9u	/* of the instruction that counts a call */
+
 #define TRACE_SITE_MAX 4u
 
 #define REPORTS_MAX 16u	/* of one piece of code: where there are more, it is all foreign */
@@ -95,6 +97,35 @@ bool dispatch_is_traced(struct dispatch *dispatch, gva function, const struct in
 	return dispatch_owners(dispatch, NULL) >= 0 &&
 	       owner_of(dispatch->owners, target, &owner, NULL) >= 0 &&
 	       (owner.kind == OWNER_FTRACE || owner.kind == OWNER_BPF);
+}
+
+/* "sarq $5, %gs:__x86_call_depth(%rip)" in front of a function. */
+static bool counts_calls(struct dispatch *dispatch, gva at)
+{
+	static const uint8_t op[] = { 0x65, 0x48, 0xc1, 0x3d };
+	uint8_t code[COUNT_BYTES];
+
+	if (!is_kernel_text(dispatch, at) || is_function(dispatch, at) ||
+	    !is_function(dispatch, gva_add(at, COUNT_BYTES)))
+		return false;
+	dispatch->fixed = false;
+	return view_read(dispatch->view, at, code, sizeof(code), NULL) >= 0 &&
+	       !memcmp(code, op, sizeof(op)) && code[COUNT_BYTES - 1] == 5;
+}
+
+int dispatch_decode(struct dispatch *dispatch, const uint8_t *code, size_t n, gva at,
+		    struct insns *ret)
+{
+	int r = insns_decode(code, n, at, ret);
+
+	for (size_t i = 0; r >= 0 && i < ret->list.n; i++) {
+		struct insn *insn = &ret->list.v[i];
+
+		if ((insn->flow == INSN_CALL || insn->flow == INSN_JUMP) &&
+		    insn->target.v - at.v >= n && counts_calls(dispatch, insn->target))
+			insn->target = gva_add(insn->target, COUNT_BYTES);
+	}
+	return r;
 }
 
 static int report(struct dispatch *dispatch, const struct dispatch_code *code,

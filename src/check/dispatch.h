@@ -46,6 +46,14 @@ struct dispatch_code {
  */
 void dispatch_restore(struct dispatch *dispatch, gva at, uint8_t *bytes, size_t size);
 
+/**
+ * dispatch_decode - as insns_decode(), and calls lead where they lead in the end
+ * With retbleed=stuff each call goes through nine bytes in front of its function, which count
+ * it (arch/x86/kernel/callthunks.c).
+ */
+nodiscard int dispatch_decode(struct dispatch *dispatch, const uint8_t *code, size_t n, gva at,
+			      struct insns *ret);
+
 /* Every instruction of @code, one by one. Return: 0, or an error as view_read(). */
 nodiscard int dispatch_check(struct dispatch *dispatch, const struct dispatch_code *code,
 			     struct err *err);

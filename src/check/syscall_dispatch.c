@@ -312,7 +312,7 @@ static int check_code(struct dispatch *dispatch, const struct part *part,
 	if (was_sound(digest))
 		return 0;
 	dispatch->sound = dispatch->fixed = true;
-	r = insns_decode(code->bytes, code->size, code->at, &code->insns);
+	r = dispatch_decode(dispatch, code->bytes, code->size, code->at, &code->insns);
 	if (r >= 0)
 		r = part->chooses ? check_choice(dispatch, code, part->abi, err) :
 				    dispatch_check(dispatch, code, err);

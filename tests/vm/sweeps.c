@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * sweeps TARGET COUNT PAUSE_MS REFERENCE... - what COUNT sweeps of a guest come to
+ * sweeps TARGET COUNT PAUSE_MS REFERENCE... - what many sweeps of a guest come to
  *
- * All checks, with the reference, PAUSE_MS between two sweeps. A line for each finding and each
- * check that is inconclusive; in the end a line of JSON with the sums. Ends when its input does,
- * if that is earlier.
+ * All checks, with the reference, PAUSE_MS between two sweeps: COUNT sweeps, and on until its
+ * input ends. A line for each finding and each check that is inconclusive; in the end a line of
+ * JSON with the sums.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -67,12 +67,13 @@ static void count(const struct sweep *sweep)
 	fflush(stdout);
 }
 
-/* Somebody who holds our input wants no more. */
-static bool is_over(int pause_ms)
+/* Wait; true: somebody who holds our input wants no more than there has to be. */
+static bool is_over(unsigned pause_ms)
 {
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
 
-	return poll(&input, 1, pause_ms) > 0;
+	usleep(pause_ms * 1000);
+	return poll(&input, 1, 0) > 0;
 }
 
 int main(int argc, char **argv)
@@ -99,15 +100,14 @@ int main(int argc, char **argv)
 		r = reference_open(&references, kernel, &options.sources.reference, &err);
 	if (r < 0)
 		die(argv[1], &err);
-	for (long n = strtol(argv[2], NULL, 10); n > 0; n--) {
+	for (bool over = false; !over || sums.sweeps < strtoull(argv[2], NULL, 10);) {
 		struct sweep *sweep = NULL;
 
 		if (sweep_run(kernel, view, &options, &sweep, &err) < 0)
 			die("sweep", &err);
 		count(sweep);
 		sweep_free(&sweep);
-		if (is_over((int)strtol(argv[3], NULL, 10)))
-			break;
+		over = is_over((unsigned)strtoul(argv[3], NULL, 10));
 	}
 	printf("{\"sweeps\": %" PRIu64 ", \"findings\": %" PRIu64 ", \"inconclusive\": %" PRIu64
 	       ", \"repeats\": %" PRIu64 ", \"ms\": %" PRIu64 "}\n", sums.sweeps, sums.findings,

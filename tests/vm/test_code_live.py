@@ -56,6 +56,15 @@ STEPS = (
 EVERY_FUNCTION = (f"echo function > {TRACING}/current_tracer", f"echo nop > {TRACING}/current_tracer")
 
 
+def options(kernel: str, model: str) -> dict[str, Any]:
+    """Of the guest."""
+    chosen = dict(MODELS[model])
+    # TCG of QEMU 7.2 computes cmpxchg16b wrongly, which 6.12 and later trip over.
+    if "cpu" in chosen and not kernel.startswith(("5.10", "6.1-")):
+        chosen["cpu"] += ",-cx16"
+    return chosen
+
+
 class Sweeps:
     """tests/vm/sweeps.c beside the guest."""
 
@@ -99,11 +108,7 @@ class CodeLiveTest(unittest.TestCase):
         self.assertLess(sums["inconclusive"], sums["sweeps"] // 2, f"{what}: {out[-6000:]}")
 
     def check(self, kernel: str, model: str, count: int) -> None:
-        options = dict(MODELS[model])
-        # TCG of QEMU 7.2 computes cmpxchg16b wrongly, which 6.12 and later trip over.
-        if "cpu" in options and not kernel.startswith(("5.10", "6.1-")):
-            options["cpu"] += ",-cx16"
-        with Guest(kernel, memory="384M", **options) as guest:
+        with Guest(kernel, memory="384M", **options(kernel, model)) as guest:
             guest.workload()
             guest.sh(CHURN)
             self.programs(guest)
@@ -117,7 +122,7 @@ class CodeLiveTest(unittest.TestCase):
 
     def check_every_function(self, kernel: str) -> None:
         """Tens of thousands of places are patched: sweeps meanwhile may not be sure."""
-        with Guest(kernel, memory="384M", smp=2) as guest:
+        with Guest(kernel, memory="384M", **options(kernel, "intel")) as guest:
             sweeps = Sweeps(guest, 20)
             for step in EVERY_FUNCTION:
                 guest.sh(step)

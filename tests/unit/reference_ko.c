@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "make/object.h"
+#include "make/torture.h"
 
 #define TEXT   0xffffffffc0100000ull
 #define DATA   0xffffffffc0200000ull
@@ -475,6 +476,52 @@ static void every_truncation_ends(void **state)
 	blob_free(&whole);
 }
 
+/* Whichever allocation fails: it is said so, and nothing is leaked or lost. */
+static void memory_that_runs_out(void **state)
+{
+	struct made *m = *state;
+	uint64_t count, n = 0;
+	struct blob whole;
+	gva at;
+
+	object_symbol(&m->object, "__ksymtab_shown", m->rodata, 0, STB_LOCAL);
+	object_symbol(&m->object, "shown", m->text, 8, STB_GLOBAL);
+	object_symbol(&m->object, "__SCK__call", m->data, 0, STB_GLOBAL);
+	object_symbol(&m->object, "__SCT__call", m->text, 16, STB_GLOBAL);
+	object_rela(&m->object, m->text, 0, m->import, R_X86_64_PC32, 0);
+	whole = object_make(&m->object);
+	do {
+		struct shipped shipped = { 0 };
+		struct blob file = { malloc(whole.size), whole.size };
+		struct ko *ko = NULL;
+		int r;
+
+		memcpy(file.data, whole.data, whole.size);
+		torture_allocation(++n);
+		r = ko_open(&file, &ko, NULL);
+		if (r >= 0)
+			r = ko_place(ko, &m->place, NULL);
+		if (r >= 0)
+			r = ko_load(ko, resolve, NULL, &shipped, NULL);
+		if (r >= 0)
+			r = ko_shrink(ko);
+		count = torture_allocations();
+		torture_allocation(0);
+		/* libelf says of its own lack of memory that the file is bad. */
+		assert_true(r == 0 || r == -ENOMEM || r == -EBADMSG);
+		assert_true(r == 0 || n <= count);
+		if (r == 0) {
+			assert_int_equal(ko_export(ko, "shown", &at), 0);
+			assert_int_equal(shipped.trampolines.n, 1);
+		}
+		shipped_free(&shipped);
+		ko_close(&ko);
+		blob_free(&file);
+	} while (n <= count);
+	assert_in_range(n, 10, 1000);
+	blob_free(&whole);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -506,6 +553,7 @@ int main(void)
 		TEST(sections_of_sizes_that_no_module_has),
 		TEST(sections_without_number),
 		TEST(every_truncation_ends),
+		TEST(memory_that_runs_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "check/check.h"
 #include "linux/cpu_entry.h"
+#include "linux/partial.h"
+#include "linux/task.h"
 
 /* arch/x86/include/asm/segment.h */
 #define GDT_ENTRIES   16u
@@ -21,6 +24,7 @@
 #define TYPE_TSS_BUSY 11u
 #define TYPE_LDT      2u
 #define TSS_LIMIT_MIN 0x67u	/* sizeof(struct x86_hw_tss) - 1 */
+#define LDT_MAX	      8192u	/* LDT_ENTRIES */
 
 /*
  * arch/x86/kernel/cpu/common.c, gdt_page: the kernel's code for 32 and 64 bits, its data, a
@@ -34,7 +38,7 @@ static const uint64_t fixed[GDT_FIXED] = {
 struct tss_fields {
 	struct field hardware, sp0, ist, io_base, io, bitmap, all;
 	struct field df, nmi, db, mce, vc;
-	struct field stack;
+	struct field ldt, entries, count;	/* of a process's local descriptors */
 };
 
 static const struct member tss_members[] = {
@@ -50,7 +54,9 @@ static const struct member tss_members[] = {
 	MEMBER(struct tss_fields, db, "cea_exception_stacks.DB_stack"),
 	MEMBER(struct tss_fields, mce, "cea_exception_stacks.MCE_stack"),
 	MEMBER_OPTIONAL(struct tss_fields, vc, "cea_exception_stacks.VC_stack"),
-	MEMBER(struct tss_fields, stack, "entry_stack"),
+	MEMBER_OPTIONAL(struct tss_fields, ldt, "mm_struct.context.ldt"),
+	MEMBER_OPTIONAL(struct tss_fields, entries, "ldt_struct.entries"),
+	MEMBER_OPTIONAL(struct tss_fields, count, "ldt_struct.nr_entries"),
 };
 LAYOUT(tss_layout, struct tss_fields, tss_members);
 
@@ -130,6 +136,12 @@ static void check_system(struct entry *entry, gva table, const uint64_t *gdt)
 			     gdt[GDT_LDT]);
 }
 
+/* What programs may set are segments of their own: no gates. */
+static bool is_of_programs(uint64_t descriptor)
+{
+	return !descriptor || (descriptor & CODE_OR_DATA && (descriptor & PROGRAMS) == PROGRAMS);
+}
+
 static void check_descriptors(struct entry *entry, gva table, const uint64_t *gdt)
 {
 	char name[16];
@@ -139,9 +151,7 @@ static void check_descriptors(struct entry *entry, gva table, const uint64_t *gd
 		if (i < GDT_FIXED && (gdt[i] | (fixed[i] ? ACCESSED : 0)) != fixed[i])
 			wrong_number(entry, gva_add(table, 8 * i), name,
 				     "A segment of the CPU is not the kernel's", fixed[i], gdt[i]);
-		/* What programs may set are segments of their own: no gates. */
-		if (i >= GDT_OPEN && gdt[i] &&
-		    (!(gdt[i] & CODE_OR_DATA) || (gdt[i] & PROGRAMS) != PROGRAMS))
+		if (i >= GDT_OPEN && !is_of_programs(gdt[i]))
 			wrong_number(entry, gva_add(table, 8 * i), name,
 				     "A descriptor for programs gives more than programs have",
 				     0, gdt[i]);
@@ -166,6 +176,71 @@ static int check_gdt(struct entry *entry, struct err *err)
 	if (gdt[GDT_TSS])
 		check_descriptors(entry, table, gdt);
 	return 0;
+}
+
+/* --- local descriptors --- */
+
+static void check_ldt(struct entry *entry, const struct task *task, gva table,
+		      const uint64_t *ldt, uint64_t n)
+{
+	char name[48], found[32], what[24];
+
+	for (uint64_t i = 0; i < n; i++) {
+		struct finding *finding;
+
+		if (is_of_programs(ldt[i]))
+			continue;
+		finding = check_finding(entry->run, SEVERITY_CRITICAL, "task", table, "LDT of %s",
+					task_name(task, name, sizeof(name)));
+		finding_title(finding, "A descriptor of a process gives more than programs have");
+		snprintf(what, sizeof(what), "LDT[%" PRIu64 "]", i);
+		snprintf(found, sizeof(found), "%#" PRIx64, ldt[i]);
+		finding_evidence(finding, what, gva_add(table, 8 * i), NULL,
+				 "a segment of ring 3", found);
+		return;
+	}
+}
+
+/* Nearly no process has any: they are for 16-bit programs. */
+static int check_task(struct entry *entry, const struct task *task, struct err *err)
+{
+	cleanup(freep) uint64_t *ldt = NULL;
+	gva object, table;
+	uint64_t n;
+	int r = task->mm.v ? field_ptr(entry->view, task->mm, &entry->f->ldt, &object, err) : 0;
+
+	if (r < 0 || !task->mm.v || !object.v)
+		return r;
+	r = field_ptr(entry->view, object, &entry->f->entries, &table, err);
+	if (r >= 0)
+		r = field_read(entry->view, object, &entry->f->count, &n, err);
+	if (r >= 0 && (!n || n > LDT_MAX))
+		r = fail(err, -EBADMSG, object, "%" PRIu64 " local descriptors", n);
+	if (r < 0)
+		return r;
+	ldt = calloc(n, sizeof(*ldt));
+	if (!ldt)
+		return -ENOMEM;
+	r = view_read(entry->view, table, ldt, n * sizeof(*ldt), err);
+	if (r >= 0)
+		check_ldt(entry, task, table, ldt, n);
+	check_covered(entry->run, "local tables", 1);
+	return r;
+}
+
+static int check_tasks(struct entry *entry, struct err *err)
+{
+	struct partial partial = partial_of(entry->view);
+	struct tasks tasks = { 0 };
+	int r;
+
+	if (!entry->f->ldt.there)	/* built without CONFIG_MODIFY_LDT_SYSCALL */
+		return 0;
+	r = partial_add(&partial, task_list(entry->kernel, entry->view, &tasks, err), err);
+	for (size_t i = 0; i < tasks.n && r >= 0; i++)
+		r = partial_add(&partial, check_task(entry, &tasks.v[i], err), err);
+	tasks_free(&tasks);
+	return partial_end(&partial, r, err);
 }
 
 /* --- the task state --- */
@@ -315,7 +390,7 @@ static int entry_points_run(struct check_run *run, struct err *err)
 		if (r >= 0)
 			r = check_tss(&entry, err);
 	}
-	return r;
+	return r < 0 ? r : check_tasks(&entry, err);
 }
 
 CHECK(entry_points,
@@ -323,7 +398,8 @@ CHECK(entry_points,
 	.group = GROUP_CODE,
 	.title = "The CPU enters the kernel otherwise than the kernel set it",
 	.proves = "Each CPU's segments are those that the kernel is built with, and no other "
-		  "descriptor is a gate or gives programs more than their own; the stacks that "
+		  "descriptor, of a CPU or of a process, is a gate or gives programs more than "
+		  "their own; the stacks that "
 		  "it enters the kernel on are the kernel's; and the CPU entry area maps these "
 		  "tables and stacks, the tables read-only.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),

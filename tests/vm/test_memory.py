@@ -87,13 +87,15 @@ class MemoryTest(unittest.TestCase):
 class EntryTest(unittest.TestCase):
     """What CPUs enter the kernel with, and the code that it gives to programs."""
 
-    MINE = "entry-points,vdso,idt,page-tables,executable-memory,kernel-code,kernel-rodata"
+    MINE = "entry-points,vdso,real-mode,idt,page-tables,executable-memory,kernel-code,kernel-rodata"
     EXPECTED = {
         "gdt": ("entry-points", r"CPU 0 GDT\[7\]"),
         "stack": ("entry-points", "CPU 0 IST 6"),
         "area": ("entry-points", "CPU [01] task state"),     # of the one that loaded the module
         "vdso": ("vdso", "vDSO of 64 bits"),
         "vsyscall": ("vdso", "content"),
+        "trampoline": ("real-mode", "trampoline of CPUs"),
+        "ldt": ("entry-points", r"LDT of {pid} \S+"),
     }
 
     def clean(self, guest: Guest, what: str) -> None:
@@ -103,15 +105,16 @@ class EntryTest(unittest.TestCase):
 
     def check_entries(self, kernel: str, shape: dict[str, Any]) -> None:
         with Guest(kernel, **shape) as guest:
+            pid = guest.workload()[0][1]
             self.clean(guest, "before")
             for how, (check, name) in self.EXPECTED.items():
                 with self.subTest(how=how):
-                    guest.insmod("entry_point", how=how)
+                    guest.insmod("entry_point", how=how, pid=pid)
                     report = scan(f"qemu:{guest.pid}", "--only", self.MINE)
                     guest.rmmod("entry_point")
                     found = findings(report.json)
                     self.assertEqual([f["check"] for f in found], [check], report.out)
-                    self.assertRegex(found[0]["object"]["name"], f"^{name}$")
+                    self.assertRegex(found[0]["object"]["name"], f"^{name.format(pid=pid)}$")
                     self.assertEqual(found[0]["severity"], "critical")
                     self.clean(guest, f"after {how}")
 

@@ -3,7 +3,10 @@
  * Change what a CPU enters the kernel with, in places that nothing uses; unloading puts back
  * what was there.
  */
+#include <linux/pid.h>
+#include <linux/sched.h>
 #include <asm/desc.h>
+#include <asm/mmu_context.h>
 #include <asm/processor.h>
 
 #include "lab.h"
@@ -11,9 +14,13 @@
 static char *how = "gdt";
 module_param(how, charp, 0444);
 MODULE_PARM_DESC(how, "gdt (a gate for programs), stack (another interrupt stack), area (the CPU "
-		 "entry area's task state elsewhere), vdso (a byte of it), vsyscall (likewise)");
+		 "entry area's task state elsewhere), vdso (a byte of it), vsyscall and trampoline (likewise), ldt");
+static int pid;
+module_param(pid, int, 0444);
+MODULE_PARM_DESC(pid, "for ldt: of a process that has none, and does not end meanwhile");
 
 static u64 was, *changed;
+static struct ldt_struct ldt;
 static struct page *page;
 
 static int poke(void *at, u64 value)
@@ -79,6 +86,26 @@ static int change_byte(const char *name, const char *other, bool image, unsigned
 	return poke(byte, value ^ 1);
 }
 
+/* A process gets local descriptors: one, and that is a gate. */
+static int open_local_gate(void)
+{
+	struct task_struct *task;
+	int r = -ESRCH;
+
+	ldt.entries = page_address(page);
+	ldt.nr_entries = 1;
+	*(u64 *)page_address(page) = 0x0000ec0000100000ull;
+	rcu_read_lock();
+	task = pid_task(find_vpid(pid), PIDTYPE_PID);
+	if (task && task->mm && !task->mm->context.ldt) {
+		changed = (u64 *)&task->mm->context.ldt;
+		WRITE_ONCE(task->mm->context.ldt, &ldt);
+		r = 0;
+	}
+	rcu_read_unlock();
+	return r;
+}
+
 static int __init entry_init(void)
 {
 	int r = lab_init();
@@ -96,6 +123,10 @@ static int __init entry_init(void)
 		r = move_area();
 	else if (!strcmp(how, "vdso"))
 		r = change_byte("vdso_image_64", "vdso64_image", true, 8);
+	else if (!strcmp(how, "ldt"))
+		r = open_local_gate();
+	else if (!strcmp(how, "trampoline"))
+		r = change_byte("real_mode_header", "real_mode_header", true, 0x1ff0);
 	else if (!strcmp(how, "vsyscall"))
 		r = change_byte("__vsyscall_page", "__vsyscall_page", false, 4000);
 	else

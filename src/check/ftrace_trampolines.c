@@ -92,30 +92,35 @@ static bool is_return(const struct trampoline *t, uint64_t at, uint64_t n)
 	       strstr(symbol.name, "return_thunk");
 }
 
-/* Does what is made for this copy lead where it must? */
-static bool leads_home(const struct trampoline *t, const struct original *original)
+/*
+ * Does what is made for this copy lead where it must?
+ * @bad: receives the offset of what does not
+ */
+static bool leads_home(const struct trampoline *t, const struct original *original,
+		       uint64_t *bad)
 {
-	uint64_t start = symbol(t, original->start).v, end = symbol(t, original->end).v;
+	uint64_t start = symbol(t, original->start).v, n = symbol(t, original->end).v - start;
 	uint64_t load = symbol(t, original->load).v - start, ops;
-	uint64_t call = symbol(t, original->call).v - start;
 	int32_t offset;
 	gva target;
 
-	if (t->code[call] != OP_CALL)
+	*bad = symbol(t, original->call).v - start;
+	memcpy(&offset, t->code + *bad + 1, sizeof(offset));
+	target = gva_add(t->at, *bad + CALL_BYTES + (uint64_t)(int64_t)offset);
+	if (t->code[*bad] != OP_CALL || !explainer_is_function(t->compare->explainer, target))
 		return false;
-	memcpy(&offset, t->code + call + 1, sizeof(offset));
-	target = gva_add(t->at, call + CALL_BYTES + (uint64_t)(int64_t)offset);
-	if (!explainer_is_function(t->compare->explainer, target))
+	*bad = symbol(t, original->jump).v - start;
+	if (!is_nop(t, original))
 		return false;
 	/* The ftrace_ops is named behind the end, where the load takes it from. */
+	*bad = load;
 	memcpy(&offset, t->code + load + 3, sizeof(offset));
 	load += LOAD_BYTES + (uint64_t)(int64_t)offset;
-	if (load < end - start || load - (end - start) > RET_BYTES_MAX || t->size < 8 ||
-	    load > t->size - 8)
+	if (load < n || load - n > RET_BYTES_MAX || t->size < 8 || load > t->size - 8)
 		return false;
+	*bad = n;
 	memcpy(&ops, t->code + load, sizeof(ops));
-	return ops == t->ops.v && is_nop(t, original) &&
-	       is_return(t, end - start, load - (end - start));
+	return ops == t->ops.v && is_return(t, n, load - n);
 }
 
 /*
@@ -143,7 +148,7 @@ static uint64_t matches(const struct trampoline *t, const struct original *origi
 static int check_trampoline(struct trampoline *t, struct err *err)
 {
 	struct check_run *run = t->compare->run;
-	uint64_t best = 0, n, same;
+	uint64_t best = 0, n, same, bad;
 	struct finding *finding;
 	char name[160];
 	int r;
@@ -153,9 +158,11 @@ static int check_trampoline(struct trampoline *t, struct err *err)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(originals); i++) {
 		same = matches(t, &originals[i], &n);
-		if (same && same == n && leads_home(t, &originals[i]))
+		if (same && same == n && leads_home(t, &originals[i], &bad))
 			return 0;
-		if (same > best)
+		if (same && same == n)
+			same = bad;
+		if (same >= best)
 			best = same;
 	}
 	finding = check_finding(run, SEVERITY_CRITICAL, "ftrace trampoline", t->at, "%s",

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "linux/exec.h"
+#include "linux/ftrace.h"
 #include "linux/kprobe.h"
 #include "reference/patch_inside.h"
 
@@ -25,6 +26,7 @@ enum verdict { NO, YES, PASSING };
 struct known_target {
 	gva target;
 	bool good;
+	bool is_ftrace;		/* a trampoline of ftrace: else it is BPF's */
 };
 
 struct explainer {
@@ -32,6 +34,8 @@ struct explainer {
 	struct view *view;
 	struct owners *owners;
 	struct kprobes kprobes;
+	struct ftrace_sites ftrace;	/* read when the first call of ftrace is met */
+	bool has_ftrace;
 	struct known_target target;
 	bool busy;		/* the kernel patches just now */
 	bool traces;		/* ftrace has someone to call */
@@ -124,6 +128,7 @@ void explainer_close(struct explainer **explainer)
 	if (!*explainer)
 		return;
 	kprobes_free(&(*explainer)->kprobes);
+	ftrace_sites_free(&(*explainer)->ftrace);
 	free(*explainer);
 	*explainer = NULL;
 }
@@ -272,11 +277,33 @@ static int explain_static_call(const struct looked *l, enum verdict *ret, struct
 /* A trampoline that ftrace or BPF made, from its very start on. */
 static bool is_trampoline(struct explainer *e, gva target)
 {
+	struct owner owner;
+
 	if (e->target.target.v == target.v)
 		return e->target.good;
 	e->target.target = target;
 	e->target.good = explainer_is_image(e, target);
+	e->target.is_ftrace = e->target.good &&
+			      owner_of(e->owners, target, &owner, NULL) >= 0 &&
+			      owner.kind == OWNER_FTRACE;
 	return e->target.good;
+}
+
+/* Does ftrace itself say that someone wants to be called at @at? */
+static int has_users(struct explainer *e, gva at, bool *ret, struct err *err)
+{
+	const struct ftrace_site *site;
+	int r;
+
+	if (!e->has_ftrace) {
+		r = ftrace_sites_read(e->p->kernel, e->view, &e->ftrace, err);
+		if (r < 0)
+			return wrap(err, r, "places of ftrace");
+		e->has_ftrace = true;
+	}
+	site = ftrace_sites_find(&e->ftrace, at);
+	*ret = e->traces && site && site->users;
+	return 0;
 }
 
 static int explain_mcount(const struct looked *l, enum verdict *ret, struct err *err)
@@ -288,17 +315,23 @@ static int explain_mcount(const struct looked *l, enum verdict *ret, struct err 
 				      target.v == e->ftrace_regs_caller.v ||
 				      target.v == e->graph_caller.v);
 
-	(void)err;
-	if (l->found[0] == OP_CALL && is_caller && e->traces)
-		*ret = YES;
-	else if ((l->found[0] == OP_CALL || l->found[0] == OP_JMP) && is_trampoline(e, target))
+	bool is_branch = l->found[0] == OP_CALL || l->found[0] == OP_JMP, used = false;
+	int r = 0;
+
+	/* BPF patches some places without ftrace, and by itself. */
+	is_caller |= is_trampoline(e, target) && e->target.is_ftrace;
+	if (l->found[0] == OP_CALL && is_caller)
+		r = has_users(e, l->site->at, &used, err);
+	if (r < 0)
+		return r;
+	if (used || (is_branch && is_trampoline(e, target) && !e->target.is_ftrace))
 		*ret = YES;
 	else if (l->found[0] == OP_CALL && is_caller)
 		*ret = passing(l);
 	else if (l->found[0] == OP_INT3 &&
 		 (is_half(l, e->p->nop5) || is_caller || is_trampoline(e, target)))
 		*ret = passing(l);
-	else if (l->found[0] == OP_CALL || l->found[0] == OP_JMP)
+	else if (is_branch)
 		leads(l, target);
 	return 0;
 }

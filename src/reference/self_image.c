@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reference/self_image.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/limits.h"
+#include "linux/ftrace.h"
 #include "linux/kprobe.h"
 #include "reference/patch_inside.h"
 
 /* Where the table of ftrace's places is said to lie: nothing of a kernel is there. */
 #define MCOUNT_AT 0x1000u
-
-struct ftrace_fields {
-	struct field next, records, index, record, ip;
-};
-
-static const struct member ftrace_members[] = {
-	MEMBER(struct ftrace_fields, next, "ftrace_page.next"),
-	MEMBER(struct ftrace_fields, records, "ftrace_page.records"),
-	MEMBER(struct ftrace_fields, index, "ftrace_page.index"),
-	MEMBER(struct ftrace_fields, record, "dyn_ftrace"),
-	MEMBER(struct ftrace_fields, ip, "dyn_ftrace.ip"),
-};
-LAYOUT(ftrace_layout, struct ftrace_fields, ftrace_members);
 
 static int find(const struct kernel *kernel, const char *name, gva *ret, struct err *err)
 {
@@ -70,62 +56,25 @@ static int read_image(struct self_image *image, const struct kernel *kernel, str
 	return view_read_phys(view, kernel->image, part->bytes, size, err);
 }
 
-/* One block of ftrace's records into the table. */
-static int add_records(struct view *view, const struct ftrace_fields *f, gva records, uint64_t n,
-		       struct shipped_part *table, uint64_t *used, struct err *err)
-{
-	size_t each = f->record.size_bytes;
-	cleanup(freep) uint8_t *copy = NULL;
-	int r;
-
-	if (n > (table->size_bytes - *used) / 8 || each < 8 || each > 64)
-		return err_set(err, -ELOOP, "over %u places of ftrace", FTRACE_SITES_MAX);
-	if (!n)
-		return 0;
-	copy = malloc(n * each);
-	if (!copy)
-		return err_set(err, -ENOMEM, "no memory for places of ftrace");
-	r = view_read(view, records, copy, n * each, err);
-	for (uint64_t i = 0; i < n && r >= 0; i++, *used += 8)
-		memcpy(table->bytes + *used, copy + i * each + f->ip.at, 8);
-	return r;
-}
-
-/*
- * Where the kernel calls ftrace: what it was linked with is gone after boot, but ftrace keeps a
- * record of each place (struct ftrace_page).
- */
+/* Where the kernel calls ftrace: as a table that patch_mcount() reads. */
 static int add_mcount(struct self_image *image, const struct kernel *kernel, struct view *view,
 		      struct err *err)
 {
-	gva at = symbols_lookup(kernel->symbols, "ftrace_pages_start"), records;
-	const struct ftrace_fields *f;
+	struct ftrace_sites sites = {0};
 	struct shipped_part *table;
-	uint64_t used = 0, n;
-	int r;
+	int r = ftrace_sites_read(kernel, view, &sites, err);
 
-	if (!at.v)
-		return 0;	/* without CONFIG_DYNAMIC_FTRACE */
-	r = types_layout(kernel->types, &ftrace_layout, (const void **)&f, err);
-	if (r < 0)
-		return r;
-	table = shipped_add(&image->shipped, "places of ftrace", gva_of(MCOUNT_AT),
-			    FTRACE_SITES_MAX * 8ull, 0);
-	if (!table)
-		return err_set(err, -ENOMEM, "no memory for places of ftrace");
-	r = view_ptr(view, at, &at, err);
-	for (unsigned pages = 0; r >= 0 && at.v; pages++) {
-		if (pages == FTRACE_SITES_MAX)
-			return fail(err, -ELOOP, at, "over %u blocks of ftrace", pages);
-		r = field_read(view, at, &f->index, &n, err);
-		if (r >= 0)
-			r = field_ptr(view, at, &f->records, &records, err);
-		if (r >= 0)
-			r = add_records(view, f, records, n, table, &used, err);
-		if (r >= 0)
-			r = field_ptr(view, at, &f->next, &at, err);
+	if (r >= 0 && sites.list.n) {
+		table = shipped_add(&image->shipped, "places of ftrace", gva_of(MCOUNT_AT),
+				    sites.list.n * 8, 0);
+		for (size_t i = 0; i < sites.list.n && table; i++)
+			memcpy(table->bytes + i * 8, &sites.list.v[i].at.v, 8);
+		image->shipped.table[TABLE_MCOUNT] =
+			(struct shipped_range){ gva_of(MCOUNT_AT), sites.list.n * 8 };
+		if (!table)
+			r = err_set(err, -ENOMEM, "no memory for places of ftrace");
 	}
-	image->shipped.table[TABLE_MCOUNT] = (struct shipped_range){ gva_of(MCOUNT_AT), used };
+	ftrace_sites_free(&sites);
 	return r;
 }
 

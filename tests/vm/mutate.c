@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "check/run.h"
+#include "linux/exec.h"
 #include "linux/kernel.h"
 #include "linux/module.h"
 #include "linux/owner.h"
@@ -41,16 +42,19 @@ static const struct kind {
 	const char *check;
 	unsigned share;		/* of 100 */
 } kinds[] = {
-	{ "kernel code", "kernel-code", 35 },
+	{ "kernel code", "kernel-code", 30 },
 	{ "kernel constants", "kernel-rodata", 15 },
 	{ "module code", "module-code", 20 },
 	{ "module constants", "module-code", 10 },
 	{ "patched places", "kernel-code", 20 },
+	{ "trampolines", "ftrace-trampolines", 5 },
 };
 
-enum { KERNEL_CODE, KERNEL_CONSTANTS, MODULE_CODE, MODULE_CONSTANTS, SITES };
+enum { KERNEL_CODE, KERNEL_CONSTANTS, MODULE_CODE, MODULE_CONSTANTS, SITES, TRAMPOLINES };
 
-static const char *const checks[] = { "kernel-code", "kernel-rodata", "module-code" };
+static const char *const checks[] = {
+	"kernel-code", "kernel-rodata", "module-code", "ftrace-trampolines",
+};
 
 struct area {
 	size_t kind;
@@ -145,6 +149,28 @@ static void add_modules(void)
 	modules_free(&modules);
 }
 
+/* Of ftrace: there are some while a tracer has functions of its own. */
+static void add_trampolines(void)
+{
+	struct exec_ranges exec = {0};
+	struct owners *owners = NULL;
+	struct err err = {0};
+
+	if (owners_open(g.kernel, g.view, &owners, &err) < 0 ||
+	    exec_read(g.kernel, g.view, owners, &exec, &err) < 0)
+		die("executable memory", &err);
+	for (size_t i = 0; i < exec.list.n; i++) {
+		struct owner owner;
+
+		if (exec.list.v[i].kind == OWNER_FTRACE &&
+		    owner_of(owners, exec.list.v[i].start, &owner, &err) >= 0)
+			add_area(TRAMPOLINES, owner.start,
+				 gva_add(owner.start, owner.size_bytes));
+	}
+	exec_free(&exec);
+	owners_close(&owners);
+}
+
 static void add_kernel(void)
 {
 	struct err err = {0};
@@ -184,6 +210,7 @@ static void attach(const char *image, const char *const *references, size_t n)
 	view_refuel(g.view, VIEW_FUEL_SWEEP);
 	add_kernel();
 	add_modules();
+	add_trampolines();
 }
 
 /* Run the checks of code once; how many findings, and one of them. */

@@ -171,7 +171,7 @@ class Findings(unittest.TestCase):
             validate(report)
             self.assertEqual((report["verdict"], report["assurance"]), ("compromised", "none"))
             self.assertEqual({finding["check"] for finding in report["findings"]},
-                             {"syscall-table", "hidden-module"})
+                             {"syscall-table", "hidden-module", "kernel-rodata"})
             self.assertEqual([finding["id"] for finding in report["findings"]],
                              [finding["id"] for finding in second.json["findings"]])
             for finding in report["findings"]:

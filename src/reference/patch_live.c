@@ -319,7 +319,7 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 	if (key_bytes)
 		memcpy(&was.v, key_bytes, 8);
 	if (was.v)
-		was = gva_add(was, p->vmlinux->moved);
+		was = gva_add(was, shipped->moved);
 	if (was.v != func->v || was_changed(p, site->at, was, from))
 		static_encode(p, site->at, true, *func, ret_insn, code);
 	return 0;

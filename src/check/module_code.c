@@ -6,12 +6,14 @@
 #include "base/cleanup.h"
 #include "check/module_compare.h"
 #include "check/module_foreign.h"
+#include "reference/self_image.h"
 
 /* What one run of the check knows, and what became of the modules. */
 struct checking {
 	struct module_compare compare;
-	const struct kernel_image *image;
-	struct module_references *references;
+	struct patcher *patcher;
+	struct self_image self;		/* without a reference: the patcher is its own */
+	struct module_references *references;	/* NULL: there is no reference */
 	const struct modules *modules;
 	uint32_t shipped, lacked;
 	char names[160];	/* of those that the reference lacks: "evil (OE), nvidia (POE)" */
@@ -21,6 +23,7 @@ static void checking_close(struct checking *checking)
 {
 	explainer_close(&checking->compare.explainer);
 	owners_close(&checking->compare.owners);
+	self_image_free(&checking->self);
 }
 
 static void add_name(struct checking *checking, const struct module_info *module)
@@ -69,7 +72,7 @@ static int check_lacked(struct checking *checking, const struct module_info *mod
 	if (other && !module->taint[0])
 		check_inconclusive(run, "module %s is another build than the reference's, although "
 				   "the kernel takes it for its own", module->name);
-	r = module_foreign(&checking->compare, checking->image, module, err);
+	r = module_foreign(&checking->compare, checking->patcher, module, err);
 	check_stands_on(run, r < 0 ? ASSURANCE_NONE : (enum assurance)r);
 	if (r == -EBADMSG || r == -EFAULT) {
 		check_inconclusive(run, "module %s: %s", module->name, err->text);
@@ -104,6 +107,8 @@ static int check_module(struct checking *checking, const struct module_info *mod
 	}
 	if (!is_settled(module))
 		check_inconclusive(run, "module %s is just being loaded or unloaded", module->name);
+	if (!checking->references)
+		return check_lacked(checking, module, false, err);
 	reference = module_reference_find(checking->references, module);
 	if (!reference) {
 		check_inconclusive(run, "the module at %#" PRIx64 " cannot be compared",
@@ -126,15 +131,33 @@ static int check_module(struct checking *checking, const struct module_info *mod
 	return 0;
 }
 
+/* What of the guest decides how modules are patched: by the reference, or by its own account. */
+static int find_patcher(struct checking *checking, const struct kernel_image **image,
+			struct err *err)
+{
+	struct check_run *run = checking->compare.run;
+	int r;
+
+	if (!check_reference(run)) {
+		r = self_image_make(check_kernel(run), check_view(run), &checking->self, err);
+		checking->patcher = checking->self.patcher;
+		return r;
+	}
+	r = kernel_image_of(check_reference(run), check_kernel(run), check_view(run), image, err);
+	if (r >= 0)
+		checking->patcher = (*image)->patcher;
+	return r;
+}
+
 static int checking_open(struct checking *checking, struct check_run *run, struct err *err)
 {
-	struct reference *reference = check_reference(run);
 	const struct kernel *kernel = check_kernel(run);
+	const struct kernel_image *image = NULL;
 	struct view *view = check_view(run);
 	int r;
 
 	checking->compare.run = run;
-	r = kernel_image_of(reference, kernel, view, &checking->image, err);
+	r = find_patcher(checking, &image, err);
 	if (r >= 0)
 		r = owners_open(kernel, view, &checking->compare.owners, err);
 	if (r < 0)
@@ -143,10 +166,10 @@ static int checking_open(struct checking *checking, struct check_run *run, struc
 	r = owners_modules_error(checking->compare.owners);
 	if (r < 0)
 		check_inconclusive(run, "the modules cannot be listed completely");
-	r = explainer_open(checking->image->patcher, view, checking->compare.owners,
+	r = explainer_open(checking->patcher, view, checking->compare.owners,
 			   &checking->compare.explainer, err);
-	if (r >= 0)
-		r = module_references_of(reference, kernel, view, checking->image,
+	if (r >= 0 && image)
+		r = module_references_of(check_reference(run), kernel, view, image,
 					 checking->modules, &checking->references, err);
 	return r;
 }
@@ -159,12 +182,13 @@ static void sum_up(struct checking *checking)
 	check_covered(run, "KiB of code", checking->compare.code_bytes >> 10);
 	check_covered(run, "KiB of constants", checking->compare.constant_bytes >> 10);
 	check_covered(run, "bytes patched since load", checking->compare.explained);
-	if (checking->lacked)
+	check_covered(run, "modules by their own account", checking->lacked);
+	if (checking->lacked && checking->references)
 		check_note(run, "the reference lacks %" PRIu32 " of the modules: %s",
 			   checking->lacked, checking->names);
 	if (checking->modules->list.n)
 		return;
-	check_stands_on(run, ASSURANCE_REFERENCE);
+	check_stands_on(run, checking->references ? ASSURANCE_REFERENCE : ASSURANCE_BASELINE);
 	check_note(run, "no module is loaded");
 }
 
@@ -173,8 +197,9 @@ static int module_code_run(struct check_run *run, struct err *err)
 	cleanup(checking_close) struct checking checking = { 0 };
 	int r;
 
-	if (!check_reference(run) || !reference_has_modules(check_reference(run))) {
-		check_not_covered(run, "there is no reference of the modules of this kernel");
+	if (!check_reference(run) && !check_baseline(run)) {
+		check_not_covered(run, "there is no reference of the modules of this kernel, and "
+				  "no record of this boot");
 		return 0;
 	}
 	r = checking_open(&checking, run, err);

@@ -100,7 +100,7 @@ static int undo_kprobes(struct foreign *foreign, struct err *err)
 	return r;
 }
 
-static int make(struct foreign *foreign, const struct kernel_image *image, struct err *err)
+static int make(struct foreign *foreign, struct patcher *patcher, struct err *err)
 {
 	const struct module_area *text = &foreign->module->area[MODULE_TEXT];
 	const struct foreign_fields *f = foreign->f;
@@ -120,7 +120,7 @@ static int make(struct foreign *foreign, const struct kernel_image *image, struc
 	if (r >= 0)
 		r = undo_kprobes(foreign, err);
 	if (r >= 0)
-		r = patch_all(image->patcher, foreign->view, shipped, &foreign->made.sites, err);
+		r = patch_all(patcher, foreign->view, shipped, &foreign->made.sites, err);
 	return r;
 }
 
@@ -204,7 +204,7 @@ static int compare_record(struct foreign *foreign, struct err *err)
 	return r < 0 ? r : ASSURANCE_BASELINE;
 }
 
-int module_foreign(struct module_compare *compare, const struct kernel_image *image,
+int module_foreign(struct module_compare *compare, struct patcher *patcher,
 		   const struct module_info *module, struct err *err)
 {
 	cleanup(foreign_free) struct foreign foreign = {
@@ -217,7 +217,7 @@ int module_foreign(struct module_compare *compare, const struct kernel_image *im
 		return ASSURANCE_NONE;
 	r = types_layout(foreign.kernel->types, &foreign_layout, (const void **)&foreign.f, err);
 	if (r >= 0)
-		r = make(&foreign, image, err);
+		r = make(&foreign, patcher, err);
 	if (r >= 0)
 		r = module_compare_code(compare, module, &foreign.made, err);
 	/* What is not as its own tables say is told, and not recorded. */

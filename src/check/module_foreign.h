@@ -16,7 +16,7 @@
  *         recorded yet, or nothing can be), -EBADMSG (tables that cannot be), -ELOOP, -ENOMEM,
  *         or as view_read().
  */
-nodiscard int module_foreign(struct module_compare *compare, const struct kernel_image *image,
+nodiscard int module_foreign(struct module_compare *compare, struct patcher *patcher,
 			     const struct module_info *module, struct err *err);
 
 #endif

@@ -18,7 +18,7 @@ from lab.guest import Guest  # noqa: E402
 from lab.kernels import fetch  # noqa: E402
 from lab.product import findings, scan  # noqa: E402
 
-CHECKS = ("kernel-code", "kernel-rodata", "ro-after-init")
+CHECKS = ("kernel-code", "kernel-rodata", "module-code", "ro-after-init")
 
 
 class RecordTest(unittest.TestCase):
@@ -55,12 +55,15 @@ class RecordTest(unittest.TestCase):
         self.assertIsNone(first["reference"])
         self.assertEqual((first["verdict"], first["assurance"]), ("clean", "none"))
         for check in self.results(first).values():
-            self.assertIn("recorded", check["reason"], check)
+            self.assertEqual(check["result"], "clean", check)
+        self.assertIn("recorded", self.results(first)["kernel-code"]["reason"])
 
         second = self.sweep(guest)
         self.assertEqual(second["verdict"], "clean", second["findings"])
+        self.assertEqual(second["assurance"], "baseline", second["checks"])
         for check in self.results(second).values():
             self.assertEqual((check["result"], check["reason"]), ("clean", None), check)
+            self.assertGreater(sum(check["covered"].values()), 0, check)
 
         # A tracer patches thousands of places: they are as ftrace's structures say.
         guest.sh("mkdir -p /t && mount -t tracefs t /t && echo function > /t/current_tracer")
@@ -81,9 +84,10 @@ class RecordTest(unittest.TestCase):
 
         # Another boot is another record.
         guest.reset()
-        for check in self.results(self.sweep(guest)).values():
+        again = self.results(self.sweep(guest))
+        for check in again.values():
             self.assertEqual(check["result"], "clean", check)
-            self.assertIn("recorded", check["reason"], check)
+        self.assertIn("recorded", again["kernel-code"]["reason"])
 
     def test_old(self) -> None:
         self.check("5.10-cloud")

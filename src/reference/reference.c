@@ -267,6 +267,27 @@ struct wanted {
 };
 
 /*
+ * Does the kernel's banner tell this version? "… Debian 6.1.129-1 (2025-03-06)", "Linux version
+ * 6.5.6-300.fc39.x86_64 (…", "(Ubuntu 5.15.0-91.101-generic 5.15.131)"; not where another version
+ * only begins so.
+ */
+static bool banner_tells(const char *banner, const char *version)
+{
+	const size_t n = strlen(version);
+
+	for (const char *at = strstr(banner, version); at; at = strstr(at + 1, version)) {
+		const char *end = at + n;
+
+		if (at == banner || at[-1] != ' ')
+			continue;
+		if (*end == ' ' || *end == ')' ||
+		    ((*end == '.' || *end == '-') && end[1] >= 'a' && end[1] <= 'z'))
+			return true;
+	}
+	return false;
+}
+
+/*
  * One release is built more than once (Debian 6.1.129-1 and 6.1.135-1 are both "6.1.0-32"):
  * without a build ID a module must come from the package that the kernel is from, or from one
  * of the version that the kernel's banner tells. A bare file is what somebody named.
@@ -274,7 +295,7 @@ struct wanted {
 static bool belongs(const struct reference *reference, const char *version)
 {
 	return !*version || !strcmp(version, reference->source.version) ||
-	       strstr(reference->id.banner, version);
+	       banner_tells(reference->id.banner, version);
 }
 
 static int choose(const char *version, const char *build_id, void *ctx)

@@ -207,6 +207,35 @@ static void modules_of_the_version_in_the_banner(void **state)
 	blob_free(&vmlinux);
 }
 
+/* … and no other, however it begins. */
+static void versions_that_a_banner_tells(void **state)
+{
+	static const struct { const char *build, *version; bool told; } lines[] = {
+		{ "Debian 6.1.9-1", "6.1.9-1", true }, { "Debian 6.1.9-1", "6.1.9", false },
+		{ "Debian 6.1.9-1", "1", false }, { "Debian 6.1.9-1", ".1.9-1", false },
+		{ "Debian 6.1.9-1", "6.1.9-12", false }, { "Debian 6.1.9-12", "6.1.9-1", false },
+		{ "Debian 6.1.9-1.1", "6.1.9-1", false }, { "Debian 6.1.9-1+b1", "6.1.9-1", false },
+		{ "x 6.5.6-300.fc39.x86_64", "6.5.6-300.fc39", true },
+		{ "x (Ubuntu 5.15.0-91.101-generic 5.15.131)", "5.15.0-91.101", true },
+		{ "x (Ubuntu 5.15.0-91.101-generic 5.15.131)", "5.15.131", true },
+	};
+	struct fixture *f = *state;
+
+	f->options.paths_n = 2;
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct blob vmlinux = make_vmlinux(0x11, RELEASE, lines[i].build);
+		struct made_file file = { "lib/modules/" RELEASE "/a.ko", make_module(0x20, RELEASE) };
+		cleanup(reference_close) struct reference *reference = NULL;
+
+		f->paths[0] = put(f, 0, "vmlinux", vmlinux);
+		f->paths[1] = put(f, 1, "a.deb", make_deb("p", lines[i].version, &file, 1, PACKED_NOT));
+		reference = opened(f);
+		if (module(reference, "a", 0) != (lines[i].told ? 0 : -ENOENT))
+			fail_msg("'%s' and '%s'", lines[i].build, lines[i].version);
+		blob_free(&file.blob);
+	}
+}
+
 static void named_kernel_must_be_the_guests(void **state)
 {
 	struct fixture *f = *state;
@@ -344,6 +373,7 @@ int main(void)
 		TEST(named_package_that_the_store_has),
 		TEST(modules_of_another_build_are_not_taken),
 		TEST(modules_of_the_version_in_the_banner),
+		TEST(versions_that_a_banner_tells),
 		TEST(named_kernel_must_be_the_guests),
 		TEST(kernel_file_is_remembered),
 		TEST(named_modules_and_booted_kernel),

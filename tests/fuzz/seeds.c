@@ -18,6 +18,7 @@
 #include "make/kernel.h"
 #include "make/object.h"
 #include "make/package.h"
+#include "make/patching.h"
 
 #define RWX (PTE_PRESENT | PTE_WRITE | PTE_USER)
 
@@ -279,6 +280,45 @@ static void save_tables(void)
 	save("reference_module_tables", "ones", words, sizeof(words));
 }
 
+static const char *const patching_names[] = { "ranges", "folds", "relocates" };
+
+/* One of everything that is patched, in each style. */
+static void save_patching(enum alternative_style style)
+{
+	static const uint8_t paravirt_call[] = { 0xff, 0x15, 0, 0, 0, 0 };
+	cleanup(freep) uint8_t *data = NULL;
+	struct patching m;
+	uint8_t site[16] = {0};
+	size_t size;
+	gva at;
+
+	patching_open(&m);
+	m.patcher.style = style;
+	patching_feature(&m, 17);
+	patching_alternative(&m, patching_code(&m, 0, "\xfb\x90\x90", 3), 3, 17, 0,
+			     "\x0f\x01\xca", 3);
+	patching_alternative(&m, patching_code(&m, 16, "\x90\x90\x90\x90\x90", 5), 5, 17, 0,
+			     "\xe8\x00\x01\x00\x00", 5);
+	patching_place(&m, TABLE_RETPOLINES, patching_branch(&m, 32, OP_CALL, m.thunk[0]));
+	patching_place(&m, TABLE_RETURNS, patching_branch(
+		&m, 48, OP_JMP, symbols_lookup(m.patcher.symbols, "__x86_return_thunk")));
+	patching_place(&m, TABLE_CALLS, patching_branch(&m, 64, OP_CALL, m.target[0]));
+	patching_place(&m, TABLE_ENDBR, patching_code(&m, 80, "\xf3\x0f\x1e\xfa", 4));
+	patching_place(&m, TABLE_LOCKS, patching_code(&m, 96, "\xf0\xff\x00", 3));
+	patching_jump(&m, patching_code(&m, 112, "\x66\x90", 2), gva_add(m.code, 120), false);
+	patching_jump(&m, patching_branch(&m, 128, OP_JMP, m.code), m.code, true);
+	patching_static_call(&m, patching_branch(&m, 144, OP_CALL, m.trampoline), false);
+	at = patching_branch(&m, 160, OP_CALL, m.target[1]);
+	patching_entry(&m, TABLE_MCOUNT, &at, sizeof(at));
+	at = patching_code(&m, 176, paravirt_call, sizeof(paravirt_call));
+	memcpy(site, &at, sizeof(at));
+	site[9] = sizeof(paravirt_call);
+	patching_entry(&m, TABLE_PARAVIRT, site, sizeof(site));
+	data = patching_save(&m, &size);
+	save("reference_patch", patching_names[style], data, size);
+	patching_close(&m);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -304,5 +344,7 @@ int main(int argc, char **argv)
 	save_packages();
 	save_ko();
 	save_tables();
+	for (unsigned style = 0; style < ALTERNATIVE_STYLES; style++)
+		save_patching(style);
 	return 0;
 }

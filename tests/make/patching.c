@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 
 #define IMAGE_BYTES  (4u << 20)
-#define CODE_BYTES   8192u
 #define TABLE_BYTES  2048u	/* of one table */
 #define REPL_AT	     (SHIPPED_TABLES * TABLE_BYTES)
 #define TABLES_BYTES (REPL_AT + 8192u)
@@ -56,7 +55,7 @@ static void make_functions(struct patching *m)
 	};
 	char name[64];
 
-	m->code = world_function(m->world, "code", CODE_BYTES);
+	m->code = world_function(m->world, "code", PATCHING_CODE);
 	for (size_t i = 0; i < ARRAY_SIZE(registers); i++) {
 		snprintf(name, sizeof(name), "__x86_indirect_thunk_%s", registers[i]);
 		m->thunk[i] = world_function(m->world, name, 64);
@@ -130,7 +129,7 @@ void patching_open(struct patching *m)
 			   PART_EXEC);
 	if (!part)
 		abort();
-	memset(patching_at(m, m->code), OP_INT3, CODE_BYTES);
+	memset(patching_at(m, m->code), OP_INT3, PATCHING_CODE);
 	for (unsigned i = 0; i < SHIPPED_TABLES; i++)
 		m->shipped.table[i].at = gva_add(m->tables, i * TABLE_BYTES);
 	make_patcher(m);
@@ -143,10 +142,15 @@ void patching_open(struct patching *m)
 		patching_put(m, gva_add(list, 8), list.v);
 	}
 	patching_boot(m);
+	m->pristine = malloc(IMAGE_BYTES);
+	if (!m->pristine)
+		abort();
+	memcpy(m->pristine, part->bytes, IMAGE_BYTES);
 }
 
 void patching_close(struct patching *m)
 {
+	free(m->pristine);
 	sites_free(&m->sites);
 	shipped_free(&m->shipped);
 	world_end(&m->world);
@@ -269,4 +273,77 @@ void patching_boot(struct patching *m)
 void patching_feature(struct patching *m, unsigned cpuid)
 {
 	m->patcher.caps[cpuid / 32] |= 1u << cpuid % 32;
+}
+
+/* Modes, features, sizes of the tables; then the code, the tables, the replacements. */
+struct saved {
+	uint8_t style, retpoline, returns, flags;
+	uint32_t caps;
+	uint16_t size[SHIPPED_TABLES];
+};
+
+uint8_t *patching_save(const struct patching *m, size_t *size)
+{
+	const struct patcher *p = &m->patcher;
+	struct saved head = {
+		(uint8_t)p->style, (uint8_t)p->retpoline, (uint8_t)p->returns,
+		(uint8_t)(p->unlocked | p->has_poison << 1), p->caps[0], {0},
+	};
+	uint8_t *data = malloc(sizeof(head) + PATCHING_CODE + TABLES_BYTES);
+	size_t n = sizeof(head);
+
+	if (!data)
+		abort();
+	memcpy(data + n, shipped_at(&m->shipped, m->code, PATCHING_CODE), PATCHING_CODE);
+	n += PATCHING_CODE;
+	for (unsigned i = 0; i < SHIPPED_TABLES; i++) {
+		const struct shipped_range *range = &m->shipped.table[i];
+
+		head.size[i] = (uint16_t)range->size_bytes;
+		if (range->size_bytes)
+			memcpy(data + n, shipped_at(&m->shipped, range->at, range->size_bytes),
+			       range->size_bytes);
+		n += range->size_bytes;
+	}
+	memcpy(data + n, shipped_at(&m->shipped, gva_add(m->tables, REPL_AT), m->tables_n),
+	       m->tables_n);
+	memcpy(data, &head, sizeof(head));
+	*size = n + m->tables_n;
+	return data;
+}
+
+/* The next @n bytes of the input, as far as there are so many. */
+static void take(const uint8_t **data, size_t *size, void *to, size_t n)
+{
+	if (n > *size)
+		n = *size;
+	if (n)
+		memcpy(to, *data, n);
+	*data += n;
+	*size -= n;
+}
+
+void patching_load(struct patching *m, const uint8_t *data, size_t size)
+{
+	struct patcher *p = &m->patcher;
+	struct saved head = {0};
+
+	memcpy(m->shipped.parts.v[0].bytes, m->pristine, IMAGE_BYTES);
+	sites_free(&m->sites);
+	take(&data, &size, &head, sizeof(head));
+	p->style = head.style % ALTERNATIVE_STYLES;
+	p->retpoline = head.retpoline % RETPOLINE_MODES;
+	p->returns = head.returns % RETURN_MODES;
+	p->unlocked = head.flags & 1;
+	p->has_poison = head.flags >> 1 & 1;
+	p->caps[0] = head.caps;
+	take(&data, &size, patching_at(m, m->code), PATCHING_CODE);
+	for (unsigned i = 0; i < SHIPPED_TABLES; i++) {
+		struct shipped_range *range = &m->shipped.table[i];
+
+		range->size_bytes = head.size[i] % (TABLE_BYTES + 1);
+		take(&data, &size, patching_at(m, range->at), range->size_bytes);
+	}
+	take(&data, &size, patching_at(m, gva_add(m->tables, REPL_AT)), TABLES_BYTES - REPL_AT);
+	patching_boot(m);
 }

@@ -10,13 +10,15 @@
  * from its guest is put in by the test. Image and guest lie at the same place; the guest's
  * memory holds zeros where nothing was written.
  */
+#define PATCHING_CODE 8192u
+
 struct patching {
 	struct world *world;
 	struct shipped shipped;		/* the image: all of the world's kernel */
 	struct patcher patcher;
 	struct sites sites;
 
-	gva code;			/* 8 KiB of int3 in the text, for places that are patched */
+	gva code;			/* PATCHING_CODE of int3 in the text, to be patched */
 	gva target[2], module;		/* functions of the kernel; no function: data behind it */
 	gva thunk[16];			/* __x86_indirect_thunk_rax, … */
 	gva trampoline, return0;	/* __SCT__shown, __static_call_return0 */
@@ -25,7 +27,8 @@ struct patching {
 	gva tables;			/* 32 KiB of data */
 	gva static_call, static_key;	/* __SCK__shown, a struct static_key */
 	gva pv_ops;
-	uint32_t tables_n;		/* bytes that are taken */
+	uint32_t tables_n;		/* bytes that are taken by replacements */
+	uint8_t *pristine;		/* the image as patching_open() left it */
 };
 
 void patching_open(struct patching *m);
@@ -61,6 +64,19 @@ void patching_put(struct patching *m, gva at, uint64_t value);
 
 /* The guest gets the image as it is now, patched. */
 void patching_boot(struct patching *m);
+
+/**
+ * patching_save - what is patched, and how, as one input of a fuzzer
+ * @size: receives its length
+ * Return: the caller's, for free().
+ */
+uint8_t *patching_save(const struct patching *m, size_t *size);
+
+/*
+ * Put back what patching_open() made, and on it what patching_save() gave, or anything: what is
+ * too short is filled with zeros, what is too long is cut. The guest has the code as it is then.
+ */
+void patching_load(struct patching *m, const uint8_t *data, size_t size);
 
 /* Set the bit of a CPU feature. */
 void patching_feature(struct patching *m, unsigned cpuid);

@@ -25,8 +25,9 @@ BUILD = Path(os.environ.get("HVSM_BUILD", TOP / "build"))
 KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
            for flavour in ("cloud", "generic")]
 MODULES = ("loop", "dummy", "tun", "veth", "bridge", "nf_tables", "ext4", "sctp")
+TRACING = "/sys/kernel/tracing"
 FLIPS = 1000
-MINE = "kernel-code,kernel-rodata,kernel-pointers,kernel-profile,module-code"
+MINE = "kernel-code,kernel-rodata,kernel-pointers,kernel-profile,module-code,ftrace-trampolines"
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,14 @@ class CodeTest(unittest.TestCase):
         self.clean(f"after {attack.mode}")
 
     def flip_bytes(self) -> None:
-        """tests/vm/mutate.c, on the memory that the guest has now."""
+        """tests/vm/mutate.c, on the memory that the guest has while somebody traces it."""
         core = Path(self.store) / "guest.core"
+        self.guest.sh(f"echo 'vfs_*' > {TRACING}/set_ftrace_filter; echo function > {TRACING}/current_tracer; "
+                      f"echo p:lab do_sys_openat2 > {TRACING}/kprobe_events; "
+                      f"echo 1 > {TRACING}/events/kprobes/lab/enable")
         self.guest.dump(core)
+        self.guest.sh(f"echo 0 > {TRACING}/events/kprobes/lab/enable; echo > {TRACING}/kprobe_events; "
+                      f"echo nop > {TRACING}/current_tracer")
         seed = random.randrange(1 << 32)
         done = subprocess.run([BUILD / "tests" / "vm" / "mutate", core, str(FLIPS), str(seed),
                                self.guest.kernel.dir], stdout=subprocess.PIPE,

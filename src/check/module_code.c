@@ -217,7 +217,8 @@ CHECK(module_code,
 	.proves = "The code, the constants and the kernel's tables of every loaded module are, "
 		  "byte by byte, what the distribution's package holds, laid out, relocated and "
 		  "patched as the kernel does it; nothing lies between or behind them. A module "
-		  "that the package lacks is named.",
+		  "that the package lacks is named, and its code is what it was in the first "
+		  "sweep that saw it.",
 	.techniques = TECHNIQUES("T1014", "T1547.006"),
 	.fuel_max = 120000,
 	.run = module_code_run);

@@ -102,6 +102,9 @@ static bool member_of(const char *path, struct packaged *ret)
 	const char *base = base_name(path);
 
 	*ret = (struct packaged){ .path = path };
+	/* Of the same builds, but there is debug information in place of code. */
+	if (strstr(path, "lib/debug/"))
+		return false;
 	release_of(path, ret->release, sizeof(ret->release));
 	if (module_name(base, ret->module, sizeof(ret->module)))
 		ret->kind = PACKAGED_MODULE;

@@ -151,6 +151,21 @@ static void bare_files(void **state)
 	blob_free(&module);
 }
 
+/* Debug packages have files of the same names and build IDs, without the code. */
+static void debug_information_is_passed_over(void **state)
+{
+	struct made_file files[] = {
+		{ "./usr/lib/debug/lib/modules/1-x/kernel/a.ko", make_module(0x22, "1-x") },
+		{ "./usr/lib/debug/boot/vmlinux-1-x", make_vmlinux(0x23, "1-x", "x") },
+		{ "./lib/modules/1-x/kernel/a.ko", make_module(0x24, "1-x") },
+	};
+
+	assert_holds(put(*state, "a.deb", make_deb("p", "1", files, 3, PACKED_GZIP)),
+		     "p 1 a 1-x 1-x 2424\n");
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		blob_free(&files[i].blob);
+}
+
 /* By name; what else lies there, and links, are passed over. */
 static void directory(void **state)
 {
@@ -298,6 +313,7 @@ int main(void)
 		TEST(debian_package),
 		TEST(packages_packed_in_every_way),
 		TEST(bare_files),
+		TEST(debug_information_is_passed_over),
 		TEST(directory),
 		TEST(signature_of_an_rpm),
 		TEST(truncated_packages),

@@ -149,6 +149,47 @@ static int check_pack(struct memory *memory, const struct exec_range *range, str
 	return 0;
 }
 
+/*
+ * Behind a trampoline of ftrace its page has nothing: zeros, or int3 where it comes out of memory
+ * that is kept executable (6.13). What was in a page before is left there only where the kernel
+ * was told not to clear pages (init_on_alloc=0).
+ */
+static int check_tail(struct memory *memory, const struct exec_range *range, struct err *err)
+{
+	gva key = symbols_lookup(memory->kernel->symbols, "init_on_alloc");
+	uint8_t page[GUEST_PAGE_SIZE];
+	struct exec_range tail = *range;
+	struct finding *finding;
+	struct owner owner;
+	uint32_t cleared = 0;
+	size_t used, end;
+	int r = key.v ? view_u32(memory->view, key, &cleared, err) : 0;
+
+	if (r < 0 || !cleared)
+		return r;
+	r = owner_of(memory->owners, range->start, &owner, err);
+	if (r < 0 || owner.kind != OWNER_FTRACE || owner.start.v != range->start.v ||
+	    owner.size_bytes >= range->size_bytes ||
+	    range->size_bytes - owner.size_bytes >= GUEST_PAGE_SIZE)
+		return r;
+	used = owner.size_bytes & GUEST_PAGE_MASK;
+	tail.start = gva_add(range->start, owner.size_bytes);
+	r = view_read(memory->view, gva_sub(tail.start, used), page, sizeof(page), err);
+	if (r < 0)
+		return r;
+	check_covered(memory->run, "trampolines", 1);
+	for (end = used + 1; end < sizeof(page) && page[end] == page[used]; end++)
+		;
+	if (end == sizeof(page) && (page[used] == 0 || page[used] == 0xcc))
+		return 0;
+	tail.size_bytes = sizeof(page) - used;
+	finding = range_finding(memory, SEVERITY_CRITICAL, &tail,
+				"Code behind a trampoline of ftrace");
+	if (finding)
+		show_range(memory, finding, &tail, "nothing");
+	return 0;
+}
+
 /* Memory that no address may make writable: that of code, and of constants. */
 static int add_guarded(const struct frames *frames, void *ctx, struct err *err)
 {
@@ -292,6 +333,8 @@ static int check_ranges(struct memory *memory, struct err *err)
 		check_range(memory, range);
 		if (range->kind == OWNER_BPF_PACK)
 			r = check_pack(memory, range, err);
+		else if (range->kind == OWNER_FTRACE)
+			r = check_tail(memory, range, err);
 	}
 	if (r >= 0)
 		r = check_aliases(memory, err);
@@ -326,8 +369,8 @@ CHECK(executable_memory,
 	.title = "Executable memory that is not as the kernel has it",
 	.proves = "Every page that the kernel's own page table makes executable has an owner, is "
 		  "not open to programs and not writable, at its own address or any other, nor are "
-		  "the kernel's constants; and memory that is kept for BPF but not in use holds no "
-		  "code.",
+		  "the kernel's constants; and memory that is kept for BPF but not in use, or left "
+		  "behind a trampoline of ftrace, holds no code.",
 	.techniques = TECHNIQUES("T1014", "T1055"),
 	.fuel_max = 100000,
 	.run = executable_memory_run);

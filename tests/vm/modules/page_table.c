@@ -3,6 +3,7 @@
  * Change page tables as rootkits do: memory of the same contents elsewhere, or more rights than
  * the kernel gave. Nothing is executed or written there; unloading undoes it.
  */
+#include <linux/ftrace.h>
 #include <linux/io.h>
 #include <linux/pid.h>
 #include <linux/sched.h>
@@ -12,7 +13,7 @@
 
 static char *how = "text";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "text, task, writable, alias, direct, open, program, slack");
+MODULE_PARM_DESC(how, "text, task, writable, alias, direct, open, program, slack, tail");
 static int pid;
 module_param(pid, int, 0444);
 MODULE_PARM_DESC(pid, "for task and program: whose page table");
@@ -197,6 +198,18 @@ static int use_slack(void)
 	return lab_poke((void *)address, code, sizeof(code));
 }
 
+/* Behind the trampoline of the function tracer, which has to be on. */
+static int use_tail(void)
+{
+	struct ftrace_ops *ops = lab_symbol("global_ops");
+
+	if (!ops || !ops->trampoline || offset_in_page(ops->trampoline))
+		return -ENOENT;
+	address = ops->trampoline + PAGE_SIZE - 64;
+	memcpy(was, (void *)address, sizeof(was));
+	return lab_poke((void *)address, code, sizeof(code));
+}
+
 static int apply(void)
 {
 	u64 *own = lab_symbol("init_top_pgt"), *task = root_of_task();
@@ -216,6 +229,8 @@ static int apply(void)
 		return open_page(own);
 	if (!strcmp(how, "program"))
 		return task ? open_program(task) : -ESRCH;
+	if (!strcmp(how, "tail"))
+		return use_tail();
 	return strcmp(how, "slack") ? -EINVAL : use_slack();
 }
 
@@ -223,8 +238,9 @@ static void undo(void)
 {
 	if (!strcmp(how, "direct"))
 		restore_direct();
-	if (!strcmp(how, "slack") && lab_poke((void *)address, was, sizeof(was)))
-		pr_err("page_table: the code stays in the pack\n");
+	if ((!strcmp(how, "slack") || !strcmp(how, "tail")) &&
+	    lab_poke((void *)address, was, sizeof(was)))
+		pr_err("page_table: the code stays\n");
 	while (changes_n) {
 		changes_n--;
 		WRITE_ONCE(*changes[changes_n].entry, changes[changes_n].was);

@@ -32,6 +32,9 @@ static const struct made_struct types[] = {
 	{ "kprobe_insn_page", 24, { { "list", 0, "list_head" }, { "insns", 16, "ptr" } } },
 	{ "ftrace_ops", 32, { { "next", 0, "ptr" }, { "trampoline", 8, "u64" },
 		{ "trampoline_size", 16, "u64" } } },
+	{ "dyn_ftrace", 16, { { "ip", 0, "u64" }, { "flags", 8, "u64" } } },
+	{ "ftrace_page", 24, { { "next", 0, "ptr" }, { "records", 8, "ptr" },
+		{ "index", 16, "u32" } } },
 	{ "bpf_ksym", 32, { { "start", 0, "u64" }, { "end", 8, "u64" },
 		{ "lnode", 16, "list_head" } } },
 };
@@ -78,7 +81,7 @@ static void make_variables(struct patching *m)
 		{ "text_mutex", 32 }, { "ftrace_ops_list", 8 }, { "ftrace_list_end", 32 },
 		{ "ftrace_trace_function", 8 }, { "kprobe_table", 64 * 8 },
 		{ "kprobe_optinsn_slots", 16 }, { "bpf_kallsyms", 16 }, { "counted", 8 },
-		{ "USER_PTR_MAX", 8 },
+		{ "USER_PTR_MAX", 8 }, { "ftrace_pages_start", 8 },
 	};
 
 	m->static_call = world_symbol(m->world, "__SCK__shown", 64);

@@ -156,9 +156,18 @@ static void hold(struct guest *g, bool held)
 
 /* --- ftrace --- */
 
+/* Someone traces, and wants to be called at MCOUNT. */
 static gva trace(struct guest *g)
 {
-	gva ops = world_alloc(g->made.world, 64);
+	struct world *world = g->made.world;
+	gva ops = world_alloc(world, 64), page = world_alloc(world, 64);
+	gva record = world_alloc(world, 64);
+
+	world_set(world, record, "dyn_ftrace.ip", g->made.code.v + MCOUNT);
+	world_set(world, record, "dyn_ftrace.flags", 1);
+	world_set(world, page, "ftrace_page.records", record.v);
+	world_set(world, page, "ftrace_page.index", 1);
+	patching_put(&g->made, symbol(g, "ftrace_pages_start"), page.v);
 
 	patching_put(&g->made, ops, symbol(g, "ftrace_list_end").v);
 	patching_put(&g->made, symbol(g, "ftrace_ops_list"), ops.v);
@@ -183,6 +192,19 @@ static void a_call_of_ftrace_needs_someone_who_traces(void **state)
 	trace(g);
 	is_explained(g, NEAR_BYTES);
 	g->found[MCOUNT] = OP_JMP;
+	is_told(g, MCOUNT, NEAR_BYTES, false);
+}
+
+static void a_call_of_ftrace_that_ftrace_does_not_know_of_is_told(void **state)
+{
+	struct guest *g = *state;
+	gva page;
+
+	trace(g);
+	branch(g, MCOUNT, OP_CALL, g->made.ftrace_caller);
+	page.v = world_get(g->made.world, symbol(g, "ftrace_pages_start"), "ftrace_page.next");
+	world_set(g->made.world, page, "ftrace_page.index", 0);
+	view_refresh(world_view(g->made.world));
 	is_told(g, MCOUNT, NEAR_BYTES, false);
 }
 
@@ -538,6 +560,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_untouched_guest_has_no_difference),
 		TEST(a_call_of_ftrace_needs_someone_who_traces),
+		TEST(a_call_of_ftrace_that_ftrace_does_not_know_of_is_told),
 		TEST(a_call_of_a_stranger_is_told_with_its_target),
 		TEST(what_a_kernel_does_not_have_is_not_at_address_0),
 		TEST(a_trampoline_is_called_at_its_start_only),

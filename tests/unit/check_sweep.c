@@ -156,6 +156,7 @@ static void clean_is_clean_at_once(void **state)
 {
 	(void)state;
 	assert_int_equal(sweep(".")->state, CHECK_CLEAN);
+	assert_true(g.sweep->steady);
 	assert_int_equal(runs, 1);
 	assert_int_equal(g.sweep->repeats, 0);
 	assert_true(g.sweep->pages_read > 0 && g.sweep->bytes_read > 0 && g.sweep->started_ns);
@@ -258,6 +259,7 @@ static void reset_on_the_way_leaves_nothing_to_believe(void **state)
 {
 	(void)state;
 	sweep("R");
+	assert_false(g.sweep->steady);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(g.sweep->results[i].state, CHECK_INCONCLUSIVE);
 		assert_non_null(strstr(g.sweep->results[i].reason, "rebooted"));
@@ -274,6 +276,7 @@ static void guest_that_ends_is_not_clean(void **state)
 {
 	(void)state;
 	assert_int_equal(sweep("D")->state, CHECK_INCONCLUSIVE);
+	assert_false(g.sweep->steady);
 	assert_int_equal(runs, 1);
 	assert_int_equal(g.sweep->results[0].state, CHECK_INCONCLUSIVE);
 }
@@ -292,6 +295,7 @@ static void kernel_that_boots_is_not_looked_at(void **state)
 	memory_u64(&g.m, g.in.image + KERNEL_STATE, 0);
 	memory_u64(&g.m, g.in.image + KERNEL_JIFFIES, 0xfffff000);
 	assert_int_equal(sweep("A")->state, CHECK_INCONCLUSIVE);
+	assert_false(g.sweep->steady);
 	assert_int_equal(runs, 0);
 	assert_non_null(strstr(g.sweep->results[1].reason, "boot"));
 }
@@ -312,6 +316,7 @@ static void clock_that_stands_still_is_not_believed(void **state)
 	ops.alive = alive;
 	g.ram->ops = &ops;
 	assert_int_equal(sweep("A")->state, CHECK_INCONCLUSIVE);
+	assert_false(g.sweep->steady);
 	assert_non_null(strstr(g.sweep->results[1].reason, "stands still"));
 	assert_int_equal(g.sweep->results[0].state, CHECK_INCONCLUSIVE);
 }

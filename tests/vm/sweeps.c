@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * sweeps TARGET COUNT PAUSE_MS REFERENCE... - what many sweeps of a guest come to
+ * sweeps TARGET COUNT PAUSE_MS STORE REFERENCE... - what many sweeps of a guest come to
  *
- * All checks, with the reference, PAUSE_MS between two sweeps: COUNT sweeps, and on until its
- * input ends. A line for each finding and each check that is inconclusive; in the end a line of
+ * All checks, with the reference, and with what the first sweep recorded in the directory STORE;
+ * PAUSE_MS between two sweeps: COUNT sweeps, and on until its input ends. A line for each finding and each check that is inconclusive; in the end a line of
  * JSON with the sums.
  */
 #include <inttypes.h>
@@ -19,6 +19,7 @@
 #include "check/sweep.h"
 #include "linux/kernel.h"
 #include "ram/guests.h"
+#include "reference/baseline.h"
 #include "reference/reference.h"
 
 static struct {
@@ -87,10 +88,10 @@ int main(int argc, char **argv)
 	struct guest guest;
 	int r;
 
-	if (argc < 5)
+	if (argc < 6)
 		return 2;
-	references.paths = (const char *const *)argv + 4;
-	references.paths_n = (size_t)argc - 4;
+	references.paths = (const char *const *)argv + 5;
+	references.paths_n = (size_t)argc - 5;
 	r = guests_resolve(argv[1], &guest, &ram, &err);
 	if (r >= 0)
 		r = view_open(ram, VIEW_FUEL_ATTACH, &view);
@@ -98,6 +99,8 @@ int main(int argc, char **argv)
 		r = kernel_open(view, &kernel, &err);
 	if (r >= 0)
 		r = reference_open(&references, kernel, &options.sources.reference, &err);
+	if (r >= 0)
+		r = baseline_open(argv[4], "guest", kernel, &options.sources.baseline, &err);
 	if (r < 0)
 		die(argv[1], &err);
 	for (bool over = false; !over || sums.sweeps < strtoull(argv[2], NULL, 10);) {
@@ -106,12 +109,15 @@ int main(int argc, char **argv)
 		if (sweep_run(kernel, view, &options, &sweep, &err) < 0)
 			die("sweep", &err);
 		count(sweep);
+		if (sweep->steady && baseline_commit(options.sources.baseline, &err) < 0)
+			die("record", &err);
 		sweep_free(&sweep);
 		over = is_over((unsigned)strtoul(argv[3], NULL, 10));
 	}
 	printf("{\"sweeps\": %" PRIu64 ", \"findings\": %" PRIu64 ", \"inconclusive\": %" PRIu64
 	       ", \"repeats\": %" PRIu64 ", \"ms\": %" PRIu64 "}\n", sums.sweeps, sums.findings,
 	       sums.inconclusive, sums.repeats, sums.duration_ns / 1000000);
+	baseline_close(&options.sources.baseline);
 	reference_close(&options.sources.reference);
 	return 0;
 }

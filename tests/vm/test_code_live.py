@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -69,13 +70,15 @@ class Sweeps:
     """tests/vm/sweeps.c beside the guest."""
 
     def __init__(self, guest: Guest, count: int) -> None:
+        self.store = tempfile.TemporaryDirectory(prefix="hvsm-live-")
         self.process = subprocess.Popen(
             [BUILD / "tests" / "vm" / "sweeps", f"qemu:{guest.pid}", str(count), str(PAUSE_MS),
-             guest.kernel.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+             self.store.name, guest.kernel.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def end(self) -> tuple[dict[str, int], str]:
         """The sums, and all that was said."""
         out = self.process.communicate(timeout=300)[0].decode(errors="replace")
+        self.store.cleanup()
         if self.process.returncode:
             raise AssertionError(f"sweeps ended with {self.process.returncode}: {out[-4000:]}")
         return json.loads(out.splitlines()[-1]), out

@@ -270,7 +270,7 @@ static void put_sweep(const struct page *page, const struct report *report)
 	const struct sweep *sweep = report->sweep;
 	char duration[HUMAN_MAX], bytes[HUMAN_MAX], time[HUMAN_MAX];
 
-	fprintf(page->to, "\nswept %s in %s: %" PRIu64 " pages, %s read; assurance: %s\n",
+	fprintf(page->to, "\nswept %s in %s: %" PRIu64 " pages, %s read\nassurance: %s\n",
 		human_time(sweep->started_ns, time, sizeof(time)),
 		human_duration(sweep->duration_ns, duration, sizeof(duration)),
 		sweep->pages_read, human_bytes(sweep->bytes_read, bytes, sizeof(bytes)),

@@ -505,6 +505,15 @@ static int constant(const struct patcher *p, struct view *view,
 	return view_uint(view, variable, constant_bytes(runtime) == 8 ? 8 : 4, ret, err);
 }
 
+/*
+ * Above USER_PTR_MAX a pointer is not the user's (6.12, 86e6b1547b3d): it is in the lower half,
+ * whatever the CPU. Who moves it, and all places with it, lets every process at the kernel.
+ */
+static bool is_plausible(const struct shipped_runtime *runtime, uint64_t value)
+{
+	return strcmp(constant_name(runtime), "USER_PTR_MAX") != 0 || !(value >> 63);
+}
+
 int patch_runtime(struct patcher *p, struct view *view, struct shipped *shipped,
 		  struct sites *sites, struct err *err)
 {
@@ -526,7 +535,8 @@ int patch_runtime(struct patcher *p, struct view *view, struct shipped *shipped,
 
 			if (!from || !shipped_at(shipped, at, bytes))
 				continue;
-			memcpy(from, &value, bytes);
+			if (is_plausible(runtime, value))
+				memcpy(from, &value, bytes);
 			if (sites_add(sites, at, bytes, SITE_RUNTIME, (uint32_t)j) < 0)
 				return err_set(err, -ENOMEM, "no memory for sites");
 		}

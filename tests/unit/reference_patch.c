@@ -605,6 +605,23 @@ static void a_runtime_constant_is_the_kernels_variable(void **state)
 	CODE(m, 2, "\x0d\x50");
 }
 
+static void the_end_of_the_users_half_is_in_it(void **state)
+{
+	struct patching *m = *state;
+	struct shipped_runtime *runtime = vec_add(&m->shipped.runtime);
+
+	*runtime = (struct shipped_runtime){ .name = "runtime_ptr_USER_PTR_MAX" };
+	patching_code(m, 2, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+	patching_place(m, TABLE_LOCKS, gva_add(m->code, 2));
+	runtime->range = m->shipped.table[TABLE_LOCKS];
+	patching_put(m, named(m, "USER_PTR_MAX"), 0xfffffffffffff000);
+	patched(patch_runtime(&m->patcher, world_view(m->world), &m->shipped, &m->sites, NULL));
+	CODE(m, 2, "\x11\x22\x33\x44\x55\x66\x77\x88");
+	patching_put(m, named(m, "USER_PTR_MAX"), 0x7ffffffff000);
+	patched(patch_runtime(&m->patcher, world_view(m->world), &m->shipped, &m->sites, NULL));
+	CODE(m, 2, "\x00\xf0\xff\xff\xff\x7f\x00\x00");
+}
+
 static void a_constant_without_a_variable_must_be_the_cache_of_its_name(void **state)
 {
 	struct patching *m = *state;
@@ -660,6 +677,7 @@ int main(void)
 		TEST(up_to_5_11_an_operation_may_be_an_instruction),
 		TEST(an_operation_that_is_no_function_of_the_kernel_is_not_called),
 		TEST(a_runtime_constant_is_the_kernels_variable),
+		TEST(the_end_of_the_users_half_is_in_it),
 		TEST(a_constant_without_a_variable_must_be_the_cache_of_its_name),
 	};
 

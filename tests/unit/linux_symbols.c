@@ -426,6 +426,84 @@ static void printed_with_offset_or_bare(void **state)
 	assert_string_equal(symbols_print(symbols, gva_of(TEXT + 0x3203), few, sizeof(few)), "glob");
 }
 
+static void moved_with_the_kernel(void **state)
+{
+	const uint64_t by = 0x1400000;
+	cleanup(symbols_free) struct symbols *symbols = NULL, *moved = NULL, *back = NULL;
+	struct symbol symbol;
+	char buf[40];
+	uint64_t size;
+
+	per_cpu_symbols_are_absolute(state);
+	assert_int_equal(parse(t->parts.end, &symbols), 0);
+	assert_int_equal(symbols_move(symbols, by, &moved), 0);
+	assert_int_equal(symbols_count(moved), symbols_count(symbols));
+	assert_int_equal(symbols_lookup(moved, "_text").v, TEXT + by);
+	assert_int_equal(symbols_at(moved, gva_of(TEXT + by + 0x40 * 200 + 3), &symbol, &size), 0);
+	assert_string_equal(symbol.name, "sys_test_200_fn");
+	assert_int_equal(symbol.at.v, TEXT + by + 0x40 * 200);
+	assert_int_equal(size, 0x40);
+	assert_string_equal(symbols_print(moved, gva_of(TEXT + by + 0x40 * 200 + 3), buf,
+					  sizeof(buf)), "sys_test_200_fn+0x3");
+	assert_true(symbols_is_start(moved, gva_of(TEXT + by + 0x40 * 200), "sys_"));
+	assert_int_equal(symbols_at(moved, gva_of(TEXT + by - 1), &symbol, NULL), -ENOENT);
+	/* Per-CPU variables are where they are. */
+	assert_int_equal(symbols_get(moved, 99).at.v, 99 * 0x1000);
+	assert_int_equal(symbols_lookup(moved, "sys_test_50_fn").v, 50 * 0x1000);
+
+	assert_false(symbols_equal(symbols, moved));
+	assert_int_equal(symbols_move(moved, -by, &back), 0);
+	assert_true(symbols_equal(symbols, back));
+}
+
+static bool equal_with(uint32_t i, struct symbol_in other)
+{
+	cleanup(symbols_free) struct symbols *a = NULL, *b = NULL;
+	struct symbol_in own = t->symbols[i];
+
+	make(NEW, 0);
+	assert_int_equal(parse(t->parts.end, &a), 0);
+	t->symbols[i] = other;
+	make(OLD, 0);
+	assert_int_equal(parse(t->parts.end, &b), 0);
+	t->symbols[i] = own;
+	return symbols_equal(a, b) && symbols_equal(b, a);
+}
+
+static void equal_symbol_for_symbol(void **state)
+{
+	const uint32_t last = MANY - 1;
+
+	(void)state;
+	for (uint32_t i = 77; i <= last; i += last - 77) {
+		struct symbol_in own = t->symbols[i], other = own;
+
+		assert_true(equal_with(i, own));
+		other.at += 1;
+		assert_false(equal_with(i, other));
+		other = own;
+		other.type = 'W';
+		assert_false(equal_with(i, other));
+		other = own;
+		other.name = "sys_test_zz_fn";
+		assert_false(equal_with(i, other));
+	}
+}
+
+static void more_symbols_are_not_equal(void **state)
+{
+	cleanup(symbols_free) struct symbols *a = NULL, *b = NULL;
+
+	(void)state;
+	make(NEW, 0);
+	assert_int_equal(parse(t->parts.end, &a), 0);
+	t->n--;
+	make(NEW, 0);
+	assert_int_equal(parse(t->parts.end, &b), 0);
+	assert_false(symbols_equal(a, b));
+	assert_false(symbols_equal(b, a));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -450,6 +528,9 @@ int main(void)
 		T(found_by_name),
 		T(found_by_address),
 		T(printed_with_offset_or_bare),
+		T(moved_with_the_kernel),
+		T(equal_symbol_for_symbol),
+		T(more_symbols_are_not_equal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

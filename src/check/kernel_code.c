@@ -58,7 +58,8 @@ CHECK(kernel_code,
 	.proves = "Every byte of the kernel's text is that of the distribution's own package, "
 		  "relocated, and patched as the kernel patches itself on this CPU: each place "
 		  "that differs is a jump label, static call, ftrace site or kprobe that is "
-		  "exactly as the kernel's structures say.",
+		  "exactly as the kernel's structures say. Without a reference: places that are "
+		  "patched are as these say, and all others as in the first sweep of this boot.",
 	.techniques = TECHNIQUES("T1014", "T1601.001"),
 	.fuel_max = 60000,
 	.run = kernel_code_run);

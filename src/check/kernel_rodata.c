@@ -97,7 +97,8 @@ CHECK(kernel_rodata,
 	.title = "A constant of the kernel is not what was shipped",
 	.proves = "Every byte of the kernel's read-only data is that of the distribution's own "
 		  "package: operation tables, the symbol table, the types. What the kernel may "
-		  "still write while it boots (ro_after_init) is not among it.",
+		  "still write while it boots (ro_after_init) is not among it. Without a "
+		  "reference: as in the first sweep of this boot.",
 	.techniques = TECHNIQUES("T1014", "T1601.001"),
 	.fuel_max = 60000,
 	.run = kernel_rodata_run);

@@ -7,8 +7,11 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 
-/* The flags begin with the number of users, in 23 bits or more (include/linux/ftrace.h). */
-#define USERS_MASK 0x7fffffu
+/*
+ * The flags begin with the number of users, in 23 bits in 5.10 and in fewer with each new flag
+ * (FTRACE_FL_BITS in include/linux/ftrace.h); as many users as fit in 16 there never are.
+ */
+#define USERS_MASK 0xffffu
 
 struct ftrace_fields {
 	struct field next, records, index, record, ip, flags;

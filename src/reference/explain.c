@@ -138,6 +138,11 @@ bool explainer_is_shipped_function(const struct explainer *e, gva at)
 	return patcher_is_function(e->p, at);
 }
 
+bool explainer_is_busy(const struct explainer *e)
+{
+	return e->busy;
+}
+
 bool explainer_is_function(struct explainer *e, gva at)
 {
 	return patcher_is_function(e->p, at) || owner_is_function(e->owners, at);

@@ -89,6 +89,9 @@ bool explainer_is_shipped_function(const struct explainer *explainer, gva at);
 /* Does a function of the kernel, as shipped, or of a listed module start at @at? */
 bool explainer_is_function(struct explainer *explainer, gva at);
 
+/* Was the kernel patching code, or about to, when the explainer was opened? */
+bool explainer_is_busy(const struct explainer *explainer);
+
 /* Does a trampoline or program that ftrace or BPF made start at @at? */
 bool explainer_is_image(struct explainer *explainer, gva at);
 

@@ -40,6 +40,7 @@ struct explainer {
 	bool busy;		/* the kernel patches just now */
 	bool traces;		/* ftrace has someone to call */
 	bool unlocked;		/* lock prefixes are taken out now */
+	bool has_keys, changed;	/* keys were looked at; one is not what it was */
 	gva ftrace_caller, ftrace_regs_caller, ftrace_stub, trace_function, list_func,
 		graph_caller;
 };
@@ -644,6 +645,79 @@ static int tell(const struct comparing *c, size_t i, size_t *end, struct err *er
 	return c->visit(&d, verdict == PASSING, c->ctx, err);
 }
 
+/* --- places whose key was changed since they were predicted --- */
+
+/* What a place must be now: 0 where nothing says so. */
+static int site_code(const struct comparing *c, const struct site *site, uint8_t *code,
+		     struct err *err)
+{
+	struct explainer *e = c->e;
+	gva func = {0};
+	int r;
+
+	if (site->kind == TABLE_JUMPS)
+		r = jump_label_code(e->p, e->view, c->shipped, site, false, code, err);
+	else if (site->kind == TABLE_STATIC_CALLS)
+		r = static_call_code(e->p, e->view, c->shipped, site, &func, code, err);
+	else if (site->kind == SITE_TRAMPOLINE)
+		r = trampoline_code(e->p, e->view, c->shipped, site, &func, code, err);
+	else
+		return 0;
+	/* A key that leads to no function is not what is looked at here. */
+	return r < 0 ? r : !func.v || explainer_is_function(e, func);
+}
+
+/*
+ * A place that is as it was predicted, but that its key says should be otherwise by now: it was
+ * changed back, or not changed with it.
+ */
+static int check_site(const struct comparing *c, const struct site *site, struct err *err)
+{
+	uint64_t from = site->at.v > c->at.v ? site->at.v : c->at.v;
+	uint64_t end = site->at.v + site->size_bytes, to = c->at.v + c->n;
+	struct difference d = { .at = gva_of(from), .kind = kind_name(site->kind) };
+	uint8_t code[STATIC_CALL_BYTES];
+	int r;
+
+	if (end < to)
+		to = end;
+	if (to <= from || site->size_bytes > sizeof(code))
+		return 0;
+	r = site_code(c, site, code, err);
+	if (r <= 0)
+		return r;
+	d.size_bytes = to - from;
+	d.expected = code + (from - site->at.v);
+	d.found = c->found + (from - c->at.v);
+	if (!memcmp(d.expected, c->expected + (from - c->at.v), d.size_bytes) ||
+	    memcmp(d.found, c->expected + (from - c->at.v), d.size_bytes) != 0)
+		return 0;
+	snprintf(d.why, sizeof(d.why), "its key was changed, and it was not");
+	return c->visit(&d, c->e->busy, c->ctx, err);
+}
+
+static int check_keys(const struct comparing *c, struct err *err)
+{
+	struct explainer *e = c->e;
+	int r = 0;
+
+	if (c->shipped != e->p->vmlinux)
+		return 0;
+	if (!e->has_keys)
+		r = keys_changed(e->p, e->view, &e->changed, err);
+	e->has_keys = true;
+	if (!e->changed)
+		return r;
+	for (size_t i = site_from(c->sites, c->at); i < c->sites->list.n && r >= 0; i++) {
+		const struct site site = site_at(c->sites, i);
+
+		if (site.at.v >= c->at.v + c->n)
+			break;
+		r = check_site(c, &site, err);
+	}
+	return r;
+}
+
 int compare_with(struct explainer *explainer, const struct shipped *shipped,
 		  const struct sites *sites, gva at, const uint8_t *expected,
 		  const uint8_t *found, size_t n, uint64_t *explained, difference_fn *visit,
@@ -655,13 +729,13 @@ int compare_with(struct explainer *explainer, const struct shipped *shipped,
 	size_t end;
 	int r = 0;
 
-	if (!memcmp(expected, found, n))
-		return 0;
-	for (size_t i = next_difference(&c, 0); i < n && r >= 0; i = next_difference(&c, end)) {
-		end = i + 1;
-		r = tell(&c, i, &end, err);
-	}
-	return r;
+	if (memcmp(expected, found, n) != 0)
+		for (size_t i = next_difference(&c, 0); i < n && r >= 0;
+		     i = next_difference(&c, end)) {
+			end = i + 1;
+			r = tell(&c, i, &end, err);
+		}
+	return r < 0 ? r : check_keys(&c, err);
 }
 
 int compare_part(struct explainer *explainer, const struct shipped *shipped,

@@ -250,6 +250,7 @@ void patcher_close(struct patcher **patcher)
 	if (!*patcher)
 		return;
 	symbols_free(&(*patcher)->symbols);
+	vec_free(&(*patcher)->keys);
 	if (!(*patcher)->borrows_types)
 		types_free(&(*patcher)->types);
 	free(*patcher);
@@ -266,9 +267,17 @@ int patcher_copy(const struct patcher *patcher, const struct shipped *vmlinux,
 		return -ENOMEM;
 	*copy = *patcher;
 	copy->symbols = NULL;
+	memset(&copy->keys, 0, sizeof(copy->keys));
 	copy->borrows_types = true;
 	copy->vmlinux = vmlinux;
 	r = symbols_move(patcher->symbols, 0, &copy->symbols);
+	for (size_t i = 0; i < patcher->keys.n && r >= 0; i++) {
+		struct key_state *key = vec_add(&copy->keys);
+
+		if (key)
+			*key = patcher->keys.v[i];
+		r = key ? 0 : -ENOMEM;
+	}
 	if (r >= 0)
 		*ret = take_ptr(&copy);
 	return r;
@@ -335,6 +344,8 @@ int patch_all(struct patcher *p, struct view *view, struct shipped *shipped, str
 		r = patch_static_calls(p, view, shipped, sites, err);
 	if (r >= 0)
 		r = patch_jump_labels(p, view, shipped, sites, err);
+	if (r >= 0 && shipped == p->vmlinux)
+		keys_settle(p);
 	if (r >= 0 && sites->list.n)
 		qsort(sites->list.v, sites->list.n, sizeof(*sites->list.v), by_address);
 	return r;

@@ -109,7 +109,8 @@ struct difference {
  * compare_part - hold the guest's memory against what it should be
  * @found:    the guest's bytes of [@at, @at + @n)
  * @visit:    called for each difference that is not explained, and for those in passing
- *            (@passing): ascending; a negative return ends it
+ *            (@passing): ascending; then, ascending again, for places that are as they were
+ *            predicted, but should not be by now. A negative return ends it
  * @explained: bytes that differ and are explained are added to it
  *
  * Return: 0, what @visit returned, -ENOMEM, or as view_read().

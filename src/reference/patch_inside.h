@@ -51,6 +51,13 @@ struct native_op {
 
 #define NATIVE_OPS 12u
 
+/* The key of a jump label or a static call, as it was when the image was patched. */
+struct key_state {
+	gva at;
+	uint64_t value;
+	uint32_t size_bytes;
+};
+
 struct patcher {
 	const struct kernel *kernel;
 	const struct shipped *vmlinux;
@@ -81,6 +88,8 @@ struct patcher {
 	uint32_t pv_iret;		/* index of what is jumped to instead of called */
 
 	gva return0, warn_trap;		/* __static_call_return0, …_trap */
+
+	VEC(struct key_state) keys;	/* of the kernel's own; ascending, once each */
 };
 
 static inline gva s32_relative(gva at, const uint8_t *bytes)
@@ -189,6 +198,11 @@ nodiscard int patch_jump_labels(struct patcher *p, struct view *view, struct shi
 				struct sites *sites, struct err *err);
 nodiscard int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shipped,
 				 struct sites *sites, struct err *err);
+/* Sort what was recorded of keys. */
+void keys_settle(struct patcher *p);
+/* Is any of them another than it was? */
+nodiscard int keys_changed(const struct patcher *p, struct view *view, bool *ret,
+			   struct err *err);
 nodiscard int patch_mcount(struct patcher *p, struct shipped *shipped, struct sites *sites,
 			   struct err *err);
 

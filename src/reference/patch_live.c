@@ -36,6 +36,68 @@ static const uint8_t *table_at(const struct shipped *shipped, enum shipped_table
 	return shipped_at(shipped, gva_add(range->at, entry), n);
 }
 
+/* --- what the keys were when the image was patched --- */
+
+/* To be called before the key is used: if it is changed meanwhile, it is known to have been. */
+static int keys_add(struct patcher *p, struct view *view, const struct shipped *shipped, gva at,
+		    const char *member, struct err *err)
+{
+	struct key_state *key;
+	struct field field;
+	uint64_t value;
+	int r;
+
+	if (shipped != p->vmlinux)	/* a module's go with it */
+		return 0;
+	r = types_field(p->types, member, &field, err);
+	if (r >= 0)
+		r = field_read(view, at, &field, &value, err);
+	if (r < 0)
+		return r;
+	key = vec_add(&p->keys);
+	if (!key)
+		return err_set(err, -ENOMEM, "no memory for keys");
+	*key = (struct key_state){ field_at(at, &field), value, field.size_bytes };
+	return 0;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct key_state *x = a, *y = b;
+
+	return (x->at.v > y->at.v) - (x->at.v < y->at.v);
+}
+
+void keys_settle(struct patcher *p)
+{
+	size_t kept = 0;
+
+	if (p->keys.n)
+		qsort(p->keys.v, p->keys.n, sizeof(*p->keys.v), by_key);
+	for (size_t i = 0; i < p->keys.n; i++)
+		if (!kept || p->keys.v[i].at.v != p->keys.v[kept - 1].at.v)
+			p->keys.v[kept++] = p->keys.v[i];
+	p->keys.n = kept;
+}
+
+int keys_changed(const struct patcher *p, struct view *view, bool *ret, struct err *err)
+{
+	for (size_t i = 0; i < p->keys.n; i++) {
+		const struct key_state *key = &p->keys.v[i];
+		uint64_t value;
+		int r = view_uint(view, key->at, key->size_bytes, &value, err);
+
+		if (r < 0)
+			return wrap(err, r, "the key of a jump label or static call");
+		if (value != key->value) {
+			*ret = true;
+			return 0;
+		}
+	}
+	*ret = false;
+	return 0;
+}
+
 /* --- jump labels: struct jump_entry { s32 code, target; long key; } --- */
 
 #define JUMP_ENTRY_BYTES 16u
@@ -114,7 +176,9 @@ int patch_jump_labels(struct patcher *p, struct view *view, struct shipped *ship
 		code = live_place(p, shipped, entry.code, site.size_bytes);
 		if (!code)
 			continue;
-		r = jump_label_code(p, view, shipped, &site, false, code, err);
+		r = keys_add(p, view, shipped, entry.key, "static_key.enabled", err);
+		if (r >= 0)
+			r = jump_label_code(p, view, shipped, &site, false, code, err);
 		if (r < 0)
 			return wrap(err, r, "a jump label's key");
 		if (sites_add(sites, site.at, site.size_bytes, TABLE_JUMPS, (uint32_t)i) < 0)
@@ -330,10 +394,14 @@ static int patch_trampoline(struct patcher *p, struct view *view, struct shipped
 			    struct err *err)
 {
 	uint8_t code[STATIC_CALL_BYTES];
-	gva func;
+	gva func, key;
 	int r;
 
-	r = trampoline_code(p, view, shipped, site, &func, code, err);
+	r = trampoline_key(p, shipped, site, &key, err);
+	if (r >= 0)
+		r = keys_add(p, view, shipped, key, "static_call_key.func", err);
+	if (r >= 0)
+		r = trampoline_code(p, view, shipped, site, &func, code, err);
 	if (r < 0)
 		return r;
 	if (is_predictable(p, func))
@@ -399,7 +467,9 @@ int patch_static_calls(struct patcher *p, struct view *view, struct shipped *shi
 		if (from[0] == 0x0f && (from[1] & 0xf0) == 0x80 &&
 		    live_place(p, shipped, entry.code, STATIC_CALL_BYTES))
 			site.size_bytes = STATIC_CALL_BYTES;
-		r = static_call_code(p, view, shipped, &site, &func, code, err);
+		r = keys_add(p, view, shipped, entry.key, "static_call_key.func", err);
+		if (r >= 0)
+			r = static_call_code(p, view, shipped, &site, &func, code, err);
 		if (r < 0)
 			return wrap(err, r, "a static call's key");
 		if (is_predictable(p, func))

@@ -99,6 +99,7 @@ static void make_patcher(struct patching *m)
 	struct patcher *p = &m->patcher;
 	struct err err = {0};
 
+	vec_free(&p->keys);
 	*p = (struct patcher){
 		.kernel = kernel, .vmlinux = &m->shipped, .symbols = kernel->symbols,
 		.types = kernel->types, .borrows_types = true, .text = kernel->text,
@@ -153,6 +154,7 @@ void patching_open(struct patching *m)
 
 void patching_close(struct patching *m)
 {
+	vec_free(&m->patcher.keys);
 	free(m->pristine);
 	sites_free(&m->sites);
 	shipped_free(&m->shipped);

@@ -136,6 +136,18 @@ static bool is_printable(const char *name)
 	return true;
 }
 
+/*
+ * /proc/modules leaves out what is unformed. Code becomes executable a moment before a module that
+ * is loaded is formed (complete_formation()); it has its init code then. One that is unloaded
+ * has given up its last reference, and waits, perhaps for those who patch code (free_module(),
+ * text_mutex). Neither has an entry in sysfs. On a busy host these moments may last.
+ */
+static bool is_changing(const struct module_info *module)
+{
+	return !(module->found_by & MODULE_BY_SYSFS) &&
+	       (module->area[MODULE_INIT_TEXT].size_bytes || module->refcount < 0);
+}
+
 static void check_self(struct hidden *hidden, const struct module_info *module)
 {
 	const struct module_area *text = &module->area[MODULE_TEXT];
@@ -148,14 +160,9 @@ static void check_self(struct hidden *hidden, const struct module_info *module)
 		finding_evidence(finding, "name of the module", module->at, NULL, "a name",
 				 module->name);
 	}
-	/*
-	 * /proc/modules leaves out what is unformed. Code becomes executable a moment before a
-	 * module that is loaded is formed (complete_formation()); it has its init code then, and
-	 * no entry in sysfs yet. On a busy host that moment may last.
-	 */
-	if (module->state == MODULE_UNFORMED && executable &&
-	    module->area[MODULE_INIT_TEXT].size_bytes && !(module->found_by & MODULE_BY_SYSFS)) {
-		check_inconclusive(hidden->run, "module %s is just being loaded", module->name);
+	if (module->state == MODULE_UNFORMED && executable && is_changing(module)) {
+		check_inconclusive(hidden->run, "module %s is just being loaded or unloaded",
+				   module->name);
 	} else if (module->state == MODULE_ODD ||
 		   (module->state == MODULE_UNFORMED && executable)) {
 		finding = module_finding(hidden, module, "Module that is hidden by its state");

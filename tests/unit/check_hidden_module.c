@@ -218,6 +218,17 @@ static void a_module_that_is_being_loaded_is_clean(void **state)
 	assert_int_equal(run(g), CHECK_INCONCLUSIVE);
 }
 
+static void a_module_that_waits_to_be_unloaded_is_no_finding(void **state)
+{
+	struct guest *g = *state;
+
+	world_set(g->made.world, g->evil, "module.state", UNFORMED);
+	made_off_sysfs(&g->made, g->evil);
+	expect(g, "evil", "hidden by its state");
+	world_set(g->made.world, g->evil, "module.refcnt.counter", 0);
+	assert_int_equal(run(g), CHECK_INCONCLUSIVE);
+}
+
 static void names_that_are_none(void **state)
 {
 	struct guest *g = *state;
@@ -358,6 +369,7 @@ int main(void)
 		TEST(writable_code_without_an_owner_says_so),
 		TEST(hidden_by_its_state),
 		TEST(a_module_that_is_being_loaded_is_clean),
+		TEST(a_module_that_waits_to_be_unloaded_is_no_finding),
 		TEST(names_that_are_none),
 		TEST(a_node_that_stands_for_something_else),
 		TEST(text_that_claims_its_neighbour),

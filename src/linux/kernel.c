@@ -10,12 +10,11 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/notes.h"
 #include "guest/paging.h"
 #include "linux/anchor.h"
 
 #define KERNEL_MAP	0xffffffff80000000ull	/* __START_KERNEL_map */
-#define NOTE_GNU_BUILD_ID 3u			/* elf.h: NT_GNU_BUILD_ID */
-#define BUILD_ID_BYTES	20u
 #define NOTES_MAX	4096u
 #define CHUNK_BYTES	(4u << 20)
 #define HUGE_BYTES	(2u << 20)
@@ -126,30 +125,12 @@ static void find_build_id(struct kernel *kernel, const uint8_t *image, size_t si
 	gva start = symbols_lookup(kernel->symbols, "__start_notes");
 	gva stop = symbols_lookup(kernel->symbols, "__stop_notes");
 	const uint8_t *part;
-	struct bytes notes;
 
 	if (!start.v || stop.v <= start.v || stop.v - start.v > NOTES_MAX)
 		return;
 	part = image_part(kernel, image, size, start, stop.v - start.v);
-	if (!part)
-		return;
-	notes = bytes_of(part, stop.v - start.v);
-	while (notes.left && bytes_ok(&notes)) {
-		uint32_t name_bytes = bytes_u32(&notes), id_bytes = bytes_u32(&notes);
-		uint32_t type = bytes_u32(&notes);
-		const uint8_t *name, *id;
-
-		if (name_bytes > NOTES_MAX || id_bytes > NOTES_MAX)
-			return;
-		name = bytes_take(&notes, (name_bytes + 3) & ~3u);
-		id = bytes_take(&notes, (id_bytes + 3) & ~3u);
-		if (!name || !id || type != NOTE_GNU_BUILD_ID || id_bytes != BUILD_ID_BYTES ||
-		    name_bytes != 4 || memcmp(name, "GNU", 4))
-			continue;
-		for (unsigned i = 0; i < BUILD_ID_BYTES; i++)
-			snprintf(kernel->build_id + 2 * i, 3, "%02x", id[i]);
-		return;
-	}
+	if (part)
+		notes_build_id(bytes_of(part, stop.v - start.v), kernel->build_id);
 }
 
 /*

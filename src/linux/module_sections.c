@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "linux/module_sections.h"
 
-#include <elf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/notes.h"
 
-#define BUILD_ID_BYTES 20u
+#define NOTE_BYTES 36u	/* header, "GNU", 20 bytes of ID */
 
 struct section_fields {
 	struct field attrs, list, name, private;
@@ -90,11 +89,7 @@ int module_build_id(struct view *view, const struct module_info *module,
 		    const struct module_sections *sections, char ret[41], struct err *err)
 {
 	static const char name[] = ".note.gnu.build-id";
-	struct {
-		Elf64_Nhdr header;
-		char name[4];
-		uint8_t id[BUILD_ID_BYTES];
-	} note;
+	uint8_t note[NOTE_BYTES];
 
 	ret[0] = '\0';
 	for (size_t i = 0; i < sections->list.n; i++) {
@@ -102,14 +97,11 @@ int module_build_id(struct view *view, const struct module_info *module,
 
 		if (strcmp(sections->list.v[i].name, name))
 			continue;
-		r = view_read(view, sections->list.v[i].at, &note, sizeof(note), err);
+		r = view_read(view, sections->list.v[i].at, note, sizeof(note), err);
 		if (r < 0)
 			return r;
-		if (note.header.n_type != NT_GNU_BUILD_ID || note.header.n_namesz != 4 ||
-		    note.header.n_descsz != BUILD_ID_BYTES || memcmp(note.name, "GNU", 4))
+		if (!notes_build_id(bytes_of(note, sizeof(note)), ret))
 			break;
-		for (unsigned k = 0; k < BUILD_ID_BYTES; k++)
-			snprintf(ret + 2 * (size_t)k, 3, "%02x", note.id[k]);
 		return 0;
 	}
 	return fail(err, -ENOENT, module->at, "module without a build ID");

@@ -3,14 +3,11 @@
 
 #include <gelf.h>
 #include <libelf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/cleanup.h"
-
-#define BUILD_ID_BYTES 20u
+#include "base/notes.h"
 
 /* Does [@from, @from + @n) lie inside of the file? */
 static bool inside(const struct elf_file *elf, uint64_t from, uint64_t n)
@@ -194,35 +191,13 @@ const struct elf_section *elf_find(const struct elf_file *elf, const char *name)
 	return NULL;
 }
 
-/* The build ID in one section of notes (ELF gABI, "Note Section"). */
-static bool note_build_id(struct bytes notes, char ret[41])
-{
-	while (notes.left && bytes_ok(&notes)) {
-		uint32_t name_bytes = bytes_u32(&notes), id_bytes = bytes_u32(&notes);
-		uint32_t type = bytes_u32(&notes);
-		const uint8_t *name, *id;
-
-		if (name_bytes > notes.left || id_bytes > notes.left)
-			return false;
-		name = bytes_take(&notes, (name_bytes + 3) & ~3u);
-		id = bytes_take(&notes, (id_bytes + 3) & ~3u);
-		if (!name || !id || type != NT_GNU_BUILD_ID || id_bytes != BUILD_ID_BYTES ||
-		    name_bytes != 4 || memcmp(name, "GNU", 4))
-			continue;
-		for (unsigned i = 0; i < BUILD_ID_BYTES; i++)
-			snprintf(ret + 2 * i, 3, "%02x", id[i]);
-		return true;
-	}
-	return false;
-}
-
 int elf_build_id(const struct elf_file *elf, char ret[41])
 {
 	for (size_t i = 1; i < elf->sections.n; i++) {
 		const struct elf_section *section = &elf->sections.v[i];
 
 		if (section->type == SHT_NOTE && section->bytes &&
-		    note_build_id(bytes_of(section->bytes, section->size_bytes), ret))
+		    notes_build_id(bytes_of(section->bytes, section->size_bytes), ret))
 			return 0;
 	}
 	return -ENOENT;

@@ -80,7 +80,6 @@ nodiscard int reference_module(struct reference *reference, const char *name,
 enum reference_keep {
 	KEEP_KERNEL,
 	KEEP_MODULES,
-	KEEP_VDSO,
 	REFERENCE_KEEPS,
 };
 

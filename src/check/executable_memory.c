@@ -156,16 +156,14 @@ static int check_pack(struct memory *memory, const struct exec_range *range, str
  */
 static int check_tail(struct memory *memory, const struct exec_range *range, struct err *err)
 {
-	gva key = symbols_lookup(memory->kernel->symbols, "init_on_alloc");
 	uint8_t page[GUEST_PAGE_SIZE];
 	struct exec_range tail = *range;
 	struct finding *finding;
 	struct owner owner;
-	uint32_t cleared = 0;
 	size_t used, end;
-	int r = key.v ? view_u32(memory->view, key, &cleared, err) : 0;
+	int r = exec_is_cleared(memory->kernel, memory->view, err);
 
-	if (r < 0 || !cleared)
+	if (r <= 0)
 		return r;
 	r = owner_of(memory->owners, range->start, &owner, err);
 	if (r < 0 || owner.kind != OWNER_FTRACE || owner.start.v != range->start.v ||

@@ -19,6 +19,9 @@
 #define RET_BYTES_MAX	     8u
 
 #define OP_CALL 0xe8
+#define OP_INT3 0xcc
+#define OP_JMP	0xe9
+#define OP_RET	0xc3
 
 struct ops_fields {
 	struct field trampoline, size, func;
@@ -44,6 +47,8 @@ struct trampoline {
 	struct image_compare *compare;
 	gva ops, at, func;
 	uint64_t size;
+	bool cleared;		/* the page was full of @fill before the copy was made */
+	uint8_t fill;
 	bool passing;		/* it calls another function than it will or did */
 	uint8_t code[TRAMPOLINE_BYTES_MAX];
 };
@@ -72,6 +77,18 @@ static bool is_nop(const struct trampoline *t, const struct original *original)
 	return !jump.v || (code[0] == 0x66 && code[1] == 0x90);
 }
 
+/*
+ * The kernel leaves room for the longest return, and writes the one that it needs: what was in
+ * the page stays behind it. That is what the end of the page is full of.
+ */
+static bool is_unused(const struct trampoline *t, const uint8_t *code, uint64_t n)
+{
+	for (uint64_t i = 0; t->cleared && i < n; i++)
+		if (code[i] != t->fill)
+			return false;
+	return true;
+}
+
 /* What stands between the copy and the address of the ftrace_ops: a return. */
 static bool is_return(const struct trampoline *t, uint64_t at, uint64_t n)
 {
@@ -80,18 +97,16 @@ static bool is_return(const struct trampoline *t, uint64_t at, uint64_t n)
 	struct symbol symbol;
 	int32_t offset;
 
-	if (n && code[0] == 0xc3) {
-		for (uint64_t i = 1; i < n; i++)
-			if (code[i] != 0xcc && code[i])
-				return false;
-		return true;
-	}
-	if (n < CALL_BYTES || code[0] != 0xe9)
+	if (n && code[0] == OP_RET)
+		return n == 1 || (code[1] == OP_INT3 && is_unused(t, code + 2, n - 2));
+	if (n < CALL_BYTES || code[0] != OP_JMP)
 		return false;
 	memcpy(&offset, code + 1, sizeof(offset));
 	return symbols_at(symbols, gva_add(t->at, at + CALL_BYTES + (uint64_t)(int64_t)offset),
 			  &symbol, NULL) >= 0 &&
-	       strstr(symbol.name, "return_thunk");
+	       strstr(symbol.name, "return_thunk") &&
+	       (n == CALL_BYTES || code[CALL_BYTES] == OP_INT3 ||
+		is_unused(t, code + CALL_BYTES, n - CALL_BYTES));
 }
 
 /*
@@ -134,11 +149,11 @@ static bool leads_home(struct trampoline *t, const struct original *original, ui
 	*bad = symbol(t, original->jump).v - start;
 	if (!is_nop(t, original))
 		return false;
-	/* The ftrace_ops is named behind the end, where the load takes it from. */
+	/* The ftrace_ops is named at the very end, where the load takes it from. */
 	*bad = load;
 	memcpy(&offset, t->code + load + 3, sizeof(offset));
 	load += LOAD_BYTES + (uint64_t)(int64_t)offset;
-	if (load < n || load - n > RET_BYTES_MAX || t->size < 8 || load > t->size - 8)
+	if (load < n || load - n > RET_BYTES_MAX || t->size < 8 || load != t->size - 8)
 		return false;
 	*bad = n;
 	memcpy(&ops, t->code + load, sizeof(ops));
@@ -167,6 +182,20 @@ static uint64_t matches(const struct trampoline *t, const struct original *origi
 	return i;
 }
 
+/*
+ * Zeros, or int3 where it comes out of memory that is kept executable (6.13); that the end of
+ * the page holds nothing else is what executable-memory looks at.
+ */
+static int find_fill(struct trampoline *t, struct err *err)
+{
+	int r = exec_is_cleared(check_kernel(t->compare->run), check_view(t->compare->run), err);
+
+	if (r <= 0 || !(t->size & GUEST_PAGE_MASK))
+		return r;
+	t->cleared = true;
+	return view_read(check_view(t->compare->run), gva_add(t->at, t->size), &t->fill, 1, err);
+}
+
 static int check_trampoline(struct trampoline *t, struct err *err)
 {
 	struct check_run *run = t->compare->run;
@@ -176,6 +205,8 @@ static int check_trampoline(struct trampoline *t, struct err *err)
 	int r;
 
 	r = view_read(check_view(run), t->at, t->code, t->size, err);
+	if (r >= 0)
+		r = find_fill(t, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(originals); i++) {
@@ -237,6 +268,9 @@ static int check_ranges(struct image_compare *compare, struct err *err)
 	if (r >= 0)
 		r = exec_read(check_kernel(compare->run), check_view(compare->run),
 			      compare->owners, &exec, err);
+	/* Trampolines that no list owns are not among those that are looked at. */
+	if (r >= 0 && exec.owners_error)
+		check_inconclusive(compare->run, "owners of code: %s", exec.why.text);
 	for (size_t i = 0; i < exec.list.n && r >= 0; i++) {
 		if (exec.list.v[i].kind != OWNER_FTRACE)
 			continue;

@@ -8,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
-#include "linux/kprobe.h"
 #include "reference/baseline.h"
 
 #define TEXT "text"
@@ -82,24 +81,6 @@ static int add_table(struct foreign *foreign, enum shipped_table table, const st
 	return add_part(foreign, shipped_table_name(table), from, n * entry_bytes, 0, err);
 }
 
-/* What probes took the place of is what the code is. */
-static int undo_kprobes(struct foreign *foreign, struct err *err)
-{
-	struct kprobes kprobes = { 0 };
-	int r = kprobes_read(foreign->kernel, foreign->view, &kprobes, err);
-
-	for (size_t i = 0; r >= 0 && i < kprobes.list.n; i++) {
-		const struct kprobe *kprobe = &kprobes.list.v[i];
-		size_t n = kprobe->optimized ? KPROBE_JUMP_BYTES : 1;
-		uint8_t *code = shipped_at(&foreign->made.shipped, kprobe->address, n);
-
-		if (code && (*code == 0xcc || (kprobe->optimized && *code == 0xe9)))
-			memcpy(code, kprobe->original, n);
-	}
-	kprobes_free(&kprobes);
-	return r;
-}
-
 static int make(struct foreign *foreign, struct patcher *patcher, struct err *err)
 {
 	const struct module_area *text = &foreign->module->area[MODULE_TEXT];
@@ -118,7 +99,7 @@ static int make(struct foreign *foreign, struct patcher *patcher, struct err *er
 	if (r >= 0)
 		r = shipped_sort(shipped, err);
 	if (r >= 0)
-		r = undo_kprobes(foreign, err);
+		r = patch_without_kprobes(foreign->kernel, foreign->view, shipped, err);
 	if (r >= 0)
 		r = patch_all(patcher, foreign->view, shipped, &foreign->made.sites, err);
 	return r;

@@ -256,6 +256,15 @@ bool exec_is_unsure(const struct exec_ranges *ranges)
 	return ranges->owners_error == -ENOENT || ranges->owners_error == -ENOTSUP;
 }
 
+int exec_is_cleared(const struct kernel *kernel, struct view *view, struct err *err)
+{
+	gva key = symbols_lookup(kernel->symbols, "init_on_alloc");
+	uint32_t enabled = 0;
+	int r = key.v ? view_u32(view, key, &enabled, err) : 0;
+
+	return r < 0 ? r : enabled != 0;
+}
+
 void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret)
 {
 	struct piece piece = { range->start, range->size_bytes, range->kind, range->object };

@@ -55,6 +55,15 @@ bool exec_is_thunk(struct view *view, gva at);
  */
 bool exec_is_unsure(const struct exec_ranges *ranges);
 
+/**
+ * exec_is_cleared - does the kernel clear pages before it puts code into them?
+ *
+ * Where it does not (init_on_alloc=0), what was in a page before is left beside the code.
+ *
+ * Return: 1, 0, or as view_read().
+ */
+nodiscard int exec_is_cleared(const struct kernel *kernel, struct view *view, struct err *err);
+
 /* The owner of a range in words, as owner_of() gives it. */
 void exec_describe(struct owners *owners, const struct exec_range *range, struct owner *ret);
 

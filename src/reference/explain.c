@@ -220,7 +220,6 @@ static int explain_jump(const struct looked *l, enum verdict *ret, struct err *e
 /* What stands for "ret": set before or after it was known whether returns need a thunk. */
 static bool is_return(const struct looked *l)
 {
-	static const char *const thunks[] = { "__x86_return_thunk" };
 	gva target;
 
 	if (l->found[0] == OP_RET)
@@ -228,10 +227,8 @@ static bool is_return(const struct looked *l)
 	if (l->found[0] != OP_JMP)
 		return false;
 	target = branch_target(l->site->at, l->found);
-	for (size_t i = 0; i < ARRAY_SIZE(thunks); i++)
-		if (target.v && target.v == patcher_symbol(l->e->p, thunks[i]).v)
-			return true;
-	return target.v && target.v == l->e->p->return_thunk.v;
+	return target.v && (target.v == patcher_symbol(l->e->p, "__x86_return_thunk").v ||
+			    target.v == l->e->p->return_thunk.v);
 }
 
 static bool is_tail(const struct looked *l, const uint8_t *code)

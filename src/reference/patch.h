@@ -40,6 +40,13 @@ void patcher_close(struct patcher **patcher);
 /* Find those tables of the kernel itself that no section, but two symbols surround. */
 void patch_find_tables(const struct patcher *patcher, struct shipped *vmlinux);
 
+/**
+ * patch_without_kprobes - take out of a copy of the guest's code what kprobes put into it
+ * Return: 0, or as kprobes_read().
+ */
+nodiscard int patch_without_kprobes(const struct kernel *kernel, struct view *view,
+				    struct shipped *shipped, struct err *err);
+
 /* A place that the kernel patches, and by which table. */
 struct site {
 	gva at;

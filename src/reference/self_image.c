@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "linux/ftrace.h"
-#include "linux/kprobe.h"
 #include "reference/patch_inside.h"
 
 /* Where the table of ftrace's places is said to lie: nothing of a kernel is there. */
@@ -78,25 +77,6 @@ static int add_mcount(struct self_image *image, const struct kernel *kernel, str
 	return r;
 }
 
-/* What probes took the place of is what the code is. */
-static int undo_kprobes(struct self_image *image, const struct kernel *kernel, struct view *view,
-			struct err *err)
-{
-	struct kprobes kprobes = {0};
-	int r = kprobes_read(kernel, view, &kprobes, err);
-
-	for (size_t i = 0; r >= 0 && i < kprobes.list.n; i++) {
-		const struct kprobe *kprobe = &kprobes.list.v[i];
-		size_t n = kprobe->optimized ? KPROBE_JUMP_BYTES : 1;
-		uint8_t *code = shipped_at(&image->shipped, kprobe->address, n);
-
-		if (code && (*code == OP_INT3 || (kprobe->optimized && *code == OP_JMP)))
-			memcpy(code, kprobe->original, n);
-	}
-	kprobes_free(&kprobes);
-	return r;
-}
-
 static int add_tables(struct self_image *image, const struct kernel *kernel, struct view *view,
 		      struct err *err)
 {
@@ -130,7 +110,7 @@ int self_image_make(const struct kernel *kernel, struct view *view, struct self_
 	if (r >= 0)
 		r = add_tables(ret, kernel, view, err);
 	if (r >= 0)
-		r = undo_kprobes(ret, kernel, view, err);
+		r = patch_without_kprobes(kernel, view, &ret->shipped, err);
 	if (r >= 0)
 		r = patch_all(ret->patcher, view, &ret->shipped, &ret->sites, err);
 	return r;

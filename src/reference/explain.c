@@ -39,7 +39,7 @@ struct explainer {
 	struct known_target target;
 	bool busy;		/* the kernel patches just now */
 	bool traces;		/* ftrace has someone to call */
-	bool unlocked;		/* lock prefixes are taken out now */
+	bool has_locks, unlocked;	/* looked at; lock prefixes are taken out now */
 	bool has_keys, changed;	/* keys were looked at; one is not what it was */
 	gva ftrace_caller, ftrace_regs_caller, ftrace_stub, trace_function, list_func,
 		graph_caller;
@@ -113,9 +113,6 @@ int explainer_open(struct patcher *patcher, struct view *view, struct owners *ow
 		r = is_held(patcher, view, mutexes[i], &e->busy, err);
 	if (r >= 0)
 		r = read_ftrace(e, err);
-	/* A kernel with one CPU puts them back when it gets a second one, never the other way. */
-	if (r >= 0 && patcher->unlocked)
-		r = vote_locks(patcher, view, &e->unlocked, err);
 	if (r >= 0)
 		r = kprobes_read(patcher->kernel, view, &e->kprobes, err);
 	if (r < 0)
@@ -391,10 +388,22 @@ static int explain_retpoline(const struct looked *l, enum verdict *ret, struct e
 
 /* --- lock prefixes --- */
 
-static void explain_lock(const struct looked *l, enum verdict *ret)
+/* A kernel with one CPU puts them back when it gets a second one, never the other way. */
+static int explain_lock(const struct looked *l, enum verdict *ret, struct err *err)
 {
-	if (l->e->p->unlocked && !l->e->unlocked && *l->found == PREFIX_LOCK)
+	struct explainer *e = l->e;
+	int r = 0;
+
+	if (!e->p->unlocked || *l->found != PREFIX_LOCK)
+		return 0;
+	if (!e->has_locks)
+		r = vote_locks(e->p, e->view, &e->unlocked, err);
+	if (r < 0)
+		return r;
+	e->has_locks = true;
+	if (!e->unlocked)
 		*ret = YES;
+	return 0;
 }
 
 /* --- one difference --- */
@@ -414,8 +423,7 @@ static int explain_site(const struct looked *l, enum verdict *ret, struct err *e
 	case TABLE_RETPOLINES:
 		return explain_retpoline(l, ret, err);
 	case TABLE_LOCKS:
-		explain_lock(l, ret);
-		return 0;
+		return explain_lock(l, ret, err);
 	default:
 		return 0;
 	}
@@ -696,16 +704,18 @@ static int check_site(const struct comparing *c, const struct site *site, struct
 static int check_keys(const struct comparing *c, struct err *err)
 {
 	struct explainer *e = c->e;
+	size_t first = site_from(c->sites, c->at);
 	int r = 0;
 
-	if (c->shipped != e->p->vmlinux)
+	if (c->shipped != e->p->vmlinux || first == c->sites->list.n ||
+	    site_at(c->sites, first).at.v >= c->at.v + c->n)
 		return 0;
 	if (!e->has_keys)
 		r = keys_changed(e->p, e->view, &e->changed, err);
 	e->has_keys = true;
 	if (!e->changed)
 		return r;
-	for (size_t i = site_from(c->sites, c->at); i < c->sites->list.n && r >= 0; i++) {
+	for (size_t i = first; i < c->sites->list.n && r >= 0; i++) {
 		const struct site site = site_at(c->sites, i);
 
 		if (site.at.v >= c->at.v + c->n)

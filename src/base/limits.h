@@ -214,4 +214,10 @@
 #define BASELINE_ITEMS_MAX	65536u
 #define BASELINE_BYTES_MAX	(256u << 20)
 
+/* Pointers to functions in one struct, those within it included: net_device_ops has 90. */
+#define HOOK_SLOTS_MAX		512u
+
+/* Entries of /proc that are not processes: some 1,000; each interrupt and interface has some. */
+#define PROC_ENTRIES_MAX	(1u << 18)
+
 #endif

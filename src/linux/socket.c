@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "guest/paging.h"
+#include "linux/net.h"
 #include "linux/socket_walk.h"
 
 /*
@@ -54,16 +55,6 @@ static const struct member sock_members[] = {
 	MEMBER(struct sock_fields, ino, "inode.i_ino"),
 };
 LAYOUT(sock_layout, struct sock_fields, sock_members);
-
-struct net_fields {
-	struct field list, inum;
-};
-
-static const struct member net_members[] = {
-	MEMBER(struct net_fields, list, "net.list"),
-	MEMBER(struct net_fields, inum, "net.ns.inum"),
-};
-LAYOUT(net_layout, struct net_fields, net_members);
 
 /* --- one socket --- */
 
@@ -340,48 +331,27 @@ int socket_table_walk(struct socket_walk *walk, const struct socket_table *table
 
 /* --- all --- */
 
-struct nets {
-	struct socket_walk *walk;
-	const struct net_fields *f;
-};
-
-static int add_net(gva link, void *ctx, struct err *err)
-{
-	const struct nets *nets = ctx;
-	gva net = field_object(link, &nets->f->list), *place;
-	uint64_t inum;
-	int r;
-
-	r = field_read(nets->walk->view, net, &nets->f->inum, &inum, err);
-	if (r < 0)
-		return wrap(err, r, "network namespace");
-	r = map_put(&nets->walk->nets, net.v, (uint32_t)inum);
-	if (r < 0)
-		return r;
-	place = vec_add(&nets->walk->net_list);
-	if (!place)
-		return -ENOMEM;
-	*place = net;
-	return 0;
-}
-
 static int list_nets(struct socket_walk *walk, struct err *err)
 {
-	struct nets nets = { .walk = walk };
-	gva head;
-	int r;
+	struct nets nets = {0};
+	int r = nets_read(walk->kernel, walk->view, &nets, err);
+	int r2 = 0;
 
-	r = types_layout(walk->kernel->types, &net_layout, (const void **)&nets.f, err);
-	if (r >= 0)
-		r = kernel_symbol(walk->kernel, "net_namespace_list", &head, err);
-	if (r >= 0)
-		r = list_walk(walk->view, head, NETS_MAX, add_net, &nets, err);
-	if (r < 0)
-		wrap(err, r, "network namespaces");
+	for (size_t i = 0; i < nets.list.n && r2 >= 0; i++) {
+		gva *place;
+
+		r2 = map_put(&walk->nets, nets.list.v[i].at.v, nets.list.v[i].inode);
+		place = r2 < 0 ? NULL : vec_add(&walk->net_list);
+		if (place)
+			*place = nets.list.v[i].at;
+		else
+			r2 = -ENOMEM;
+	}
+	nets_free(&nets);
 	/* Sockets of a namespace that was not reached are in tables that were not walked. */
 	if (r < 0)
 		memset(walk->broken, true, sizeof(walk->broken));
-	return partial_add(&walk->partial, r, err);
+	return r2 < 0 ? r2 : partial_add(&walk->partial, r, err);
 }
 
 /*

@@ -46,6 +46,11 @@ struct types {
 	struct names objects;	/* → struct, union or typedef */
 	struct names enums;
 	struct resolved *resolved;
+
+	/* Made when the first function is asked for. */
+	struct names functions;
+	uint8_t *ambiguous;	/* one bit per type */
+	bool has_functions;
 };
 
 /* One type, unpacked. The blob was checked, so that nothing here can be out of bounds. */
@@ -186,6 +191,11 @@ static int check_references(const struct types *types, struct err *err)
 				good = get_u32(t.more + (t.kind == KIND_ENUM ? 8 : 12) * i) <
 				       types->strings_bytes;
 			break;
+		case KIND_FUNC_PROTO:
+			good = t.size_or_type <= types->n;
+			for (uint32_t i = 0; i < t.vlen && good; i++)
+				good = get_u32(t.more + 8 * i + 4) <= types->n;
+			break;
 		case KIND_PTR: case KIND_TYPEDEF: case KIND_VOLATILE: case KIND_CONST:
 		case KIND_RESTRICT: case KIND_TYPE_TAG: case KIND_FUNC: case KIND_VAR:
 			good = t.size_or_type <= types->n;
@@ -290,6 +300,8 @@ void types_free(struct types **types)
 	free((*types)->offset);
 	names_free(&(*types)->objects);
 	names_free(&(*types)->enums);
+	names_free(&(*types)->functions);
+	free((*types)->ambiguous);
 	free(*types);
 	*types = NULL;
 }
@@ -594,4 +606,164 @@ int types_layout(struct types *types, const struct layout *layout, const void **
 	types->resolved = resolved;
 	*ret = resolved->fields;
 	return 0;
+}
+
+uint32_t types_find(const struct types *types, const char *name)
+{
+	return strip(types, names_find(&types->objects, name, strlen(name)));
+}
+
+/* --- all members of a struct --- */
+
+/* What a pointer leads to, or a member is. */
+static void classify(const struct types *types, uint32_t id, struct type_member *ret)
+{
+	struct type t;
+	bool pointer;
+
+	id = strip(types, id);
+	t = id ? type_at(types, id) : (struct type){0};
+	pointer = id && t.kind == KIND_PTR;
+	if (pointer) {
+		id = strip(types, t.size_or_type);
+		t = id ? type_at(types, id) : (struct type){0};
+	}
+	ret->kind = TYPE_OTHER;
+	ret->type = id;
+	if (!id)
+		return;
+	if (t.kind == KIND_STRUCT)
+		ret->kind = pointer ? TYPE_STRUCT_POINTER : TYPE_STRUCT;
+	else if (t.kind == KIND_UNION && !pointer)
+		ret->kind = TYPE_UNION;
+	else if (t.kind == KIND_FUNC_PROTO && pointer)
+		ret->kind = TYPE_FUNCTION;
+}
+
+int types_members(const struct types *types, uint32_t type, type_member_fn *visit, void *ctx,
+		  struct err *err)
+{
+	struct type t;
+	int r = 0;
+
+	type = type <= types->n ? strip(types, type) : 0;
+	if (!type || !has_members(type_at(types, type).kind))
+		return err_set(err, -ENOENT, "no struct or union");
+	t = type_at(types, type);
+	for (uint32_t i = 0; i < t.vlen && r >= 0; i++) {
+		const uint8_t *m = t.more + 12 * i;
+		uint32_t raw = get_u32(m + 8), inner = strip(types, get_u32(m + 4));
+		struct type_member member = {
+			.name = types->strings + get_u32(m),
+			.at = (t.kind_flag ? raw & 0xffffff : raw) / 8,
+			.count = 1,
+		};
+
+		if (t.kind_flag && raw >> 24)
+			continue;	/* a bitfield */
+		if (inner && type_at(types, inner).kind == KIND_ARRAY) {
+			member.count = get_u32(type_at(types, inner).more + 8);
+			inner = get_u32(type_at(types, inner).more);
+		}
+		classify(types, inner, &member);
+		r = visit(&member, ctx, err);
+	}
+	return r;
+}
+
+/* --- prototypes --- */
+
+static int hash_functions(struct types *types)
+{
+	struct names *names = &types->functions;
+	int r = names_init(names, types->strings, types->n);
+
+	if (r < 0)
+		return r;
+	types->ambiguous = calloc(1, types->n / 8 + 1);
+	if (!types->ambiguous) {
+		names_free(names);
+		return -ENOMEM;
+	}
+	for (uint32_t id = types->n; id; id--) {
+		struct type t = type_at(types, id);
+		size_t len = t.kind == KIND_FUNC ? strnlen(t.name, TYPE_NAME_MAX) : 0;
+		uint32_t other;
+
+		if (!len || len == TYPE_NAME_MAX)
+			continue;
+		other = names_find(names, t.name, len);
+		names_add(names, id, (uint32_t)(t.name - types->strings), len);
+		if (other && type_at(types, other).size_or_type != t.size_or_type)
+			types->ambiguous[id / 8] |= (uint8_t)(1 << id % 8);
+	}
+	return 0;
+}
+
+uint32_t types_function(struct types *types, const char *name)
+{
+	uint32_t id;
+
+	if (!types->has_functions && hash_functions(types) < 0)
+		return 0;
+	types->has_functions = true;
+	id = names_find(&types->functions, name, strlen(name));
+	if (!id || types->ambiguous[id / 8] & 1 << id % 8)
+		return 0;
+	id = strip(types, type_at(types, id).size_or_type);
+	return id && type_at(types, id).kind == KIND_FUNC_PROTO ? id : 0;
+}
+
+/* Two structs or unions that may be one: declared only, or the same by name. */
+static bool same_object(const struct type *a, const struct type *b)
+{
+	bool objects = (has_members(a->kind) || a->kind == KIND_FWD) &&
+		       (has_members(b->kind) || b->kind == KIND_FWD);
+
+	return objects && !strcmp(a->name, b->name);
+}
+
+static bool is_passed_alike(const struct types *types, uint32_t a, uint32_t b)
+{
+	struct type x, y;
+
+	a = strip(types, a);
+	b = strip(types, b);
+	if (a == b)
+		return true;
+	if (!a || !b)
+		return false;
+	x = type_at(types, a);
+	y = type_at(types, b);
+	if (x.kind != KIND_PTR || y.kind != KIND_PTR)
+		return size_of(types, a) == size_of(types, b) &&
+		       has_members(x.kind) == has_members(y.kind);
+	a = strip(types, x.size_or_type);
+	b = strip(types, y.size_or_type);
+	if (a == b || !a || !b)
+		return true;
+	x = type_at(types, a);
+	y = type_at(types, b);
+	if (has_members(x.kind) || has_members(y.kind))
+		return same_object(&x, &y) || x.kind == KIND_INT || y.kind == KIND_INT;
+	return true;
+}
+
+bool types_alike(const struct types *types, uint32_t a, uint32_t b)
+{
+	struct type x, y;
+
+	if (a == b || !a || !b || a > types->n || b > types->n)
+		return true;
+	x = type_at(types, a);
+	y = type_at(types, b);
+	if (x.kind != KIND_FUNC_PROTO || y.kind != KIND_FUNC_PROTO)
+		return true;
+	if (x.vlen != y.vlen || !is_passed_alike(types, x.size_or_type, y.size_or_type))
+		return false;
+	for (uint32_t i = 0; i < x.vlen; i++)
+		if (!is_passed_alike(types, get_u32(x.more + 8 * i + 4),
+				     get_u32(y.more + 8 * i + 4)))
+			return false;
+	return true;
 }

@@ -109,4 +109,45 @@ nodiscard int types_layout(struct types *types, const struct layout *layout, con
 /* The name of a type by BTF id; "" where it has none or there is no such id. */
 const char *types_name(const struct types *types, uint32_t type);
 
+/* The BTF id of a struct, union or typedef by name, typedefs followed; 0: there is none. */
+uint32_t types_find(const struct types *types, const char *name);
+
+/* What a member is, for those who look at all of them. */
+enum type_kind {
+	TYPE_OTHER,		/* number, pointer to data, … */
+	TYPE_STRUCT,
+	TYPE_UNION,
+	TYPE_FUNCTION,		/* pointer to a function */
+	TYPE_STRUCT_POINTER,	/* pointer to a struct */
+};
+
+struct type_member {
+	const char *name;	/* "" where it is anonymous; lives as long as the types */
+	uint32_t at;		/* byte offset */
+	uint32_t count;		/* elements of an array; otherwise 1 */
+	enum type_kind kind;	/* of the member, or of one element */
+	uint32_t type;		/* BTF id of the struct, union or FUNC_PROTO that it is, leads to */
+};
+
+/**
+ * types_members - the members of a struct or union, as they are declared
+ * @type:  BTF id of it
+ * @visit: called for each but bitfields; a negative return ends it
+ *
+ * Return: 0, -ENOENT (@type is none), or what @visit returned.
+ */
+typedef int type_member_fn(const struct type_member *member, void *ctx, struct err *err);
+nodiscard int types_members(const struct types *types, uint32_t type, type_member_fn *visit,
+			    void *ctx, struct err *err);
+
+/* The FUNC_PROTO of a function by name; 0: unknown, or several functions have this name. */
+uint32_t types_function(struct types *types, const char *name);
+
+/**
+ * types_alike - may a pointer to functions of prototype @a lead to one of prototype @b?
+ * Yes where each parameter is passed alike: numbers of the same size, pointers to the same
+ * struct. What is pointed to matters only where both sides say so: void * leads anywhere.
+ */
+bool types_alike(const struct types *types, uint32_t a, uint32_t b);
+
 #endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check/hooked.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "check/code.h"
+
+/* Code that was freed when the kernel was up, and what is left of its symbols. */
+static bool is_freed(const struct hooked *hooked, gva target)
+{
+	const struct symbols *symbols = hooked->walk.kernel->symbols;
+	gva start = symbols_lookup(symbols, "_sinittext");
+	gva end = symbols_lookup(symbols, "_einittext");
+
+	return start.v && target.v >= start.v && target.v < end.v &&
+	       symbols_is_start(symbols, target, NULL);
+}
+
+/* In whose memory a table lies: a listed module, or NULL. */
+static const struct module_info *module_at(const struct hooked *hooked, gva at)
+{
+	const struct modules *modules = owners_modules(hooked->owners);
+
+	for (size_t i = 0; i < modules->list.n; i++)
+		if (module_has(&modules->list.v[i], at, NULL))
+			return &modules->list.v[i];
+	return NULL;
+}
+
+static bool is_of_image(const struct hooked *hooked, gva at)
+{
+	return at.v >= hooked->walk.kernel->text.v && at.v < hooked->walk.kernel->end.v;
+}
+
+/* Does the function take what it will be given? */
+static bool is_alike(const struct hooked *hooked, const struct hook *hook)
+{
+	const struct kernel *kernel = hooked->walk.kernel;
+	struct symbol symbol;
+
+	if (!hook->prototype || !is_of_image(hooked, hook->target) ||
+	    symbols_at(kernel->symbols, hook->target, &symbol, NULL) < 0)
+		return true;
+	return types_alike(kernel->types, hook->prototype,
+			   types_function(kernel->types, symbol.name));
+}
+
+/* Does @module use what @other has? Then it may name its functions. */
+static bool depends_on(const struct hooked *hooked, const struct module_info *module,
+		       const struct module_info *other)
+{
+	struct module_info whole = {0};
+	bool found = false;
+	int r = module_read(hooked->walk.kernel, hooked->walk.view, other->at, true, &whole, NULL);
+
+	for (size_t i = 0; i < whole.used_by.n; i++)
+		found |= whole.used_by.v[i].v == module->at.v;
+	module_free(&whole);
+	return found || r < 0;
+}
+
+/* May a table that lies there have functions from here? */
+static bool is_at_home(const struct hooked *hooked, const struct hook *hook)
+{
+	const struct module_info *table, *target;
+
+	if (is_of_image(hooked, hook->target))
+		return true;
+	if (is_of_image(hooked, hook->table))
+		return false;
+	table = module_at(hooked, hook->table);
+	target = module_at(hooked, hook->target);
+	return !table || !target || table == target || depends_on(hooked, table, target);
+}
+
+/* NULL: a pointer that may be what it is. */
+static const char *why_not(struct hooked *hooked, const struct hook *hook)
+{
+	if (!is_alike(hooked, hook))
+		return "a function that takes what it is given";
+	if (hook->table.v && !is_at_home(hooked, hook))
+		return "a function of those whose table it is";
+	return hooked->doubt ? hooked->doubt(hooked, hook) : NULL;
+}
+
+static void report(struct hooked *hooked, const struct hook *hook, enum severity severity,
+		   const char *expected)
+{
+	char name[320], what[160];
+	struct finding *finding;
+
+	finding = check_finding(hooked->run, severity, hook->object->mechanism, hook->object->at,
+				"%s", hook_name(&hooked->walk, hook, name, sizeof(name)));
+	snprintf(what, sizeof(what), "%s.%s", hook->type, hook->member);
+	code_evidence(hooked->run, hooked->owners, finding, what, hook->at, expected,
+		      hook->target);
+}
+
+static int judge(const struct hook *hook, void *ctx, struct err *err)
+{
+	struct hooked *hooked = ctx;
+	struct owner owner;
+	const char *expected;
+	struct err why = {0};
+	int r;
+
+	(void)err;
+	if (!owner_is_function(hooked->owners, hook->target) && !is_freed(hooked, hook->target)) {
+		r = owner_of(hooked->owners, hook->target, &owner, &why);
+		if (owner.kind == OWNER_BPF)
+			return 0;
+		if (r < 0 && owner.kind == OWNER_NONE) {
+			check_inconclusive(hooked->run, "owners of code: %s", why.text);
+			return 0;
+		}
+		report(hooked, hook, SEVERITY_CRITICAL,
+		       "a function of the kernel or of a listed module");
+		return 0;
+	}
+	expected = why_not(hooked, hook);
+	if (expected)
+		report(hooked, hook, SEVERITY_HIGH, expected);
+	return 0;
+}
+
+int hooked_run(struct check_run *run, const struct hook_source *const *sources, const char *what,
+	       const char *(*doubt)(struct hooked *hooked, const struct hook *hook),
+	       struct err *err)
+{
+	struct hooked hooked = { .run = run, .doubt = doubt };
+	cleanup(owners_close) struct owners *owners = NULL;
+	int r = owners_open(check_kernel(run), check_view(run), &owners, err);
+
+	if (r < 0)
+		return r;
+	hooked.owners = owners;
+	hook_walk_open(check_kernel(run), check_view(run), owners, judge, &hooked, &hooked.walk);
+	for (size_t i = 0; sources[i] && r >= 0; i++) {
+		r = hook_walk_source(&hooked.walk, sources[i], err);
+		if (r != -ENOENT)
+			continue;
+		check_note(run, "%s", err->text);
+		r = 0;
+	}
+	check_covered(run, what, hooked.walk.objects);
+	check_covered(run, "pointers", hooked.walk.pointers);
+	hook_walk_close(&hooked.walk);
+	return r;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_CHECK_HOOKED_H
+#define HVSM_CHECK_HOOKED_H
+
+#include "check/check.h"
+#include "linux/hook.h"
+
+/*
+ * Pointers to functions that live objects lead to, judged alike in every check: a pointer is
+ * good if it leads to the start of a function of the kernel or of a listed module, or to a
+ * program of BPF, and if it may belong there:
+ *
+ * - the function takes what it will be given: where the types know both (types_alike());
+ * - a table that lies in the kernel's own data leads to the kernel; one in a module's data, to
+ *   the kernel, to this module, or to one that it depends on.
+ *
+ * That functions and constants are as shipped is proven elsewhere (kernel-code, module-code,
+ * kernel-rodata). Code that is freed after boot counts as what it was: it cannot be executed.
+ */
+struct hooked {
+	struct check_run *run;
+	struct owners *owners;
+	struct hook_walk walk;
+
+	/*
+	 * What a check knows of its objects besides, asked of each pointer that is good so far.
+	 * Return: NULL, or what is wrong: "a table of its own".
+	 */
+	const char *(*doubt)(struct hooked *hooked, const struct hook *hook);
+	const void *ctx;	/* for doubt() */
+};
+
+/**
+ * hooked_run - a check that judges all pointers of some sources
+ * @sources: NULL at the end
+ * @what:    what is counted as covered, a literal: "files in /proc"
+ * @doubt:   may be NULL
+ *
+ * Return: 0, or as hook_walk_source().
+ */
+nodiscard int hooked_run(struct check_run *run, const struct hook_source *const *sources,
+			 const char *what,
+			 const char *(*doubt)(struct hooked *hooked, const struct hook *hook),
+			 struct err *err);
+
+#endif

@@ -27,6 +27,7 @@ static const struct command *const subcommands[] = {
 	&sockets_command,
 	&files_command,
 	&mounts_command,
+	&hooks_command,
 	&log_command,
 	&symbols_command,
 	&checks_command,

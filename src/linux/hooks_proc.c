@@ -194,9 +194,9 @@ static int visit_nets(struct proc *proc, struct err *err)
 		char top[48];
 		gva at;
 
-		snprintf(top, sizeof(top), "/proc/net");
+		snprintf(top, sizeof(top), "/proc");
 		if (i)
-			snprintf(top, sizeof(top), "net:[%u] /proc/net", nets.list.v[i].inode);
+			snprintf(top, sizeof(top), "net:[%u] /proc", nets.list.v[i].inode);
 		proc->top = top;
 		r = field_ptr(walk->view, nets.list.v[i].at, &root, &at, err);
 		if (r >= 0 && at.v)

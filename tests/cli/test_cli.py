@@ -28,9 +28,10 @@ TOP = Path(__file__).resolve().parents[2]
 HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
-COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts", "log",
-            "symbols", "checks", "reference", "version", "help"]
-ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "log", "symbols"]
+COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts",
+            "hooks", "log", "symbols", "checks", "reference", "version", "help"]
+ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "log",
+                "symbols"]
 
 # What a name may hold to fool a terminal, a log, or a reader.
 HOSTILE = "ev\x1b[2J\nil\u202e\u200b\x9b"

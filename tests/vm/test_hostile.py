@@ -27,7 +27,7 @@ from lab import images                                  # noqa: E402
 from lab.guest import Guest                             # noqa: E402
 from lab.product import TOP, Outcome, hvsm, scan        # noqa: E402
 
-VIEWS = ("info", "ps", "modules", "sockets", "files", "mounts", "log")
+VIEWS = ("info", "ps", "modules", "sockets", "files", "mounts", "hooks", "log")
 PAGE = 4096
 MEMORY = 256 << 20              # of a guest
 WILD = 0xFFFFC0DEC0DEC0D8       # nothing is mapped there

@@ -129,7 +129,8 @@ static json_t *hooks_json(const void *data)
 	for (size_t i = 0; i < hooks->list.n; i++) {
 		const struct item *item = &hooks->list.v[i];
 
-		encode_append(&items, json_pack("{s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:b, s:b}",
+		encode_append(&items, json_pack(
+			"{s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:b, s:b}",
 			"mechanism", item->mechanism,
 			"object", encode_text(item->object),
 			"object_address", encode_address(item->object_at),

@@ -49,6 +49,7 @@ struct trampoline {
 	uint64_t size;
 	bool cleared;		/* the page was full of @fill before the copy was made */
 	uint8_t fill;
+	uint32_t prototype;	/* of whom an ftrace_ops calls */
 	bool passing;		/* it calls another function than it will or did */
 	uint8_t code[TRAMPOLINE_BYTES_MAX];
 };
@@ -110,6 +111,32 @@ static bool is_return(const struct trampoline *t, uint64_t at, uint64_t n)
 }
 
 /*
+ * A function of the kernel that can be an ftrace_ops's: that of a tracer that was in use. In
+ * 5.10 the types leave out functions that may not be traced themselves, as these are.
+ */
+static bool is_tracer(const struct trampoline *t, gva target)
+{
+	static const char *const untyped[] = {
+		"function_trace_call", "function_stack_trace_call", "wakeup_tracer_call",
+		"irqsoff_tracer_call",
+	};
+	const struct kernel *kernel = check_kernel(t->compare->run);
+	struct symbol symbol;
+	uint32_t prototype;
+
+	if (!explainer_is_shipped_function(t->compare->explainer, target) ||
+	    symbols_at(kernel->symbols, target, &symbol, NULL) < 0)
+		return false;
+	prototype = types_function(kernel->types, symbol.name);
+	if (prototype && t->prototype)
+		return types_alike(kernel->types, prototype, t->prototype);
+	for (size_t i = 0; i < ARRAY_SIZE(untyped); i++)
+		if (!strcmp(symbol.name, untyped[i]))
+			return true;
+	return false;
+}
+
+/*
  * Whom the copy calls: ftrace_ops_get_func(), or the list of all users. One that has no user any
  * more keeps the call of its last one.
  */
@@ -123,8 +150,9 @@ static bool is_called(const struct trampoline *t, gva target)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (target.v && target.v == symbol(t, others[i]).v)
 			return true;
-	return (target.v == t->func.v || t->func.v == symbol(t, "ftrace_stub").v) &&
-	       explainer_is_function(t->compare->explainer, target);
+	if (t->func.v == symbol(t, "ftrace_stub").v)
+		return is_tracer(t, target);
+	return target.v == t->func.v && explainer_is_function(t->compare->explainer, target);
 }
 
 /*
@@ -234,7 +262,11 @@ static int check_trampoline(struct trampoline *t, struct err *err)
 static int check_range(struct image_compare *compare, const struct exec_range *range,
 		       const struct ops_fields *f, struct err *err)
 {
-	struct trampoline t = { .compare = compare, .ops = range->object };
+	struct trampoline t = {
+		.compare = compare,
+		.ops = range->object,
+		.prototype = types_prototype(check_kernel(compare->run)->types, &f->func),
+	};
 	struct view *view = check_view(compare->run);
 	int r;
 

@@ -714,6 +714,15 @@ uint32_t types_function(struct types *types, const char *name)
 	return id && type_at(types, id).kind == KIND_FUNC_PROTO ? id : 0;
 }
 
+uint32_t types_prototype(const struct types *types, const struct field *field)
+{
+	struct type_member member = {0};
+
+	if (field->type && field->type <= types->n)
+		classify(types, field->type, &member);
+	return member.kind == TYPE_FUNCTION ? member.type : 0;
+}
+
 /* Two structs or unions that may be one: declared only, or the same by name. */
 static bool same_object(const struct type *a, const struct type *b)
 {

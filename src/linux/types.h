@@ -143,6 +143,9 @@ nodiscard int types_members(const struct types *types, uint32_t type, type_membe
 /* The FUNC_PROTO of a function by name; 0: unknown, or several functions have this name. */
 uint32_t types_function(struct types *types, const char *name);
 
+/* The FUNC_PROTO that a member leads to; 0: it is no pointer to a function. */
+uint32_t types_prototype(const struct types *types, const struct field *field);
+
 /**
  * types_alike - may a pointer to functions of prototype @a lead to one of prototype @b?
  * Yes where each parameter is passed alike: numbers of the same size, pointers to the same

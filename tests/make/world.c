@@ -163,7 +163,10 @@ static uint32_t string(struct btf *btf, const char *text)
 	return at;
 }
 
-enum { KIND_INT = 1, KIND_PTR = 2, KIND_ARRAY = 3, KIND_STRUCT = 4, KIND_ENUM = 6 };
+enum {
+	KIND_INT = 1, KIND_PTR = 2, KIND_ARRAY = 3, KIND_STRUCT = 4, KIND_ENUM = 6,
+	KIND_FUNC_PROTO = 13,
+};
 
 static uint32_t type_head(struct btf *btf, const char *name, uint32_t kind, uint32_t vlen,
 			  bool flag, uint32_t size)
@@ -199,8 +202,10 @@ static void make_int(struct btf *btf, const char *name, uint32_t bytes)
 
 static uint32_t member_type(struct btf *btf, const struct made_member *member)
 {
-	uint32_t id = type_id(btf, member->type);
+	uint32_t id = type_id(btf, member->type + (*member->type == '*'));
 
+	if (*member->type == '*')
+		id = type_head(btf, "", KIND_PTR, 0, false, id);
 	if (!member->count)
 		return id;
 	type_head(btf, "", KIND_ARRAY, 0, false, 0);
@@ -264,6 +269,8 @@ static void make_types(struct world *world, const struct made_struct *made, size
 	make_int(btf, "u32", 4);
 	make_int(btf, "u64", 8);
 	remember(btf, "ptr", type_head(btf, "", KIND_PTR, 0, false, 0));
+	type_head(btf, "", KIND_FUNC_PROTO, 0, false, 0);
+	remember(btf, "function", type_head(btf, "", KIND_PTR, 0, false, btf->ids));
 	for (size_t i = 0; i < n; i++)
 		make_struct(btf, &made[i]);
 

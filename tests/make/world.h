@@ -29,7 +29,11 @@ struct world;
 struct made_member {
 	const char *name;	/* NULL: no more; "": of an anonymous struct or union */
 	uint32_t at;		/* byte offset */
-	const char *type;	/* u8 u16 u32 u64 ptr, or a struct that stands before this one */
+	/*
+	 * u8 u16 u32 u64 ptr, function (a pointer to one), or a struct that stands before this
+	 * one; "*name": a pointer to such a struct.
+	 */
+	const char *type;
 	uint32_t count;		/* elements of an array; 0: it is none */
 	uint8_t bit_at, bits;	/* bitfields */
 };

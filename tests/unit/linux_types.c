@@ -558,10 +558,116 @@ static void layout_is_resolved_once(void **state)
 	assert_non_null(strstr(err.text, "inner.none"));
 }
 
+/* A function; each parameter a type. */
+static void add_function(struct btf *b, const char *name, uint32_t returns, uint32_t n,
+			 const uint32_t *params)
+{
+	uint32_t proto = btf_type(b, "", BTF_FUNC_PROTO, n, false, returns);
+
+	for (uint32_t i = 0; i < n; i++) {
+		btf_u32(b, btf_name(b, "p"));
+		btf_u32(b, params[i]);
+	}
+	btf_type(b, name, BTF_FUNC, 0, false, proto);
+}
+
+static bool alike(struct types *types, const char *a, const char *b)
+{
+	assert_true(types_function(types, a));
+	assert_true(types_function(types, b));
+	return types_alike(types, types_function(types, a), types_function(types, b));
+}
+
+static void prototypes_are_compared_by_what_is_passed(void **state)
+{
+	struct btf b = {0};
+	uint32_t i32 = btf_int(&b, "int", 4), u32 = btf_int(&b, "unsigned int", 4);
+	uint32_t u64 = btf_int(&b, "long", 8);
+	uint32_t file = btf_pointer(&b, btf_type(&b, "file", BTF_STRUCT, 0, false, 8));
+	uint32_t constant = btf_type(&b, "", BTF_CONST, 0, false, file - 1);
+	uint32_t const_file = btf_pointer(&b, constant);
+	uint32_t forward = btf_pointer(&b, btf_type(&b, "file", BTF_FWD, 0, false, 0));
+	uint32_t sock = btf_pointer(&b, btf_type(&b, "sock", BTF_STRUCT, 0, false, 8));
+	uint32_t any = btf_pointer(&b, 0);
+	struct types *types = NULL;
+
+	(void)state;
+	add_function(&b, "base", i32, 2, (uint32_t[]){ file, u64 });
+	add_function(&b, "const", u32, 2, (uint32_t[]){ const_file, u64 });
+	add_function(&b, "forward", i32, 2, (uint32_t[]){ forward, u64 });
+	add_function(&b, "any", i32, 2, (uint32_t[]){ any, u64 });
+	add_function(&b, "other", i32, 2, (uint32_t[]){ sock, u64 });
+	add_function(&b, "narrow", i32, 2, (uint32_t[]){ file, u32 });
+	add_function(&b, "fewer", i32, 1, (uint32_t[]){ file });
+	add_function(&b, "void", 0, 2, (uint32_t[]){ file, u64 });
+	add_function(&b, "twice", i32, 1, (uint32_t[]){ file });
+	add_function(&b, "twice", i32, 1, (uint32_t[]){ sock });
+	assert_int_equal(parse(&b, &types), 0);
+	assert_true(alike(types, "base", "base"));
+	assert_true(alike(types, "base", "const"));
+	assert_true(alike(types, "base", "forward"));
+	assert_true(alike(types, "base", "any"));
+	assert_false(alike(types, "base", "other"));
+	assert_false(alike(types, "base", "narrow"));
+	assert_false(alike(types, "base", "fewer"));
+	assert_false(alike(types, "base", "void"));
+	assert_int_equal(types_function(types, "twice"), 0);
+	assert_int_equal(types_function(types, "nothing"), 0);
+	btf_free(&b);
+	types_free(&types);
+}
+
+static void a_parameter_of_no_type_is_refused(void **state)
+{
+	struct btf b = {0};
+
+	(void)state;
+	add_function(&b, "forged", 0, 1, (uint32_t[]){ 1000 });
+	assert_int_equal(refused(&b), -EBADMSG);
+}
+
+struct all {
+	struct type_member members[16];
+	uint32_t n;
+};
+
+static int take_member(const struct type_member *member, void *ctx, struct err *err)
+{
+	struct all *all = ctx;
+
+	(void)err;
+	assert_true(all->n < 16);
+	all->members[all->n++] = *member;
+	return 0;
+}
+
+static void all_members_are_told(void **state)
+{
+	struct btf b = {0};
+	cleanup(types_free) struct types *types = example(&b);
+	struct all all = {0};
+
+	(void)state;
+	assert_int_equal(types_members(types, types_find(types, "outer"), take_member, &all, NULL),
+			 0);
+	assert_int_equal(all.n, 5);	/* bitfields are left out */
+	assert_string_equal(all.members[0].name, "pointer");
+	assert_int_equal(all.members[0].kind, TYPE_OTHER);
+	assert_int_equal(all.members[1].kind, TYPE_STRUCT);
+	assert_int_equal(all.members[1].at, 16);
+	assert_int_equal(all.members[2].count, 4);
+	assert_int_equal(types_members(types, 0, take_member, &all, NULL), -ENOENT);
+	assert_int_equal(types_find(types, "inner_t"), types_find(types, "inner"));
+	assert_int_equal(types_find(types, "nothing"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_lie_where_they_lie),
+		cmocka_unit_test(all_members_are_told),
+		cmocka_unit_test(prototypes_are_compared_by_what_is_passed),
+		cmocka_unit_test(a_parameter_of_no_type_is_refused),
 		cmocka_unit_test(anonymous_members_are_looked_into),
 		cmocka_unit_test(bitfields_have_their_bits),
 		cmocka_unit_test(arrays_are_indexed),

@@ -107,6 +107,10 @@ static int judge(const struct hook *hook, void *ctx, struct err *err)
 	int r;
 
 	(void)err;
+	if (hook->expected) {
+		report(hooked, hook, SEVERITY_HIGH, hook->expected);
+		return 0;
+	}
 	if (!owner_is_function(hooked->owners, hook->target) && !is_freed(hooked, hook->target)) {
 		r = owner_of(hooked->owners, hook->target, &owner, &why);
 		if (owner.kind == OWNER_BPF)

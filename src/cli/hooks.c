@@ -49,7 +49,8 @@ static bool is_ordinary(const struct collecting *c, const struct hook *hook)
 	const struct module_info *module;
 	struct owner owner;
 
-	if (hook->object->registered || !owner_is_function(c->walk.owners, hook->target))
+	if (hook->expected || hook->object->registered ||
+	    !owner_is_function(c->walk.owners, hook->target))
 		return false;
 	if (owners_is_kernel_text(c->walk.owners, hook->target))
 		return true;

@@ -231,8 +231,8 @@ int hook_walk_source(struct hook_walk *walk, const struct hook_source *source, s
 	return partial_end(&walk->partial, r, err);
 }
 
-int hook_pointer(struct hook_walk *walk, const struct hook_object *object, const char *type,
-		 const char *member, gva at, gva target, struct err *err)
+int hook_wrong(struct hook_walk *walk, const struct hook_object *object, const char *type,
+	       const char *member, gva at, gva target, const char *expected, struct err *err)
 {
 	struct hook hook = {
 		.object = object,
@@ -240,12 +240,19 @@ int hook_pointer(struct hook_walk *walk, const struct hook_object *object, const
 		.target = target,
 		.type = type,
 		.member = member,
+		.expected = expected,
 	};
 
 	if (!target.v)
 		return 0;
 	walk->pointers++;
 	return walk->visit(&hook, walk->ctx, err);
+}
+
+int hook_pointer(struct hook_walk *walk, const struct hook_object *object, const char *type,
+		 const char *member, gva at, gva target, struct err *err)
+{
+	return hook_wrong(walk, object, type, member, at, target, NULL, err);
 }
 
 int hook_field(struct hook_walk *walk, const struct hook_object *object, const char *type,

@@ -48,6 +48,9 @@ struct hook {
 	const char *type;	/* "file_operations"; lives as long as the types */
 	const char *member;	/* "read_iter"; as well */
 	uint32_t prototype;	/* BTF id of what it should lead to; 0: unknown */
+
+	/* What should be there, where the source knows that this cannot be right; else NULL. */
+	const char *expected;
 };
 
 /* A negative return ends the walk. */
@@ -142,6 +145,15 @@ nodiscard int hook_table(struct hook_walk *walk, const struct hook_object *objec
 nodiscard int hook_pointer(struct hook_walk *walk, const struct hook_object *object,
 			   const char *type, const char *member, gva at, gva target,
 			   struct err *err);
+
+/**
+ * hook_wrong - a pointer that cannot be right, wherever it leads
+ * @expected: what should be there, a literal
+ * As hook_pointer().
+ */
+nodiscard int hook_wrong(struct hook_walk *walk, const struct hook_object *object,
+			 const char *type, const char *member, gva at, gva target,
+			 const char *expected, struct err *err);
 
 /* As hook_pointer(), of a member whose place is known; read from the guest. */
 nodiscard int hook_field(struct hook_walk *walk, const struct hook_object *object,

@@ -94,7 +94,10 @@ static void print_path(const struct hook_object *object, char *buf, size_t size)
 	snprintf(buf, size, "%s%s", proc->top, path + at);
 }
 
-/* What the entry's own functions are, where they are not a table's. */
+/*
+ * What the entry's own functions are, where they are not a table's. Who creates an entry with
+ * operations of its own leaves the union empty: where it is not, they were put there later.
+ */
 static int visit_shown(struct proc *proc, const struct hook_object *object,
 		       const struct object *entry, gva ops, struct err *err)
 {
@@ -108,7 +111,11 @@ static int visit_shown(struct proc *proc, const struct hook_object *object,
 					    object_at(entry, &proc->f->shown), shown, err);
 		return hook_table(proc->walk, object, "seq_operations", shown, err);
 	}
-	return 0;
+	if (!shown.v)
+		return 0;
+	return hook_wrong(proc->walk, object, "proc_dir_entry", "proc_ops",
+			  object_at(entry, &proc->f->ops), ops,
+			  "the kernel's own, as the entry has seq_ops or single_show", err);
 }
 
 static int visit_entry(struct proc *proc, gva at, struct err *err)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import TOP, findings, scan  # noqa: E402
+from lab.technique import Technique  # noqa: E402
 
 BUILD = Path(os.environ.get("HVSM_BUILD", TOP / "build"))
 KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
@@ -75,6 +76,39 @@ ATTACKS = (
     Attack("prologue", r"lo_ioctl \[loop\]", check="module-code", symbol="lo_ioctl"),
     Attack("ftrace_call", r"lo_ioctl \[loop\]", check="module-code", symbol="lo_ioctl"),
     Attack("slack", r".*loop.*", check="module-code", symbol="lo_ioctl", owner="", found="f30f1efa31c0c3"),
+)
+
+
+def row(name: str, title: str, attack: str, evidence: str, seen_in: str = "", **more: Any) -> Technique:
+    """Of docs/detection.md: what ATTACKS has under this mode."""
+    return Technique(name, title, next(a.check for a in ATTACKS if a.mode == attack),
+                     next(a.name for a in ATTACKS if a.mode == attack), evidence,
+                     kernels=tuple(KERNELS), seen_in=seen_in, **more)
+
+
+BYTES = "the bytes that should be there and that are, disassembled; the function; who owns where they lead"
+TECHNIQUES = (
+    row("prologue", "jump at the start of a function", "prologue", BYTES, "Reptile, Suterusu"),
+    row("middle", "jump in the middle of a function", "middle", BYTES),
+    row("int3", "breakpoint that no kprobe set", "int3", BYTES),
+    row("call", "call that leads to another function of the kernel", "call", BYTES),
+    row("return", "return that leads elsewhere", "return", BYTES),
+    row("ftrace-call", "call at an ftrace site that is not ftrace's", "ftrace_call", BYTES),
+    row("ftrace-jump", "jump at an ftrace site", "ftrace_jump", BYTES),
+    row("ftrace-caller", "ftrace's own trampoline calls another", "ftrace_caller", BYTES),
+    row("pv-ops", "paravirt operation replaced", "pv_ops", "the pointer, and who owns its target"),
+    row("pv-call", "patched paravirt call that leads elsewhere", "pv_call", BYTES),
+    row("static-call", "static call that does not follow its key", "static_call", BYTES),
+    row("static-key", "key of a static call changed", "static_key", "each call that does not follow it"),
+    row("static-trampoline", "trampoline of a static call replaced", "static_trampoline", BYTES),
+    row("jump-label", "jump label that does not follow its key", "jump_label", BYTES),
+    row("alternative", "another alternative at one place", "alternative", BYTES),
+    row("constant-pointer", "pointer to a function in constant data", "pointer",
+        "the pointer that should be there and that is; who owns its target"),
+    row("constant-byte", "one bit of constant data", "byte", "the bytes that should be there and that are"),
+    row("module-slack", "code behind the end of a module's text", "slack", BYTES),
+    row("flips", f"any byte of code or constants ({FLIPS} at random on each kernel)", "prologue", BYTES,
+        also=("kernel-rodata", "module-code", "ftrace-trampolines")),
 )
 
 

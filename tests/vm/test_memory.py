@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import findings, scan  # noqa: E402
+from lab.technique import Technique  # noqa: E402
 
 KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
            for flavour in ("cloud", "generic")]
@@ -44,6 +45,37 @@ def changes(kernel: str, isolated: bool) -> list[str]:
     """Those that this kernel has the memory for."""
     return [how for how in EXPECTED
             if not (how == "slack" and kernel.startswith("5.10")) and not (how == "program" and not isolated)]
+
+
+def row(name: str, title: str, check: str, evidence: str) -> Technique:
+    return Technique(name, title, check, "", evidence, kernels=tuple(KERNELS))
+
+
+PAGES = "the address, whose page table, the memory behind it and its rights"
+DESCRIPTOR = "the descriptor or pointer that should be there and that is"
+TECHNIQUES = (
+    row("remapped-text", "code of the kernel mapped to other memory", "page-tables", PAGES),
+    row("remapped-task", "the same in one process's page table", "page-tables", PAGES),
+    row("remapped-program", "the same in the table that its program runs on (page table isolation)",
+        "page-tables", PAGES),
+    row("open-text", "memory of the kernel that programs may execute or write", "page-tables", PAGES),
+    row("writable-text", "code of the kernel made writable", "executable-memory", PAGES),
+    row("writable-alias", "code of the kernel writable at another address", "executable-memory", PAGES),
+    row("direct-map", "the direct map made executable", "executable-memory", PAGES),
+    row("trampoline-tail", "code behind a trampoline of ftrace", "executable-memory", PAGES),
+    row("bpf-slack", "code in memory that BPF does not use", "executable-memory", PAGES),
+    row("gdt", "gate or segment added to the GDT", "entry-points", DESCRIPTOR),
+    row("ist", "stack on which an interrupt enters replaced", "entry-points", DESCRIPTOR),
+    row("cpu-entry-area", "CPU entry area mapped to other memory", "entry-points", DESCRIPTOR),
+    row("ldt", "call gate in a process's LDT", "entry-points", DESCRIPTOR),
+    row("vdso", "code of the vDSO changed", "vdso", "the bytes that should be there and that are"),
+    row("vsyscall", "vsyscall page changed", "vdso", "the bytes that should be there and that are"),
+    row("real-mode", "trampoline on which CPUs start changed", "real-mode",
+        "the bytes that should be there and that are"),
+    row("wp-off", "CR0.WP turned off", "control-registers", "the register of each vCPU"),
+    row("smep-off", "SMEP turned off, and unpinned", "control-registers", "the register and the kernel's copies"),
+    row("smap-off", "SMAP turned off, and unpinned", "control-registers", "the register and the kernel's copies"),
+)
 
 
 class MemoryTest(unittest.TestCase):

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import binary, findings, hvsm, scan  # noqa: E402
+from lab.technique import Technique  # noqa: E402
 from lab.truth import Module, Truth, collect  # noqa: E402
 
 KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
@@ -33,6 +34,23 @@ SECTION_AREAS = {
     ".data": "data", ".bss": "data", ".gnu.linkonce.this_module": "data",
     ".data..ro_after_init": "ro_after_init",
 }
+
+
+def row(name: str, title: str, seen_in: str = "", check: str = "hidden-module", evidence: str = "") -> Technique:
+    return Technique(name, title, check, "", evidence or "each way to modules, and whether it has this one; its memory",
+                     kernels=tuple(KERNELS), seen_in=seen_in)
+
+
+TECHNIQUES = (
+    row("module-list", "module unlinked from the list", "Diamorphine, Reptile"),
+    row("module-tree", "module taken out of the address tree"),
+    row("module-sysfs", "module taken out of /sys/module"),
+    row("module-name", "name of a module wiped"),
+    row("module-all", "module in no list, tree or sysfs"),
+    row("module-all-name", "the same with its name wiped"),
+    row("orphan-code", "code in memory of its own, without a module", check="executable-memory",
+        evidence="the memory, its rights, who asked for it, and the code there"),
+)
 
 
 def target(guest: Guest) -> str:

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import findings, scan  # noqa: E402
+from lab.technique import Technique  # noqa: E402
 
 KERNELS = [f"{generation}-{flavour}" for generation in ("5.10", "6.1", "6.12", "new")
            for flavour in ("cloud", "generic")]
@@ -23,6 +24,20 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 MINE = "syscall-table,syscall32-table,syscall-dispatch,idt,hidden-module,executable-memory"
 KILL, GETPID, GETPID_32 = 62, 39, 20
+
+
+def row(name: str, title: str, check: str, seen_in: str = "", **more: Any) -> Technique:
+    return Technique(name, title, check, "", "the entry, where it should lead and where it does, and whose "
+                     "code is there", kernels=tuple(KERNELS), seen_in=seen_in, **more)
+
+
+TECHNIQUES = (
+    row("syscall-table", "entry of sys_call_table replaced", "syscall-table", "Diamorphine"),
+    row("syscall32-table", "entry of ia32_sys_call_table replaced", "syscall32-table",
+        also=("syscall-dispatch",)),
+    row("syscall-dispatch", "dispatch of system calls patched in code", "syscall-dispatch", "SucKIT"),
+    row("idt", "gate of the IDT replaced", "idt"),
+)
 
 
 def target(guest: Guest) -> str:

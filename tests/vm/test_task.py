@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.product import findings, hvsm, scan  # noqa: E402
+from lab.technique import Technique  # noqa: E402
 from lab.truth import Task, Truth, collect  # noqa: E402
 
 KERNELS = ("5.10-cloud", "6.1-cloud", "6.12-cloud", "new-cloud")
@@ -23,6 +24,18 @@ ARGS_MAX = 4096
 CHURN_SWEEPS = 200
 STEADY = "SDTtZ"            # states that stay what they are while somebody looks
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+def row(name: str, title: str) -> Technique:
+    return Technique(name, title, "hidden-task", "", "each view of tasks, and whether it has this one",
+                     kernels=tuple(KERNELS))
+
+
+TECHNIQUES = (
+    row("task-list", "process unlinked from the task list"),
+    row("task-pid", "process taken out of the PID map"),
+    row("task-both", "process in neither list nor map, asleep or running"),
+)
 
 
 def target(guest: Guest) -> str:

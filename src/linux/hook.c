@@ -19,7 +19,9 @@
 
 #define ERRNO_MAX 4095u	/* ERR_PTR(): include/linux/err.h */
 
-const struct hook_source *const hook_sources[] = { &hooks_proc, NULL };
+const struct hook_source *const hook_sources[] = {
+	&hooks_proc, &hooks_kprobes, &hooks_uprobes, &hooks_ftrace, &hooks_tracepoints, NULL,
+};
 
 /* --- what a type has --- */
 

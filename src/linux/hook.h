@@ -84,7 +84,11 @@ struct hook_source {
 };
 
 /* Sources, one file each. */
+extern const struct hook_source hooks_ftrace;
+extern const struct hook_source hooks_kprobes;
 extern const struct hook_source hooks_proc;
+extern const struct hook_source hooks_tracepoints;
+extern const struct hook_source hooks_uprobes;
 
 /* All of them, NULL at the end. */
 extern const struct hook_source *const hook_sources[];

@@ -62,6 +62,12 @@
  */
 #define PROCESS_TEXT_MAX	(64u << 20)
 
+/* Memory areas of one process: vm.max_map_count is 65530 unless raised. */
+#define VMAS_MAX		(1u << 18)
+
+/* Files that processes map as code: some 1,000, and each may have a path of 4 KiB. */
+#define PROGRAMS_MAX		16384u
+
 /* struct pid nests at most MAX_PID_NS_LEVEL (32) namespaces. */
 #define PID_LEVELS_MAX		32u
 
@@ -181,6 +187,9 @@
 
 /* Network namespaces: one per container. */
 #define NETS_MAX		(1u << 16)
+
+/* Entries of one directory that are in memory: a mail spool or a cache may have 100,000. */
+#define DENTRIES_MAX		(1u << 18)
 
 /* Mounts of all namespaces: sysctl fs.mount-max allows 100,000 in one; their strings. */
 #define MOUNTS_MAX		(1u << 18)

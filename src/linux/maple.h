@@ -22,4 +22,18 @@ struct maple_range {
 nodiscard int maple_find(const struct kernel *kernel, struct view *view, gva tree,
 			 uint64_t index, struct maple_range *ret, struct err *err);
 
+/* A negative return ends the walk. */
+typedef int maple_fn(const struct maple_range *range, void *ctx, struct err *err);
+
+/**
+ * maple_walk - every range that has an entry, in ascending order
+ * @max: ranges, more are -ELOOP
+ *
+ * Return: 0 (all was seen), what @visit returned, -EBADMSG (the tree contradicts itself; in a
+ *         running guest it may be an update in flight), -ELOOP, -ENOTSUP (a kernel without such
+ *         trees), or an error of view_read().
+ */
+nodiscard int maple_walk(const struct kernel *kernel, struct view *view, gva tree, uint32_t max,
+			 maple_fn *visit, void *ctx, struct err *err);
+
 #endif

@@ -229,4 +229,7 @@
 /* Entries of /proc that are not processes: some 1,000; each interrupt and interface has some. */
 #define PROC_ENTRIES_MAX	(1u << 18)
 
+/* Drivers, types, handlers in one list of the kernel: a generic one has some 300 algorithms. */
+#define REGISTERED_MAX		65536u
+
 #endif

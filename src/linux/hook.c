@@ -21,6 +21,7 @@
 
 const struct hook_source *const hook_sources[] = {
 	&hooks_proc, &hooks_kprobes, &hooks_uprobes, &hooks_ftrace, &hooks_tracepoints, NULL,
+	&hooks_proc, &hooks_types, &hooks_lsm, NULL
 };
 
 /* --- what a type has --- */

@@ -89,6 +89,8 @@ extern const struct hook_source hooks_kprobes;
 extern const struct hook_source hooks_proc;
 extern const struct hook_source hooks_tracepoints;
 extern const struct hook_source hooks_uprobes;
+extern const struct hook_source hooks_types;
+extern const struct hook_source hooks_lsm;
 
 /* All of them, NULL at the end. */
 extern const struct hook_source *const hook_sources[];

@@ -22,6 +22,7 @@
 const struct hook_source *const hook_sources[] = {
 	&hooks_proc, &hooks_kprobes, &hooks_uprobes, &hooks_ftrace, &hooks_tracepoints, NULL,
 	&hooks_proc, &hooks_types, &hooks_lsm, NULL
+	&hooks_proc, &hooks_types, &hooks_lsm, &hooks_device, &hooks_tty, NULL
 };
 
 /* --- what a type has --- */

@@ -34,6 +34,23 @@ static bool is_of_image(const struct hooked *hooked, gva at)
 	return at.v >= hooked->walk.kernel->text.v && at.v < hooked->walk.kernel->end.v;
 }
 
+/*
+ * Is it the only one of its name? Static functions may be called alike, and the types know one of
+ * them, any one (pahole before 1.25 took the first that it met).
+ */
+static bool is_only(const struct symbols *symbols, const struct symbol *symbol)
+{
+	size_t n = symbols_count(symbols);
+
+	for (size_t i = 0; i < n; i++) {
+		struct symbol other = symbols_get(symbols, i);
+
+		if (other.at.v != symbol->at.v && !strcmp(other.name, symbol->name))
+			return false;
+	}
+	return true;
+}
+
 /* Does the function take what it will be given? */
 static bool is_alike(const struct hooked *hooked, const struct hook *hook)
 {
@@ -44,7 +61,8 @@ static bool is_alike(const struct hooked *hooked, const struct hook *hook)
 	    symbols_at(kernel->symbols, hook->target, &symbol, NULL) < 0)
 		return true;
 	return types_alike(kernel->types, hook->prototype,
-			   types_function(kernel->types, symbol.name));
+			   types_function(kernel->types, symbol.name)) ||
+	       !is_only(kernel->symbols, &symbol);
 }
 
 /* Does @module use what @other has? Then it may name its functions. */

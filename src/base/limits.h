@@ -80,6 +80,9 @@
 /* Trees of virtual memory areas: at most 128 (mm/vmalloc.c, vmap_init_nodes). */
 #define VMAP_NODES_MAX		128u
 
+/* Virtual memory areas: each thread has one, and a busy kernel some 1,000 more. */
+#define VMAP_AREAS_MAX		(1u << 18)
+
 /* BPF programs and trampolines that are loaded; packs of 2 MiB that they live in. */
 #define BPF_IMAGES_MAX		65536u
 #define BPF_PACKS_MAX		4096u

@@ -13,7 +13,7 @@
 /*
  * Every task that is anywhere must be everywhere. The run queues are what an attacker cannot
  * take a task out of without stopping it; control groups, children, process groups and the PID
- * maps of containers hold the ones that sleep.
+ * maps of containers hold the ones that sleep; and so does the stack that each sleeps on.
  */
 
 #define FUEL_MAX	VIEW_FUEL_SWEEP	/* 13,000 tasks take 80,000 pages */
@@ -67,6 +67,7 @@ struct hunt {
 	const struct fact_fields *f;
 	struct task_set set;
 	uint32_t whole;		/* the views that were seen to their end, one bit each */
+	uint64_t stacks;	/* of known tasks */
 };
 
 /* --- the views --- */
@@ -108,6 +109,20 @@ static int gather(struct hunt *hunt, struct err *err)
 	return 0;
 }
 
+/* What the others lead to is known by now: stacks that are left over lead to the rest. */
+static int gather_stacks(struct hunt *hunt, struct err *err)
+{
+	int r = tasks_by_stack(&hunt->set, &hunt->stacks, err);
+
+	if (r == -ESRCH || r == -ENOMEM)
+		return r;
+	if (r == -ENOENT)
+		check_note(hunt->run, "%s", err->text);
+	else if (r < 0)
+		check_inconclusive(hunt->run, "%s", err->text);
+	return 0;
+}
+
 static void tell_covered(const struct hunt *hunt)
 {
 	static const char *const what[TASK_VIEWS] = {
@@ -120,11 +135,13 @@ static void tell_covered(const struct hunt *hunt)
 		[VIEW_CGROUPS] = "tasks in control groups",
 		[VIEW_SCHED_EXT] = "tasks in the sched_ext list",
 		[VIEW_QUEUES] = "tasks on run queues",
+		[VIEW_STACKS] = "tasks by their stacks alone",
 	};
 
 	check_covered(hunt->run, "tasks", hunt->set.n);
 	for (unsigned view = 0; view < TASK_VIEWS; view++)
 		check_covered(hunt->run, what[view], task_set_count(&hunt->set, view));
+	check_covered(hunt->run, "kernel stacks", hunt->stacks);
 }
 
 /* --- where a task belongs --- */
@@ -328,6 +345,8 @@ static int hidden_task_run(struct check_run *run, struct err *err)
 	r = task_set_open(hunt.kernel, hunt.view, &hunt.set, err);
 	if (r >= 0)
 		r = gather(&hunt, err);
+	if (r >= 0)
+		r = gather_stacks(&hunt, err);
 	if (r >= 0) {
 		tell_covered(&hunt);
 		r = judge_all(&hunt, err);
@@ -341,8 +360,8 @@ CHECK(hidden_task,
 	.group = GROUP_HIDDEN,
 	.title = "Task that is hidden from the task list or the PID map",
 	.proves = "Every task that a run queue, a control group, a parent, a process group, a "
-		  "thread group, a PID map or the task list leads to is in all the others that it "
-		  "belongs in, under its own number.",
+		  "thread group, a PID map, the task list or a kernel stack leads to is in all the "
+		  "others that it belongs in, under its own number.",
 	.techniques = TECHNIQUES("T1014", "T1564.001"),
 	.fuel_max = FUEL_MAX,
 	.run = hidden_task_run);

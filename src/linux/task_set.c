@@ -20,6 +20,7 @@ const char *task_view_name(enum task_view view)
 		[VIEW_CGROUPS] = "control groups",
 		[VIEW_SCHED_EXT] = "sched_ext list",
 		[VIEW_QUEUES] = "run queues",
+		[VIEW_STACKS] = "kernel stacks",
 	};
 
 	return names[view];

@@ -23,6 +23,7 @@ enum task_view {
 	VIEW_CGROUPS,	/* css_set.tasks, mg_tasks, dying_tasks */
 	VIEW_SCHED_EXT,	/* scx_tasks: all tasks, where the kernel has sched_ext */
 	VIEW_QUEUES,	/* run queues: what runs, or is to run */
+	VIEW_STACKS,	/* kernel stacks that no task of the other views has */
 	TASK_VIEWS
 };
 
@@ -125,5 +126,13 @@ nodiscard int tasks_by_sched_ext(struct task_set *set, struct err *err);
  * the set, and of every one that is found on the way. To be called last.
  */
 nodiscard int tasks_by_kin(struct task_set *set, struct err *err);
+
+/**
+ * tasks_by_stack - the tasks of the kernel stacks that no task in the set has
+ * Every task has a stack that it sleeps on, and each stack is a virtual memory area of the
+ * kernel's own account (CONFIG_VMAP_STACK). What a task left on its stack while it waits
+ * leads back to it. To be called last of all. Also tells how many stacks there are in @stacks.
+ */
+nodiscard int tasks_by_stack(struct task_set *set, uint64_t *stacks, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@ struct vmap_fields {
 	struct field start, end, link, vm;
 	struct field pages, caller;
 	struct field node, busy;
+	struct field list, busy_list;
 };
 
 static const struct member vmap_members[] = {
@@ -20,6 +21,8 @@ static const struct member vmap_members[] = {
 	/* Several trees, one per node, from 6.9 (mm/vmalloc.c, struct vmap_node). */
 	MEMBER_OPTIONAL(struct vmap_fields, node, "vmap_node"),
 	MEMBER_OPTIONAL(struct vmap_fields, busy, "vmap_node.busy.root"),
+	MEMBER_OPTIONAL(struct vmap_fields, list, "vmap_area.list"),
+	MEMBER_OPTIONAL(struct vmap_fields, busy_list, "vmap_node.busy.head"),
 };
 LAYOUT(vmap_layout, struct vmap_fields, vmap_members);
 
@@ -70,25 +73,36 @@ static int search_tree(const struct kernel *kernel, struct search *search, gva r
 	return 0;
 }
 
+/* From 6.9 on there are several nodes: @nodes and @n tell where. */
+static int find_nodes(const struct kernel *kernel, struct view *view,
+		      const struct vmap_fields *f, gva *nodes, uint32_t *n, struct err *err)
+{
+	gva count = symbols_lookup(kernel->symbols, "nr_vmap_nodes");
+	int r;
+
+	*nodes = symbols_lookup(kernel->symbols, "vmap_nodes");
+	if (!nodes->v || !count.v || !f->node.there || !f->busy.there)
+		return err_set(err, -ENOTSUP, "this kernel keeps its areas in a way unknown here");
+	r = view_ptr(view, *nodes, nodes, err);
+	if (r >= 0)
+		r = view_u32(view, count, n, err);
+	if (r >= 0 && *n > VMAP_NODES_MAX)
+		return err_set(err, -ELOOP, "%u trees of virtual memory areas", *n);
+	return r;
+}
+
 /* Which tree an area is in depends on where it starts: look into all of them. */
 static int search_nodes(const struct kernel *kernel, struct search *search,
 			struct vmap_area *ret, struct err *err)
 {
 	const struct vmap_fields *f = search->f;
-	gva nodes = symbols_lookup(kernel->symbols, "vmap_nodes");
-	gva count = symbols_lookup(kernel->symbols, "nr_vmap_nodes");
 	uint32_t n = 0;
+	gva nodes;
 	int r;
 
-	if (!nodes.v || !count.v || !f->node.there || !f->busy.there)
-		return err_set(err, -ENOTSUP, "this kernel keeps its areas in a way unknown here");
-	r = view_ptr(search->view, nodes, &nodes, err);
-	if (r >= 0)
-		r = view_u32(search->view, count, &n, err);
+	r = find_nodes(kernel, search->view, f, &nodes, &n, err);
 	if (r < 0)
 		return r;
-	if (n > VMAP_NODES_MAX)
-		return err_set(err, -ELOOP, "%u trees of virtual memory areas", n);
 	for (uint32_t i = 0; i < n; i++) {
 		gva node = gva_add(nodes, (uint64_t)i * f->node.size_bytes);
 
@@ -111,4 +125,56 @@ int vmap_at(const struct kernel *kernel, struct view *view, gva at, struct vmap_
 		return r == -ENOENT ? -ENOTSUP : r;
 	return root.v ? search_tree(kernel, &search, root, ret, err) :
 			search_nodes(kernel, &search, ret, err);
+}
+
+struct walk {
+	struct view *view;
+	const struct vmap_fields *f;
+	vmap_fn *visit;
+	void *ctx;
+};
+
+static int visit_area(gva link, void *ctx, struct err *err)
+{
+	const struct walk *walk = ctx;
+	gva at = field_object(link, &walk->f->list), end;
+	struct vmap_area area = { 0 };
+	int r;
+
+	r = field_ptr(walk->view, at, &walk->f->start, &area.start, err);
+	if (r >= 0)
+		r = field_ptr(walk->view, at, &walk->f->end, &end, err);
+	if (r < 0)
+		return r;
+	if (end.v <= area.start.v)
+		return fail(err, -EBADMSG, at, "area that ends before it starts");
+	area.size_bytes = end.v - area.start.v;
+	return walk->visit(&area, walk->ctx, err);
+}
+
+int vmap_walk(const struct kernel *kernel, struct view *view, vmap_fn *visit, void *ctx,
+	      struct err *err)
+{
+	struct walk walk = { .view = view, .visit = visit, .ctx = ctx };
+	gva list = symbols_lookup(kernel->symbols, "vmap_area_list"), nodes;
+	uint32_t n = 0;
+	int r;
+
+	r = types_layout(kernel->types, &vmap_layout, (const void **)&walk.f, err);
+	if (r < 0)
+		return r == -ENOENT ? -ENOTSUP : r;
+	if (!walk.f->list.there)
+		return err_set(err, -ENOTSUP, "this kernel has no list of areas");
+	if (list.v)
+		return list_walk(view, list, VMAP_AREAS_MAX, visit_area, &walk, err);
+	r = find_nodes(kernel, view, walk.f, &nodes, &n, err);
+	if (r >= 0 && !walk.f->busy_list.there)
+		return err_set(err, -ENOTSUP, "this kernel has no list of areas");
+	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+		gva node = gva_add(nodes, (uint64_t)i * walk.f->node.size_bytes);
+
+		r = list_walk(view, field_at(node, &walk.f->busy_list), VMAP_AREAS_MAX, visit_area,
+			      &walk, err);
+	}
+	return r;
 }

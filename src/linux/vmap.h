@@ -2,6 +2,7 @@
 #ifndef HVSM_LINUX_VMAP_H
 #define HVSM_LINUX_VMAP_H
 
+#include "guest/list.h"
 #include "linux/kernel.h"
 
 /*
@@ -22,5 +23,15 @@ struct vmap_area {
  */
 nodiscard int vmap_at(const struct kernel *kernel, struct view *view, gva at,
 		      struct vmap_area *ret, struct err *err);
+
+/**
+ * vmap_walk - every area that is in use, in no order
+ * @visit: gets start and size only: what else there is costs further reads
+ *
+ * Return: 0, -ENOTSUP (as above), or as list_walk().
+ */
+typedef int vmap_fn(const struct vmap_area *area, void *ctx, struct err *err);
+nodiscard int vmap_walk(const struct kernel *kernel, struct view *view, vmap_fn *visit,
+			void *ctx, struct err *err);
 
 #endif

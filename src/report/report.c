@@ -82,12 +82,13 @@ static json_t *covered_json(const struct check_result *result)
 
 static json_t *check_json(const struct check_result *result)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}",
 			 "id", result->check->id,
 			 "result", check_state_name(result->state),
 			 "reason", encode_text_or_null(result->reason),
 			 "covered", covered_json(result),
-			 "duration_us", encode_count(result->duration_ns / 1000));
+			 "duration_us", encode_count(result->duration_ns / 1000),
+			 "repeats", encode_count(result->repeats));
 }
 
 static json_t *checks_json(const struct sweep *sweep)
@@ -101,11 +102,12 @@ static json_t *checks_json(const struct sweep *sweep)
 
 static json_t *sweep_json(const struct sweep *sweep)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}",
 			 "started", encode_time(sweep->started_ns),
 			 "duration_us", encode_count(sweep->duration_ns / 1000),
 			 "pages_read", encode_count(sweep->pages_read),
-			 "bytes_read", encode_count(sweep->bytes_read));
+			 "bytes_read", encode_count(sweep->bytes_read),
+			 "repeats", encode_count(sweep->repeats));
 }
 
 json_t *report_kernel_json(const struct kernel *kernel)

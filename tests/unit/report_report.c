@@ -61,12 +61,12 @@ static void fixture_init(struct fixture *f)
 	*f = (struct fixture){
 		.results = {
 			{ .check = &hidden_task },
-			{ .check = &syscall_table, .duration_ns = 1500000 },
+			{ .check = &syscall_table, .duration_ns = 1500000, .repeats = 5 },
 		},
 		.sweep = {
 			.results = f->results, .results_n = 2,
 			.started_ns = 1700000000123456789, .duration_ns = 3456789,
-			.pages_read = 300, .bytes_read = 1228800,
+			.pages_read = 300, .bytes_read = 1228800, .repeats = 5,
 		},
 		.report = { &guest, &kernel, &f->sweep },
 	};
@@ -200,6 +200,11 @@ static void json_has_what_was_found(void **state)
 			    "2023-11-14T22:13:20.123456Z");
 	assert_string_equal(string_at(json_object_get(report, "kernel"), "text_base"),
 			    "0xffffffff81000000");
+
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(report, "sweep"),
+							    "repeats")), 5);
+	assert_int_equal(json_integer_value(json_object_get(
+		json_array_get(json_object_get(report, "checks"), 1), "repeats")), 5);
 
 	finding = json_array_get(json_object_get(report, "findings"), 0);
 	assert_string_equal(string_at(finding, "id"), "0123456789abcdef");

@@ -5,8 +5,12 @@ with all of these hides nothing."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 from typing import Any, Callable
@@ -15,8 +19,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
 from lab.listing import listing  # noqa: E402
+from lab.product import binary  # noqa: E402
 from lab.technique import CLOUD, Technique, prove  # noqa: E402
 
+CHECKS = ("hidden-module", "hidden-mount", "hidden-socket", "hidden-task", "kernel-threads", "module-record")
+SWEEPS = 400                # of a guest that does what follows as fast as it can
+BUSY = ("taskcorners churn 100000",
+        "while :; do corners churn 10000; done",
+        "mkdir -p /tmp/m1 /tmp/m2; while :; do mount -t tmpfs a /tmp/m1; mount --bind /tmp/m1 /tmp/m2; unshare -m true;"
+        " umount /tmp/m2; umount /tmp/m1; done")
+SWEEPS_MODULES = 100        # ... and this as well: a module is always about to come or to go
+BUSY_MODULES = "while :; do for m in dummy loop tun; do modprobe $m; rmmod $m; done; done"
 PARAMETERS = "/sys/module/hide_module/parameters"
 MOUNT = "/tmp/hidden mount"
 SLEEP = "sleep 1000"
@@ -149,6 +162,30 @@ class HiddenTest(unittest.TestCase):
                     prove(self, guest, technique)
 
 
+    def busy(self, guest: Guest) -> None:
+        """Nothing is found where everything changes; what races is looked at again, and counted."""
+        guest.sh("workload")
+        for load in BUSY:
+            guest.sh(f"({load}) </dev/null >/dev/null 2>&1 &")
+        sums, out = sweeps(guest, SWEEPS)
+        self.assertEqual((sums["sweeps"], sums["findings"]), (SWEEPS, 0), out)
+        self.assertGreater(sums["repeats"], 0, "nothing raced")
+        self.assertLess(sums["inconclusive"], SWEEPS // 20, out)
+        guest.sh(f"({BUSY_MODULES}) </dev/null >/dev/null 2>&1 &")
+        sums, out = sweeps(guest, SWEEPS_MODULES)
+        self.assertEqual((sums["sweeps"], sums["findings"]), (SWEEPS_MODULES, 0), out)
+        self.assertLess(sums["inconclusive"], SWEEPS_MODULES // 2, out)
+
+
+def sweeps(guest: Guest, count: int) -> tuple[Any, str]:
+    """What tests/vm/sweeps.c says of so many sweeps with the checks of this suite."""
+    program = binary().parents[1] / "tests" / "vm" / "sweeps"
+    with tempfile.TemporaryDirectory() as store:
+        done = subprocess.run([program, f"qemu:{guest.pid}", str(count), "1", store], input="enough\n", text=True,
+                              stdout=subprocess.PIPE, check=True, env={**os.environ, "SWEEPS_ONLY": ",".join(CHECKS)})
+    return json.loads(done.stdout.splitlines()[-1]), done.stdout
+
+
 def case(kernel: str, question: Callable[[HiddenTest, Guest], None], **shape: Any) -> Callable[[HiddenTest], None]:
     def run(self: HiddenTest) -> None:
         with Guest(kernel, **shape) as guest:
@@ -159,6 +196,8 @@ def case(kernel: str, question: Callable[[HiddenTest, Guest], None], **shape: An
 for name in CLOUD:
     method = re.sub(r"\W", "_", name)
     setattr(HiddenTest, f"test_{method}_every_technique", case(name, HiddenTest.every_technique, memory="256M"))
+    if name in ("6.1-cloud", "new-cloud"):
+        setattr(HiddenTest, f"test_{method}_busy", case(name, HiddenTest.busy, smp=2))
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

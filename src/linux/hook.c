@@ -23,6 +23,7 @@ const struct hook_source *const hook_sources[] = {
 	&hooks_device, &hooks_ftrace, &hooks_kprobes, &hooks_lsm, &hooks_proc,
 	&hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, NULL
 	&hooks_proc, &hooks_types, &hooks_lsm, NULL
+	&hooks_proc, &hooks_types, &hooks_lsm, &hooks_device, &hooks_tty, NULL
 };
 
 /* --- what a type has --- */

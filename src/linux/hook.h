@@ -95,6 +95,8 @@ extern const struct hook_source hooks_device;
 extern const struct hook_source hooks_tty;
 extern const struct hook_source hooks_types;
 extern const struct hook_source hooks_lsm;
+extern const struct hook_source hooks_device;
+extern const struct hook_source hooks_tty;
 
 /* All of them, NULL at the end. */
 extern const struct hook_source *const hook_sources[];

@@ -232,6 +232,9 @@
 /* Entries of /proc that are not processes: some 1,000; each interrupt and interface has some. */
 #define PROC_ENTRIES_MAX	(1u << 18)
 
+/* Files and directories in /sys: some 20,000, 1,000 for each disk; control groups have more. */
+#define SYSFS_NODES_MAX		(1u << 20)
+
 /* Drivers, types, handlers in one list of the kernel: a generic one has some 300 algorithms. */
 #define REGISTERED_MAX		65536u
 

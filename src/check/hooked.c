@@ -93,6 +93,21 @@ static bool is_at_home(const struct hooked *hooked, const struct hook *hook)
 	return !table || !target || table == target || depends_on(hooked, table, target);
 }
 
+/* May what belongs there have functions from here? */
+static bool is_of_home(const struct hooked *hooked, const struct hook *hook)
+{
+	const struct module_info *home, *target;
+
+	if (is_of_image(hooked, hook->target))
+		return true;
+	if (is_of_image(hooked, hook->object->home))
+		return false;
+	home = module_at(hooked, hook->object->home);
+	target = module_at(hooked, hook->target);
+	return !home || !target || home == target || depends_on(hooked, home, target) ||
+	       depends_on(hooked, target, home);
+}
+
 /* NULL: a pointer that may be what it is. */
 static const char *why_not(struct hooked *hooked, const struct hook *hook)
 {
@@ -100,6 +115,8 @@ static const char *why_not(struct hooked *hooked, const struct hook *hook)
 		return "a function that takes what it is given";
 	if (hook->table.v && !is_at_home(hooked, hook))
 		return "a function of those whose table it is";
+	if (hook->object->home.v && !is_of_home(hooked, hook))
+		return "a function of those whose object it is";
 	return hooked->doubt ? hooked->doubt(hooked, hook) : NULL;
 }
 

@@ -12,7 +12,9 @@
  *
  * - the function takes what it will be given: where the types know both (types_alike());
  * - a table that lies in the kernel's own data leads to the kernel; one in a module's data, to
- *   the kernel, to this module, or to one that it depends on.
+ *   the kernel, to this module, or to one that it depends on;
+ * - an object with a home leads to the kernel, and if it is a module's, to this module and those
+ *   that it depends on or that depend on it.
  *
  * That functions and constants are as shipped is proven elsewhere (kernel-code, module-code,
  * kernel-rodata). Code that is freed after boot counts as what it was: it cannot be executed.

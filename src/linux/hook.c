@@ -20,10 +20,8 @@
 #define ERRNO_MAX 4095u	/* ERR_PTR(): include/linux/err.h */
 
 const struct hook_source *const hook_sources[] = {
-	&hooks_device, &hooks_ftrace, &hooks_kprobes, &hooks_lsm, &hooks_proc,
-	&hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, NULL
-	&hooks_proc, &hooks_types, &hooks_lsm, NULL
-	&hooks_proc, &hooks_types, &hooks_lsm, &hooks_device, &hooks_tty, NULL
+	&hooks_device, &hooks_file, &hooks_ftrace, &hooks_kprobes, &hooks_lsm, &hooks_proc,
+	&hooks_sysfs, &hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, NULL
 };
 
 /* --- what a type has --- */

@@ -37,6 +37,12 @@ struct hook_object {
 	 * shows though nothing is wrong with it.
 	 */
 	bool registered;
+
+	/*
+	 * What it belongs to: an address in the memory of the kernel or of the module whose
+	 * functions alone it has, or those of modules that go with it. 0: may be anyone's.
+	 */
+	gva home;
 };
 
 /* One pointer to a function. */
@@ -97,6 +103,8 @@ extern const struct hook_source hooks_types;
 extern const struct hook_source hooks_lsm;
 extern const struct hook_source hooks_device;
 extern const struct hook_source hooks_tty;
+extern const struct hook_source hooks_file;
+extern const struct hook_source hooks_sysfs;
 
 /* All of them, NULL at the end. */
 extern const struct hook_source *const hook_sources[];

@@ -91,6 +91,9 @@ static const struct registry registries[] = {
 
 /* --- numbers of character devices --- */
 
+#define MEM_MAJOR  1u		/* include/uapi/linux/major.h */
+#define MISC_MAJOR 10u
+
 struct number_fields {
 	struct field probes, next, dev, get, lock, data;
 };
@@ -131,6 +134,9 @@ static int visit_number(struct hook_walk *walk, const struct number_fields *f, g
 		r = field_ptr(view, probe, &f->data, &data, err);
 	if (r < 0)
 		return r;
+	/* Memory and misc devices are built in (drivers/char/mem.c, misc.c). */
+	if (dev >> 20 == MEM_MAJOR || dev >> 20 == MISC_MAJOR)
+		object.home = walk->kernel->text;
 	snprintf(text, sizeof(text), "character device %u:%u", (unsigned)(dev >> 20),
 		 (unsigned)(dev & 0xfffff));
 	r = hook_members(walk, &object, "probe", err);

@@ -41,6 +41,9 @@ static int visit_one(struct registry_list *list, gva at, struct err *err)
 	};
 	int r;
 
+	/* In the kernel's own data: its functions are the kernel's. */
+	if (at.v >= walk->kernel->text.v && at.v < walk->kernel->end.v)
+		object.home = at;
 	if (registry->is_table) {
 		walk->objects++;
 		r = hook_table(walk, &object, registry->type, at, err);

@@ -125,6 +125,9 @@
 #define KO_RELOCATIONS_MAX	(1u << 23)
 #define KO_BYTES_MAX		(256u << 20)
 
+/* Directories of sysctls, and entries of one: some 20 for each interface of each namespace. */
+#define SYSCTLS_MAX		(1u << 18)
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

@@ -241,4 +241,28 @@
 /* Drivers, types, handlers in one list of the kernel: a generic one has some 300 algorithms. */
 #define REGISTERED_MAX		65536u
 
+/* Blocks on one chain of notifiers: each driver of a kind may have one, some 20 are usual. */
+#define NOTIFIERS_MAX		4096u
+
+/* Timers in one slot of the wheel or on one clock: a server has one or two for each socket. */
+#define TIMERS_MAX		(1u << 19)
+
+/* Pools of workers: two for each CPU, and one for each set of attributes and node. */
+#define WORKER_POOLS_MAX	32768u
+
+/* Workqueues: some 200; each file system that is mounted has some. */
+#define WORKQUEUES_MAX		65536u
+
+/* Work that waits in one list, interrupts' and tasklets' on one CPU. */
+#define WORK_ITEMS_MAX		65536u
+
+/* RCU callbacks that wait on one CPU: 10,000 are many (qhimark). */
+#define RCU_CALLBACKS_MAX	(1u << 17)
+
+/* Interrupt numbers: NR_IRQS of 8192 CPUs is 524,544. */
+#define IRQS_MAX		(1u << 20)
+
+/* What drivers and file systems register in one list: shrinkers (one per mount), clocks, PMUs. */
+#define CALLBACKS_MAX		(1u << 18)
+
 #endif

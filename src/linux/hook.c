@@ -20,8 +20,9 @@
 #define ERRNO_MAX 4095u	/* ERR_PTR(): include/linux/err.h */
 
 const struct hook_source *const hook_sources[] = {
-	&hooks_device, &hooks_file, &hooks_ftrace, &hooks_kprobes, &hooks_lsm, &hooks_proc,
-	&hooks_sysfs, &hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, NULL
+	&hooks_callback, &hooks_device, &hooks_file, &hooks_ftrace, &hooks_irq, &hooks_kprobes,
+	&hooks_lsm, &hooks_notifier, &hooks_proc, &hooks_softirq, &hooks_sysfs, &hooks_timer,
+	&hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, &hooks_work, NULL,
 };
 
 /* --- what a type has --- */
@@ -395,6 +396,29 @@ int hook_table(struct hook_walk *walk, const struct hook_object *object, const c
 }
 
 /* --- names --- */
+
+void hook_print_label(const struct hook_object *object, char *buf, size_t size)
+{
+	const struct hook_label *label = object->ctx;
+	struct view *view = label->walk->view;
+	char text[160] = "";
+	gva at = gva_of(0);
+
+	if (label->name && field_ptr(view, object->at, label->name, &at, NULL) >= 0 && at.v &&
+	    view_string(view, at, text, sizeof(text), NULL) > 0) {
+		snprintf(buf, size, "%s %s", label->what, text);
+		return;
+	}
+	if (!label->function || field_ptr(view, object->at, label->function, &at, NULL) < 0) {
+		snprintf(buf, size, "%s", label->what);
+		return;
+	}
+	if (label->walk->owners)
+		owner_symbol(label->walk->owners, at, text, sizeof(text));
+	else
+		symbols_print(label->walk->kernel->symbols, at, text, sizeof(text));
+	snprintf(buf, size, "%s that calls %s", label->what, text);
+}
 
 const char *hook_object_name(const struct hook_object *object, char *buf, size_t size)
 {

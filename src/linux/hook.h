@@ -105,6 +105,12 @@ extern const struct hook_source hooks_device;
 extern const struct hook_source hooks_tty;
 extern const struct hook_source hooks_file;
 extern const struct hook_source hooks_sysfs;
+extern const struct hook_source hooks_callback;	/* what is registered with the kernel */
+extern const struct hook_source hooks_irq;
+extern const struct hook_source hooks_notifier;
+extern const struct hook_source hooks_softirq;	/* soft interrupts, tasklets, RCU */
+extern const struct hook_source hooks_timer;
+extern const struct hook_source hooks_work;
 
 /* All of them, NULL at the end. */
 extern const struct hook_source *const hook_sources[];
@@ -179,6 +185,19 @@ nodiscard int hook_wrong(struct hook_walk *walk, const struct hook_object *objec
 nodiscard int hook_field(struct hook_walk *walk, const struct hook_object *object,
 			 const char *type, const char *member, const struct field *field,
 			 struct err *err);
+
+/*
+ * The usual print() of objects: "clocksource tsc" where a member leads to a name, else what it
+ * calls: "timer that calls process_timeout". To be @ctx of the object.
+ */
+struct hook_label {
+	const struct hook_walk *walk;
+	const char *what;		/* "timer" */
+	const struct field *name;	/* pointer to text; NULL: has none */
+	const struct field *function;	/* NULL: not told by it */
+};
+
+void hook_print_label(const struct hook_object *object, char *buf, size_t size);
 
 /* --- for those who visit --- */
 

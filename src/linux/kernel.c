@@ -461,6 +461,17 @@ gva kernel_per_cpu(const struct kernel *kernel, gva symbol, uint32_t cpu)
 	return gva_add(symbol, kernel->cpu_offset[cpu]);
 }
 
+/*
+ * A number that no CPU has keeps the offset that the kernel is linked with: 0, or
+ * __per_cpu_load (arch/x86/kernel/setup_percpu.c: BOOT_PERCPU_OFFSET).
+ */
+bool kernel_has_cpu(const struct kernel *kernel, uint32_t cpu)
+{
+	uint64_t offset = kernel->cpu_offset[cpu];
+
+	return offset && offset != symbols_lookup(kernel->symbols, "__per_cpu_load").v;
+}
+
 int kernel_symbol(const struct kernel *kernel, const char *name, gva *ret, struct err *err)
 {
 	return symbols_find(kernel->symbols, name, ret, err);

@@ -2,6 +2,7 @@
 #ifndef HVSM_LINUX_KERNEL_H
 #define HVSM_LINUX_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,6 +67,9 @@ nodiscard int kernel_check(const struct kernel *kernel, struct view *view, struc
 
 /* The address of a per-CPU variable on one CPU; @cpu < kernel->cpus. */
 gva kernel_per_cpu(const struct kernel *kernel, gva symbol, uint32_t cpu);
+
+/* Is there such a CPU, with per-CPU variables of its own? @cpu < kernel->cpus. */
+bool kernel_has_cpu(const struct kernel *kernel, uint32_t cpu);
 
 /**
  * kernel_symbol - the address of a symbol that a view needs

@@ -362,17 +362,6 @@ static int add_cpu(struct queues *queues)
 	return r;
 }
 
-/*
- * A number that no CPU has keeps the offset that the kernel is linked with: 0, or
- * __per_cpu_load (arch/x86/kernel/setup_percpu.c: BOOT_PERCPU_OFFSET).
- */
-static bool has_cpu(const struct kernel *kernel, uint32_t cpu)
-{
-	uint64_t offset = kernel->cpu_offset[cpu];
-
-	return offset && offset != symbols_lookup(kernel->symbols, "__per_cpu_load").v;
-}
-
 int tasks_by_queue(struct task_set *set, struct err *err)
 {
 	const struct kernel *kernel = set->kernel;
@@ -393,7 +382,7 @@ int tasks_by_queue(struct task_set *set, struct err *err)
 		queues.current = field_at(hot, &queues.f->hot_current);
 
 	for (; r >= 0 && queues.cpu < kernel->cpus; queues.cpu++)
-		if (has_cpu(kernel, queues.cpu))
+		if (kernel_has_cpu(kernel, queues.cpu))
 			r = add_cpu(&queues);
 	return task_failures_end(&queues.failures, VIEW_QUEUES, err);
 }

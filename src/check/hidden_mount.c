@@ -75,7 +75,7 @@ struct hunt {
 	struct map namespaces;	/* struct mnt_namespace → its number; 0: cannot be walked */
 	uint32_t namespaces_n;
 	uint32_t walked;	/* number of the namespace that is being walked */
-	unsigned way;
+	uint32_t reports;
 };
 
 static int add_place(struct hunt *hunt, gva at, unsigned way, struct err *err)
@@ -87,6 +87,8 @@ static int add_place(struct hunt *hunt, gva at, unsigned way, struct err *err)
 	if (!gva_is_kernel(at))
 		return fail(err, -EBADMSG, at, "no place for a mount");
 	if (map_get(&hunt->index, at.v, &i)) {
+		if (hunt->places.v[i].found & way)
+			return fail(err, -EBADMSG, at, "mount that is in one place twice");
 		hunt->places.v[i].found |= way;
 		return 0;
 	}
@@ -201,27 +203,26 @@ static int walk_supers(struct hunt *hunt, struct err *err)
 
 /* --- what a namespace lists --- */
 
-static int list_one(struct hunt *hunt, gva mount)
+/* One that two list could make forged namespaces cost as much as all of them together. */
+static int list_one(struct hunt *hunt, gva mount, struct err *err)
 {
 	int r = map_put(&hunt->listed, mount.v, hunt->walked);
 
-	return r < 0 ? r : 0;
+	return r > 0 ? fail(err, -EBADMSG, mount, "mount that two namespaces list") : r;
 }
 
 static int add_of_tree(gva link, void *ctx, struct err *err)
 {
 	struct hunt *hunt = ctx;
 
-	(void)err;
-	return list_one(hunt, field_object(link, &hunt->f->tree_link));
+	return list_one(hunt, field_object(link, &hunt->f->tree_link), err);
 }
 
 static int add_of_list(gva link, void *ctx, struct err *err)
 {
 	struct hunt *hunt = ctx;
 
-	(void)err;
-	return list_one(hunt, field_object(link, &hunt->f->list_link));
+	return list_one(hunt, field_object(link, &hunt->f->list_link), err);
 }
 
 /* The number of a namespace, whose mounts are now known; 0: they cannot be. */
@@ -312,8 +313,11 @@ static int judge(struct hunt *hunt, const struct place *place, struct err *err)
 	r = number_of(hunt, ns, &number, err);
 	if (r < 0 || !number)
 		return r;
-	if (!map_get(&hunt->listed, place->at.v, &lists) || lists != number)
-		report(hunt, place, ns);
+	if (map_get(&hunt->listed, place->at.v, &lists) && lists == number)
+		return 0;
+	if (hunt->reports++ == FINDINGS_MAX)
+		return err_set(err, -ELOOP, "over %u hidden mounts", FINDINGS_MAX);
+	report(hunt, place, ns);
 	return 0;
 }
 

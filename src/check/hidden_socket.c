@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "check/check.h"
 #include "linux/socket.h"
 
@@ -14,6 +15,8 @@
  * What a socket must be to belong in a table is said at belongs_in_table() in socket.c: one
  * that is not bound, or made a moment ago, is in none and is no finding.
  */
+
+#define OWNERS_TOLD	8u	/* of those that hold one: a server has some processes */
 
 struct hunt {
 	struct check_run *run;
@@ -66,7 +69,7 @@ static const struct task *task_at(const struct hunt *hunt, gva at)
 static void tell_owners(const struct hunt *hunt, const struct socket *socket,
 			struct finding *finding)
 {
-	for (uint32_t i = 0; i < socket->owners_n; i++) {
+	for (uint32_t i = 0; i < socket->owners_n && i < OWNERS_TOLD; i++) {
 		const struct socket_owner *owner = &hunt->sockets.owners.v[socket->owners_at + i];
 		const struct task *task = task_at(hunt, owner->task);
 		char what[64];
@@ -101,14 +104,18 @@ static void report(const struct hunt *hunt, const struct socket *socket)
 static void judge_all(struct hunt *hunt)
 {
 	uint64_t held = 0;
+	uint32_t reports = 0;
 
 	for (size_t i = 0; i < hunt->sockets.all.n; i++) {
 		const struct socket *socket = &hunt->sockets.all.v[i];
 
 		held += socket->held;
-		if (socket->unlisted)
+		if (socket->unlisted && reports++ < FINDINGS_MAX)
 			report(hunt, socket);
 	}
+	if (reports > FINDINGS_MAX)
+		check_inconclusive(hunt->run, "%u hidden sockets, not all of them are told",
+				   reports);
 	check_covered(hunt->run, "sockets", hunt->sockets.all.n);
 	check_covered(hunt->run, "sockets that processes hold", held);
 }

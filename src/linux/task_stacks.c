@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/vec.h"
+#include "guest/paging.h"
 #include "linux/peek.h"
 #include "linux/task_set.h"
 #include "linux/vmap.h"
@@ -129,6 +130,9 @@ static int look_at_page(struct stacks *stacks, const struct area *area, gva page
 	struct task_seen *task;
 	int r;
 
+	r = view_burn(stacks->set->view, 1, err);
+	if (r < 0)
+		return r;
 	/* A guard page, or a stack that was freed just now. */
 	if (view_read(stacks->set->view, page, words, sizeof(words), NULL) < 0)
 		return 0;
@@ -140,7 +144,13 @@ static int look_at_page(struct stacks *stacks, const struct area *area, gva page
 		r = map_put(seen, words[i], 0);
 		if (r < 0)
 			return r;
-		if (r > 0 || !is_owner(stacks, area, gva_of(words[i])))
+		if (r > 0)
+			continue;
+		/* Forged areas may share their pages: they cost fuel all the same. */
+		r = view_burn(stacks->set->view, 1, err);
+		if (r < 0)
+			return r;
+		if (!is_owner(stacks, area, gva_of(words[i])))
 			continue;
 		r = task_set_add(stacks->set, gva_of(words[i]), VIEW_STACKS, &task, err);
 		return r < 0 ? r : 1;

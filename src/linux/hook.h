@@ -99,10 +99,6 @@ extern const struct hook_source hooks_types;
 extern const struct hook_source hooks_lsm;
 extern const struct hook_source hooks_device;
 extern const struct hook_source hooks_tty;
-extern const struct hook_source hooks_types;
-extern const struct hook_source hooks_lsm;
-extern const struct hook_source hooks_device;
-extern const struct hook_source hooks_tty;
 extern const struct hook_source hooks_file;
 extern const struct hook_source hooks_sysfs;
 extern const struct hook_source hooks_callback;	/* what is registered with the kernel */

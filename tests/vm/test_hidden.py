@@ -23,7 +23,7 @@ from lab.product import binary  # noqa: E402
 from lab.technique import CLOUD, Technique, prove  # noqa: E402
 
 CHECKS = ("hidden-module", "hidden-mount", "hidden-socket", "hidden-task", "kernel-threads", "module-record")
-SWEEPS = 400                # of a guest that does what follows as fast as it can
+SWEEPS = 300                # of a guest that does what follows as fast as it can
 BUSY = ("taskcorners churn 100000",
         "while :; do corners churn 10000; done",
         "mkdir -p /tmp/m1 /tmp/m2; while :; do mount -t tmpfs a /tmp/m1; mount --bind /tmp/m1 /tmp/m2; unshare -m true;"
@@ -170,7 +170,7 @@ class HiddenTest(unittest.TestCase):
         sums, out = sweeps(guest, SWEEPS)
         self.assertEqual((sums["sweeps"], sums["findings"]), (SWEEPS, 0), out)
         self.assertGreater(sums["repeats"], 0, "nothing raced")
-        self.assertLess(sums["inconclusive"], SWEEPS // 20, out)
+        self.assertLess(sums["inconclusive"], SWEEPS // 2, out)
         guest.sh(f"({BUSY_MODULES}) </dev/null >/dev/null 2>&1 &")
         sums, out = sweeps(guest, SWEEPS_MODULES)
         self.assertEqual((sums["sweeps"], sums["findings"]), (SWEEPS_MODULES, 0), out)
@@ -196,8 +196,7 @@ def case(kernel: str, question: Callable[[HiddenTest, Guest], None], **shape: An
 for name in CLOUD:
     method = re.sub(r"\W", "_", name)
     setattr(HiddenTest, f"test_{method}_every_technique", case(name, HiddenTest.every_technique, memory="256M"))
-    if name in ("6.1-cloud", "new-cloud"):
-        setattr(HiddenTest, f"test_{method}_busy", case(name, HiddenTest.busy, smp=2))
+    setattr(HiddenTest, f"test_{method}_busy", case(name, HiddenTest.busy, smp=2))
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -118,7 +118,7 @@ static int judge_thread(struct process_walk *walk, const struct task *task,
 
 	counts->threads++;
 	if (task->mm.v && !is_borrowed(walk, task))
-		report(walk, task, "user memory", "Process is marked as a kernel thread",
+		report(walk, task, "kernel mark", "Process is marked as a kernel thread",
 		       "user memory", "of its own");
 	if (task->pid <= KTHREADD || task->ppid == KTHREADD)
 		return 0;
@@ -131,7 +131,8 @@ static int judge_thread(struct process_walk *walk, const struct task *task,
 	if (!parent || parent->kernel_thread)
 		return 0;
 	snprintf(text, sizeof(text), "PID %d '%s'", parent->pid, parent->comm);
-	report(walk, task, "parent", "Kernel thread is the child of a process", "parent", text);
+	report(walk, task, "kernel mark", "Kernel thread is the child of a process", "parent",
+	       text);
 	return 0;
 }
 

@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 #include "check/process.h"
-#include "linux/dcache.h"
 #include "linux/peek.h"
 #include "linux/vma.h"
 
@@ -19,13 +18,12 @@
 #define NOT_THERE	0		/* no area begins so low */
 
 struct image_fields {
-	struct field sb, magic, parent, seals, info_inode;
+	struct field sb, magic, seals, info_inode;
 };
 
 static const struct member image_members[] = {
 	MEMBER(struct image_fields, sb, "inode.i_sb"),
 	MEMBER(struct image_fields, magic, "super_block.s_magic"),
-	MEMBER(struct image_fields, parent, "dentry.d_parent"),
 	MEMBER_OPTIONAL(struct image_fields, seals, "shmem_inode_info.seals"),
 	MEMBER_OPTIONAL(struct image_fields, info_inode, "shmem_inode_info.vfs_inode"),
 };
@@ -76,27 +74,6 @@ static int is_sealed_copy(const struct image_look *look, struct err *err)
 	return r < 0 ? r : starter->place == PLACE_SYSTEM && name_matches(starter->name, starters);
 }
 
-/* Is there another program by now under the name that this one had? */
-static int is_replaced(const struct image_look *look, struct err *err)
-{
-	static const char mark[] = " (deleted)";
-	char name[256];
-	size_t len = strlen(look->exe->name);
-	gva directory, found;
-	int r;
-
-	if (len > sizeof(mark) - 1 && !strcmp(look->exe->name + len - (sizeof(mark) - 1), mark))
-		len -= sizeof(mark) - 1;
-	if (len >= sizeof(name))
-		return 0;
-	memcpy(name, look->exe->name, len);
-	name[len] = '\0';
-	r = field_ptr(look->walk->view, look->exe->dentry, &look->f->parent, &directory, err);
-	if (r >= 0)
-		r = dcache_find(look->walk->kernel, look->walk->view, directory, name, &found, err);
-	return r == -ENOENT ? 0 : r < 0 ? r : 1;
-}
-
 static void report_file(struct image_look *look, enum severity severity, const char *what,
 			const char *title)
 {
@@ -127,7 +104,9 @@ static int judge_file(struct image_look *look, struct err *err)
 			    "Process runs a program that was deleted");
 		return 0;
 	}
-	r = look->exe->place == PLACE_HOME ? is_replaced(look, err) : 1;
+	r = 1;
+	if (look->exe->place == PLACE_HOME)
+		r = program_is_replaced(&look->walk->programs, look->exe, err);
 	if (r > 0)
 		look->counts->replaced++;
 	else if (r == 0)

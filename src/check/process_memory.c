@@ -98,9 +98,11 @@ static void report(struct space_look *look, enum severity severity, const struct
 }
 
 /* Code in a file of no name, or of one that was taken away. */
-static void judge_file(struct space_look *look, const struct vma *vma,
-		       const struct program *program)
+static int judge_file(struct space_look *look, const struct vma *vma,
+		      const struct program *program, struct err *err)
 {
+	int r = 1;
+
 	if (program->memory) {
 		if (is_compiled(look->runtime, vma, program))
 			look->counts->compiled++;
@@ -108,19 +110,21 @@ static void judge_file(struct space_look *look, const struct vma *vma,
 			report(look, SEVERITY_HIGH, vma, "code in memory file",
 			       "Process runs code of a file that exists in memory only",
 			       program->path);
-		return;
+		return 0;
 	}
-	if (program->deleted && program->place != PLACE_SYSTEM) {
-		if (program->place == PLACE_OTHER)
-			look->counts->replaced++;
-		else if (is_compiled(look->runtime, vma, program))
-			look->counts->compiled++;
-		else
-			report(look, SEVERITY_HIGH, vma, "code of deleted file",
-			       "Process runs code of a file that was deleted", program->path);
-	} else if (program->deleted) {
-		look->counts->replaced++;
-	}
+	if (program->deleted && program->place == PLACE_TEMP)
+		r = 0;
+	else if (program->deleted && program->place == PLACE_HOME)
+		r = program_is_replaced(&look->walk->programs, program, err);
+	if (r < 0)
+		return r;
+	if (r == 0 && is_compiled(look->runtime, vma, program))
+		look->counts->compiled++;
+	else if (r == 0)
+		report(look, SEVERITY_HIGH, vma, "code of deleted file",
+		       "Process runs code of a file that was deleted", program->path);
+	else
+		look->counts->replaced += program->deleted;
 	if (vma->flags & VMA_WRITE) {
 		if (look->runtime & RUNTIME_ANY)
 			look->counts->compiled++;
@@ -129,6 +133,7 @@ static void judge_file(struct space_look *look, const struct vma *vma,
 			       "Process may write to the code of a file that it runs",
 			       program->path);
 	}
+	return 0;
 }
 
 /* Program headers say whether the program was built for an executable stack: ELF's gABI. */
@@ -195,9 +200,7 @@ static int judge(struct space_look *look, const struct vma *vma, struct err *err
 
 	if (vma->file.v) {
 		r = programs_get(&look->walk->programs, vma->file, &program, err);
-		if (r >= 0)
-			judge_file(look, vma, program);
-		return r < 0 ? r : 0;
+		return r < 0 ? r : judge_file(look, vma, program, err);
 	}
 	if (vma_is_stack(vma, &look->space)) {
 		r = wants_exec_stack(look, err);

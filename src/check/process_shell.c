@@ -20,6 +20,7 @@
 #define STANDARD_FDS	3u
 #define MODE_FORMAT	0170000u	/* S_IFMT */
 #define MODE_SOCKET	0140000u
+#define INLINE_MAX	4u		/* "-c", "-ne", "-wle"; "-Wignore" is another */
 #define FAMILY_INET	2u
 #define FAMILY_INET6	10u
 
@@ -200,7 +201,7 @@ static bool runs_inline(const struct task_args *args)
 	if (!arg || !strcmp(arg, "-"))
 		return true;
 	for (; arg && arg[0] == '-'; arg = next_arg(args, arg))
-		if (arg[1] != '-' && strpbrk(arg + 1, "cer"))
+		if (arg[1] != '-' && strlen(arg) <= INLINE_MAX && strpbrk(arg + 1, "cer"))
 			return true;
 	return !arg;
 }

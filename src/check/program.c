@@ -6,12 +6,14 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "linux/dcache.h"
 #include "linux/path.h"
 
 #define MODE_FORMAT  0170000u		/* S_IFMT */
 #define MODE_REGULAR 0100000u
 
 #define DELETED " (deleted)"
+#define NAME_BYTES 256u		/* NAME_MAX, and its end */
 
 struct program_fields {
 	struct field dentry, inode, hash, parent;
@@ -143,20 +145,25 @@ static unsigned runtime_of(const char *name)
 }
 
 /* The last part of a path without the remark that the kernel makes of a deleted file. */
+static const char *print_name(const struct program *program, char *buf, size_t size)
+{
+	size_t len = strlen(program->name), mark = strlen(DELETED);
+
+	if (program->deleted && len > mark && !strcmp(program->name + len - mark, DELETED))
+		len -= mark;
+	len = len < size ? len : 0;
+	memcpy(buf, program->name, len);
+	buf[len] = '\0';
+	return buf;
+}
+
 static unsigned runtime_of_path(const struct program *program)
 {
-	char name[256] = "";
-	size_t len = strlen(program->name);
-	size_t mark = strlen(DELETED);
+	char name[NAME_BYTES];
 
 	if (program->place != PLACE_SYSTEM || program->memory)
 		return 0;
-	if (program->deleted && len > mark && !strcmp(program->name + len - mark, DELETED))
-		len -= mark;
-	if (len >= sizeof(name))
-		return 0;
-	memcpy(name, program->name, len);
-	return runtime_of(name);
+	return runtime_of(print_name(program, name, sizeof(name)));
 }
 
 /* --- files --- */
@@ -250,6 +257,22 @@ int programs_get(struct programs *programs, gva file, const struct program **ret
 	*slot = program;
 	*ret = program;
 	return map_put(&programs->index, dentry.v, (uint32_t)programs->all.n - 1);
+}
+
+int program_is_replaced(struct programs *programs, const struct program *program, struct err *err)
+{
+	const struct program_fields *f;
+	char name[NAME_BYTES];
+	gva directory, found;
+	int r;
+
+	r = types_layout(programs->kernel->types, &program_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = field_ptr(programs->view, program->dentry, &f->parent, &directory, err);
+	if (r >= 0)
+		r = dcache_find(programs->kernel, programs->view, directory,
+				print_name(program, name, sizeof(name)), &found, err);
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
 void programs_free(struct programs *programs)

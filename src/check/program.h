@@ -73,6 +73,15 @@ nodiscard int programs_get(struct programs *programs, gva file, const struct pro
 
 void programs_free(struct programs *programs);
 
+/**
+ * program_is_replaced - is there another file by now under the name that a deleted one had?
+ * As far as the kernel has the name in memory.
+ *
+ * Return: 1, 0, or an error as dcache_find().
+ */
+nodiscard int program_is_replaced(struct programs *programs, const struct program *program,
+				  struct err *err);
+
 /* Is it a regular file: no device, no directory? */
 bool program_is_regular(const struct program *program);
 

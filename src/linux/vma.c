@@ -14,7 +14,7 @@
 struct vma_fields {
 	struct field size, start, end, mm, flags, page, file, anon, ops, next, node;
 	struct field list, tree, maple;
-	struct field mm_size, code_start, code_end, heap_start, heap_end, stack;
+	struct field mm_size, count, code_start, code_end, heap_start, heap_end, stack;
 	struct field env_start, env_end, exe;
 };
 
@@ -34,6 +34,7 @@ static const struct member vma_members[] = {
 	MEMBER_OPTIONAL(struct vma_fields, tree, "mm_struct.mm_rb"),
 	MEMBER_OPTIONAL(struct vma_fields, maple, "mm_struct.mm_mt"),
 	MEMBER(struct vma_fields, mm_size, "mm_struct"),
+	MEMBER(struct vma_fields, count, "mm_struct.map_count"),
 	MEMBER(struct vma_fields, code_start, "mm_struct.start_code"),
 	MEMBER(struct vma_fields, code_end, "mm_struct.end_code"),
 	MEMBER(struct vma_fields, heap_start, "mm_struct.start_brk"),
@@ -77,6 +78,7 @@ struct walk {
 	const struct vma_fields *f;
 	gva mm;
 	uint64_t end;		/* of the area before */
+	uint32_t n;		/* areas so far */
 	vma_fn *visit;
 	void *ctx;
 	struct object object;
@@ -89,6 +91,7 @@ static int walk_open(const struct kernel *kernel, struct view *view, gva mm, str
 	walk->view = view;
 	walk->mm = mm;
 	walk->end = 0;
+	walk->n = 0;
 	return types_layout(kernel->types, &vma_layout, (const void **)&walk->f, err);
 }
 
@@ -123,6 +126,7 @@ static int visit_vma(struct walk *walk, const struct vma *vma, struct err *err)
 	if (vma->start < walk->end)
 		return fail(err, -EBADMSG, vma->at, "memory areas out of order");
 	walk->end = vma->end;
+	walk->n++;
 	return walk->visit(vma, walk->ctx, err);
 }
 
@@ -166,6 +170,7 @@ int vma_walk(const struct kernel *kernel, struct view *view, gva mm, vma_fn *vis
 	     struct err *err)
 {
 	struct walk walk;
+	uint64_t count;
 	int r;
 
 	r = walk_open(kernel, view, mm, &walk, err);
@@ -174,11 +179,19 @@ int vma_walk(const struct kernel *kernel, struct view *view, gva mm, vma_fn *vis
 	walk.visit = visit;
 	walk.ctx = ctx;
 	if (walk.f->maple.there)
-		return maple_walk(kernel, view, field_at(mm, &walk.f->maple), VMAS_MAX, visit_range,
-				  &walk, err);
-	if (walk.f->list.there && walk.f->next.there)
-		return walk_list(&walk, err);
-	return err_set(err, -ENOENT, "this kernel keeps memory areas in another way");
+		r = maple_walk(kernel, view, field_at(mm, &walk.f->maple), VMAS_MAX, visit_range,
+			       &walk, err);
+	else if (walk.f->list.there && walk.f->next.there)
+		r = walk_list(&walk, err);
+	else
+		return err_set(err, -ENOENT, "this kernel keeps memory areas in another way");
+	if (r >= 0)
+		r = field_read(view, mm, &walk.f->count, &count, err);
+	/* One that was taken out of the tree still has its pages. */
+	if (r >= 0 && (uint32_t)count != walk.n)
+		r = fail(err, -EBADMSG, mm, "%u memory areas, but %u are counted", walk.n,
+			 (uint32_t)count);
+	return r;
 }
 
 /* --- one area --- */

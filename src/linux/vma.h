@@ -55,7 +55,8 @@ typedef int vma_fn(const struct vma *vma, void *ctx, struct err *err);
  * vma_walk - every area, in ascending order
  *
  * Each is one copy, which names this mm_struct, lies where its tree has it, and begins behind
- * the one before. In a running guest an area that changes meanwhile fails with -EBADMSG.
+ * the one before; there are as many as the mm_struct counts. In a running guest what changes
+ * meanwhile fails with -EBADMSG.
  *
  * Return: 0 (all were seen), what @visit returned, -EBADMSG, -EFAULT, -ELOOP (limits), -ENOENT
  *         (types), -ESRCH.
@@ -82,10 +83,11 @@ static inline bool vma_is_heap(const struct vma *vma, const struct vma_space *sp
 	return !vma->file.v && vma->start < space->heap_end && vma->end > space->heap_start;
 }
 
-/* Does it hold the first thread's stack? */
+/* Is it the first thread's stack, or a part of it with rights of its own? */
 static inline bool vma_is_stack(const struct vma *vma, const struct vma_space *space)
 {
-	return vma->start <= space->stack_start && space->stack_start < vma->end;
+	return vma->flags & VMA_GROWSDOWN ||
+	       (vma->start <= space->stack_start && space->stack_start < vma->end);
 }
 
 /* "[stack]", "[heap]", "anonymous", "file": for findings. */

@@ -168,6 +168,97 @@ static void pivots_out_of_order(void **state)
 	assert_int_equal(find(g, 0x3000, &range), -EBADMSG);
 }
 
+/* --- walks --- */
+
+struct seen {
+	struct maple_range v[8];
+	unsigned n;
+};
+
+static int note(const struct maple_range *range, void *ctx, struct err *err)
+{
+	struct seen *seen = ctx;
+
+	(void)err;
+	assert_true(seen->n < ARRAY_SIZE(seen->v));
+	seen->v[seen->n++] = *range;
+	return range->entry == 0x99 ? -ECANCELED : 0;
+}
+
+static int walk(struct guest *g, uint32_t max, struct seen *seen)
+{
+	seen->n = 0;
+	return maple_walk(world_kernel(g->world), world_view(g->world), g->tree, max, note, seen,
+			  NULL);
+}
+
+static void walk_over_two_levels(void **state)
+{
+	struct guest *g = *state;
+	gva top = new_node(g), low = new_node(g), high = new_node(g);
+	struct seen seen;
+
+	assert_int_equal(walk(g, 8, &seen), 0);		/* empty */
+	assert_int_equal(seen.n, 0);
+	set_root(g, top, ARANGE);
+	set_slot(g, top, ARANGE, 0, 0xffff, child(low, LEAF));
+	set_slot(g, top, ARANGE, 1, UINT64_MAX, child(high, LEAF));
+	set_slot(g, low, LEAF, 0, 0x7fff, 0x11);
+	set_slot(g, low, LEAF, 1, 0x8fff, 0);
+	set_slot(g, low, LEAF, 2, 0xffff, 0x22);
+	set_slot(g, high, LEAF, 0, 0x1ffff, 0x33);
+	set_slot(g, high, LEAF, 1, 0, 0x44);
+	assert_int_equal(walk(g, 8, &seen), 0);
+	assert_int_equal(seen.n, 4);
+	assert_int_equal(seen.v[0].first, 0);
+	assert_int_equal(seen.v[1].first, 0x9000);
+	assert_int_equal(seen.v[1].last, 0xffff);
+	assert_int_equal(seen.v[2].first, 0x10000);
+	assert_int_equal(seen.v[3].first, 0x20000);
+	assert_int_equal(seen.v[3].last, UINT64_MAX);
+	assert_int_equal(seen.v[3].entry, 0x44);
+	assert_int_equal(walk(g, 4, &seen), 0);
+	assert_int_equal(walk(g, 3, &seen), -ELOOP);
+	set_slot(g, low, LEAF, 2, 0xffff, 0x99);
+	assert_int_equal(walk(g, 8, &seen), -ECANCELED);
+	assert_int_equal(seen.n, 2);
+}
+
+static void walk_over_a_full_leaf(void **state)
+{
+	struct guest *g = *state;
+	gva leaf = new_node(g);
+	struct seen seen;
+
+	set_root(g, leaf, LEAF);
+	for (unsigned i = 0; i < SLOTS; i++)
+		set_slot(g, leaf, LEAF, i, 0x1000 * (i + 1) - 1, i % 4 == 3 ? 0x1000 + i : 0);
+	assert_int_equal(walk(g, 8, &seen), 0);
+	assert_int_equal(seen.n, 4);
+	assert_int_equal(seen.v[3].first, 0xf000);
+	assert_int_equal(seen.v[3].last, UINT64_MAX);
+	assert_int_equal(seen.v[3].entry, 0x100f);
+}
+
+static void walk_over_what_is_no_tree(void **state)
+{
+	struct guest *g = *state;
+	gva top = new_node(g);
+	struct seen seen;
+
+	set_root(g, top, RANGE);
+	set_slot(g, top, RANGE, 0, UINT64_MAX, child(top, RANGE));
+	assert_int_equal(walk(g, 8, &seen), -ELOOP);
+	set_slot(g, top, RANGE, 0, UINT64_MAX, 0x10000);
+	assert_int_equal(walk(g, 8, &seen), -EBADMSG);
+	set_slot(g, top, RANGE, 0, UINT64_MAX, child(world_nowhere(), LEAF));
+	assert_int_equal(walk(g, 8, &seen), -EFAULT);
+	set_root(g, top, LEAF);
+	set_slot(g, top, LEAF, 0, 0x2000, 0x11);
+	set_slot(g, top, LEAF, 1, 0x1000, 0x22);
+	assert_int_equal(walk(g, 8, &seen), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +268,9 @@ int main(void)
 		TEST(a_node_that_leads_to_itself),
 		TEST(nodes_that_are_none),
 		TEST(pivots_out_of_order),
+		TEST(walk_over_two_levels),
+		TEST(walk_over_a_full_leaf),
+		TEST(walk_over_what_is_no_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

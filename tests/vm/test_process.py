@@ -12,9 +12,12 @@ from typing import Callable
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
+from lab.product import scan  # noqa: E402
 from lab.technique import CLOUD, Technique, prove  # noqa: E402
 
 PIDS = "/tmp/intrude.pids"
+CHECKS = ("process-disguise,process-image,process-memory,process-preload,process-shell,"
+          "process-stack,process-tracing")
 
 
 def intrude(mode: str, *before: str, after: str = "") -> dict[str, Callable[[Guest], None]]:
@@ -29,6 +32,21 @@ def intrude(mode: str, *before: str, after: str = "") -> dict[str, Callable[[Gue
         guest.sh(f"for pid in $(cat {PIDS}); do kill -9 -$pid; done; "
                  f"for pid in $(cat {PIDS}); do while [ -e /proc/$pid ]; do sleep 0.02; done; done; "
                  f"rm {PIDS}; {after or 'true'}")
+
+    return {"start": start, "stop": stop}
+
+
+def mark() -> dict[str, Callable[[Guest], None]]:
+    """A process marked as a kernel thread by a module: not to be killed before that is undone."""
+    run = intrude("sleep")
+
+    def start(guest: Guest) -> None:
+        run["start"](guest)
+        guest.insmod("disguise_task", pid=int(guest.sh(f"tail -n 1 {PIDS}")))
+
+    def stop(guest: Guest) -> None:
+        guest.rmmod("disguise_task")
+        run["stop"](guest)
 
     return {"start": start, "stop": stop}
 
@@ -69,6 +87,8 @@ TECHNIQUES = (
               r"\d+ kernel name", "its name", **intrude("thread-name")),
     Technique("thread-argument", "process that ps(1) shows as a kernel thread", "process-disguise",
               r"\d+ kernel name", "its first argument", **intrude("thread-argument")),
+    Technique("thread-mark", "process marked as a kernel thread (PF_KTHREAD)", "process-disguise",
+              r"\d+ kernel mark", "its memory, and its parent", **mark()),
     Technique("stack-pivot", "stack pointer led into the data of a program", "process-stack",
               r"\d+ stack pointer", "the stack pointer and the area that it lies in", **intrude("pivot")),
     Technique("stack-nowhere", "stack pointer led out of all memory", "process-stack",
@@ -106,11 +126,33 @@ TECHNIQUES = (
 )
 
 
+# What looks like it, and is not: commands that leave processes behind, all at once.
+LEGITIMATE = (
+    ("program that a package replaced", "cp /sbin/intrude /usr/bin/old; /usr/bin/old sleep; rm /usr/bin/old"),
+    ("program that was built again", "cp /sbin/intrude /root/built; /root/built sleep; "
+     "rm /root/built; cp /sbin/intrude /root/built"),
+    ("program in a temporary directory", "cp /sbin/intrude /tmp/unpacked; /tmp/unpacked sleep"),
+    ("library that a package preloads", "cp /bin/busybox /usr/lib/stdbuf.so; "
+     "intrude preload /usr/lib/stdbuf.so"),
+    ("libraries of an application's own", "intrude library-path /opt/x/lib:/tmp/unpacked.d/lib"),
+    ("service with a connection", "intrude service"),
+    ("program of a container", "modprobe overlay; mkdir -p /tmp/lower /tmp/other /mnt/root; "
+     "cp /sbin/intrude /tmp/lower/; mount -t overlay -o lowerdir=/tmp/lower:/tmp/other none /mnt/root; "
+     "/mnt/root/intrude sleep"),
+    ("debugger", "intrude trace $(intrude sleep)"),
+)
+
+
 class ProcessTest(unittest.TestCase):
     """One method per kernel, made below."""
 
     def prove_all(self, kernel: str) -> None:
         with Guest(kernel, memory="256M") as guest:
+            for what, command in LEGITIMATE:
+                with self.subTest(what):
+                    guest.sh(command)
+                    report = scan(f"qemu:{guest.pid}", "--only", CHECKS)
+                    self.assertEqual(report.status, 0, report.out)
             for technique in TECHNIQUES:
                 if kernel in technique.kernels:
                     with self.subTest(technique.name):

@@ -264,7 +264,8 @@ static void map(const char *path)
 	rest();
 }
 
-static void connect_shell(void)
+/* A connection as all standard descriptors. */
+static void connect_standard(void)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), fd;
@@ -283,7 +284,19 @@ static void connect_shell(void)
 	for (int i = 0; i < 3; i++)
 		must(dup2(fd, i));
 	close(fd);
+}
+
+static void connect_shell(void)
+{
+	connect_standard();
 	must(execl("/bin/sh", "sh", "-i", NULL));
+}
+
+/* As inetd does it. */
+static void connect_service(void)
+{
+	connect_standard();
+	must(execl("/bin/sh", "sh", "-c", "sleep 1000000; true", NULL));
 }
 
 static void thread_name(void)
@@ -311,6 +324,7 @@ static const struct {
 	{ "other-name", other_name }, { "pivot", pivot }, { "nowhere", nowhere },
 	{ "call-from-data", call_from_data }, { "trace", trace }, { "preload", preload },
 	{ "audit", audit }, { "library-path", library_path }, { "shell", connect_shell },
+	{ "service", connect_service },
 	{ "thread-name", thread_name }, { "thread-argument", thread_argument },
 	{ "sleep", ready },
 };

@@ -47,6 +47,7 @@ struct seccomp {
 };
 
 struct facts {
+	bool unknown;		/* could not be read: not judged */
 	uint32_t mode, count;
 	bool flag;		/* a system call looks at the above */
 	gva filter;
@@ -107,18 +108,21 @@ static void judge_state(const struct seccomp *s, const struct holder *holder,
 			 "all of them, or none", text);
 }
 
-/* Is @filter among those of @facts? */
-static bool has_filter(const struct seccomp *s, const struct facts *facts, gva filter)
+/* 1: @filter is among those of @facts; 0: it is not; or what kept us from seeing that. */
+static int has_filter(const struct seccomp *s, const struct facts *facts, gva filter,
+		      struct err *err)
 {
-	struct peek peek = peek_at(s->view, NULL);
+	struct peek peek = peek_at(s->view, err);
 	gva at = facts->filter;
 
 	for (unsigned i = 0; i < FILTERS_MAX && at.v; i++) {
 		if (at.v == filter.v)
-			return true;
+			return 1;
 		at = peek_object(&peek, at, &s->f->prev);
 	}
-	return false;
+	if (peek.first < 0)
+		return wrap(err, peek.first, "filters of system calls");
+	return at.v ? fail(err, -ELOOP, at, "over %u filters of system calls", FILTERS_MAX) : 0;
 }
 
 /* The parent that forked a task, in the program that it still runs; NULL: nobody can tell. */
@@ -144,9 +148,14 @@ static int note_heirs(struct seccomp *s, struct err *err)
 		const struct holder *holder = &s->holders.v[i], *parent;
 		const struct facts *facts = NULL;
 		uint32_t other;
+		int r;
 
+		/* What cannot be followed here is told where the task itself is judged. */
 		parent = parent_of(s, holder, &facts);
-		if (!parent || !has_filter(s, &s->facts[i], facts->filter))
+		r = parent ? has_filter(s, &s->facts[i], facts->filter, err) : 0;
+		if (r == -ESRCH)
+			return r;
+		if (r <= 0)
 			continue;
 		if (map_get(&s->oldest, parent->at.v, &other) &&
 		    s->holders.v[other].start_ns <= holder->start_ns)
@@ -157,20 +166,24 @@ static int note_heirs(struct seccomp *s, struct err *err)
 	return 0;
 }
 
-static void judge_origin(const struct seccomp *s, const struct holder *holder,
-			 const struct facts *own)
+static int judge_origin(const struct seccomp *s, const struct holder *holder,
+			const struct facts *own, struct err *err)
 {
 	const struct facts *facts = NULL;
 	const struct holder *parent = parent_of(s, holder, &facts), *older;
 	struct finding *finding;
 	char text[96];
 	uint32_t i;
+	int r;
 
-	if (!parent || !map_get(&s->oldest, parent->at.v, &i))
-		return;
+	if (!parent)
+		return 0;
+	r = has_filter(s, own, facts->filter, err);
+	if (r || !map_get(&s->oldest, parent->at.v, &i))
+		return r < 0 ? r : 0;
 	older = &s->holders.v[i];
-	if (older->start_ns >= holder->start_ns || has_filter(s, own, facts->filter))
-		return;
+	if (older->start_ns >= holder->start_ns)
+		return 0;
 	finding = accuse(s, holder, "has lost the filter of system calls of its parent");
 	snprintf(text, sizeof(text), "PID %d '%s'", parent->pid, parent->comm);
 	finding_evidence(finding, "parent, with a filter", parent->at, NULL, NULL, text);
@@ -179,6 +192,7 @@ static void judge_origin(const struct seccomp *s, const struct holder *holder,
 	finding_evidence(finding, "task_struct.seccomp.filter",
 			 field_at(holder->at, &s->f->filter), NULL, "the filter of its parent",
 			 own->filter.v ? "others" : "none");
+	return 0;
 }
 
 static int judge_all(struct seccomp *s, struct err *err)
@@ -189,8 +203,10 @@ static int judge_all(struct seccomp *s, struct err *err)
 		r = read_facts(s, &s->holders.v[i], &s->facts[i], err);
 		if (r == -ESRCH || r == -ELOOP)
 			return r;
-		if (r < 0)
+		if (r < 0) {
 			check_inconclusive(s->run, "%s", err->text);
+			s->facts[i].unknown = true;
+		}
 		s->filtered += s->facts[i].mode != 0;
 	}
 	r = note_heirs(s, err);
@@ -198,10 +214,14 @@ static int judge_all(struct seccomp *s, struct err *err)
 		const struct holder *holder = &s->holders.v[i];
 
 		/* Who ends gives its filters back first. */
-		if (holder->ending)
+		if (holder->ending || s->facts[i].unknown)
 			continue;
 		judge_state(s, holder, &s->facts[i]);
-		judge_origin(s, holder, &s->facts[i]);
+		r = judge_origin(s, holder, &s->facts[i], err);
+		if (r < 0 && r != -ESRCH) {
+			check_inconclusive(s->run, "%s", err->text);
+			r = 0;
+		}
 	}
 	check_covered(s->run, "tasks", s->holders.n);
 	check_covered(s->run, "tasks with a filter", s->filtered);

@@ -25,7 +25,15 @@ static const struct made_struct types[] = {
 				 { "my_q", 48, "ptr", LINK } } },
 	{ "sched_rt_entity", 32, { { "run_list", 0, "list_head", LINK } } },
 	{ "sched_dl_entity", 64, { { "rb_node", 0, "rb_node", LINK } } },
+	{ "seccomp", 16, { { "mode", 0, "u32", LINK }, { "filter_count", 4, "u32", LINK },
+			   { "filter", 8, "ptr", LINK } } },
+	{ "seccomp_filter", 64, { { "prev", 8, "ptr", LINK } } },
+	{ "thread_info", 16, { { "flags", 0, "u64", LINK }, { "syscall_work", 8, "u64", LINK } } },
+	{ "task_rights", 64, { { "cred", 0, "ptr", LINK }, { "parent_exec_id", 8, "u64", LINK },
+			       { "self_exec_id", 16, "u64", LINK },
+			       { "seccomp", 24, "seccomp", LINK } } },
 	{ "task_struct", TASK_BYTES, {
+		{ "thread_info", 0, "thread_info", LINK }, { "", 640, "task_rights", LINK },
 		{ "__state", 16, "u32", LINK }, { "flags", 20, "u32", LINK },
 		{ "on_rq", 24, "u32", LINK }, { "sched_class", 32, "ptr", LINK },
 		{ "se", 64, "sched_entity", LINK }, { "rt", 192, "sched_rt_entity", LINK },
@@ -42,8 +50,13 @@ static const struct made_struct types[] = {
 		{ "cgroups", 560, "ptr", LINK }, { "cg_list", 568, "list_head", LINK } } },
 	{ "signal_struct", 128, { { "nr_threads", 8, "u32", LINK },
 				  { "thread_head", 16, "list_head", LINK },
-				  { "sum_sched_runtime", 32, "u64", LINK } } },
+				  { "sum_sched_runtime", 32, "u64", LINK },
+				  { "is_child_subreaper", 40, "u32", LINK } } },
+	{ "user_struct", 64, { { "uid", 8, "u32", LINK } } },
+	{ "ucounts", 64, { { "ns", 16, "ptr", LINK }, { "uid", 24, "u32", LINK } } },
 	{ "cred", 128, {
+		{ "user", 88, "ptr", LINK }, { "user_ns", 96, "ptr", LINK },
+		{ "ucounts", 104, "ptr", LINK }, { "group_info", 112, "ptr", LINK },
 		{ "uid", 8, "u32", LINK }, { "gid", 12, "u32", LINK },
 		{ "suid", 16, "u32", LINK }, { "sgid", 20, "u32", LINK },
 		{ "euid", 24, "u32", LINK }, { "egid", 28, "u32", LINK },
@@ -55,6 +68,7 @@ static const struct made_struct types[] = {
 	{ "vdso_image", 32, { { "data", 0, "ptr", LINK }, { "size", 8, "u64", LINK },
 			      { "alt", 16, "u64", LINK }, { "alt_len", 24, "u64", LINK } } },
 	{ "mm_struct", 128, {
+		{ "flags", 64, "u64", LINK },
 		{ "context", 48, "mm_context_t", LINK },
 		{ "pgd", 0, "ptr", LINK }, { "exe_file", 8, "ptr", LINK },
 		{ "arg_start", 16, "u64", LINK }, { "arg_end", 24, "u64", LINK },
@@ -153,6 +167,7 @@ void made_tasks_open(struct made_tasks *t)
 	t->direct_end = world_symbol(t->world, "vmalloc_base", 8);
 	t->boot_cpu = world_symbol(t->world, "boot_cpu_data", 256);
 	per_cpu[3] = world_symbol(t->world, "cpu_tlbstate", 64 + CPU_OFFSET);
+	world_symbol(t->world, "suid_dumpable", 8);
 	t->vdso = world_symbol(t->world, "vdso_image_64", 32);
 	t->vsyscall = world_symbol(t->world, "last", 0);
 	world_symbol(t->world, "pad", (uint32_t)(-t->vsyscall.v % 4096));

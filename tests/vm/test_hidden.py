@@ -22,7 +22,8 @@ from lab.listing import listing  # noqa: E402
 from lab.product import binary  # noqa: E402
 from lab.technique import CLOUD, Technique, prove  # noqa: E402
 
-CHECKS = ("hidden-module", "hidden-mount", "hidden-socket", "hidden-task", "kernel-threads", "module-record")
+CHECKS = ("executable-memory", "hidden-module", "hidden-mount", "hidden-socket", "hidden-task", "kernel-threads",
+          "module-record")
 SWEEPS = 300                # of a guest that does what follows as fast as it can
 BUSY = ("taskcorners churn 100000",
         "while :; do corners churn 10000; done",

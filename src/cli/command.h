@@ -70,6 +70,7 @@ extern const struct command sockets_command;
 extern const struct command files_command;
 extern const struct command mounts_command;
 extern const struct command hooks_command;
+extern const struct command bpf_command;
 extern const struct command log_command;
 extern const struct command symbols_command;
 extern const struct command checks_command;

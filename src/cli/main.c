@@ -28,6 +28,7 @@ static const struct command *const subcommands[] = {
 	&files_command,
 	&mounts_command,
 	&hooks_command,
+	&bpf_command,
 	&log_command,
 	&symbols_command,
 	&checks_command,

@@ -471,6 +471,18 @@ static int find_enumerator(const struct types *types, uint32_t id, const char *n
 	return -ENOENT;
 }
 
+const char *types_enumerator(const struct types *types, const char *name, uint32_t value)
+{
+	uint32_t id = names_find(&types->enums, name, strlen(name));
+	struct type t = id ? type_at(types, id) : (struct type){0};
+	uint32_t each = t.kind == KIND_ENUM ? 8 : 12;
+
+	for (uint32_t i = 0; i < t.vlen; i++)
+		if (get_u32(t.more + each * i + 4) == value)
+			return types->strings + get_u32(t.more + each * i);
+	return NULL;
+}
+
 /* The type that a path begins with. */
 static int find_first(const struct types *types, const char *name, size_t len, bool enumeration,
 		      struct field *f, struct err *err)

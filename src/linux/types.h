@@ -112,6 +112,9 @@ const char *types_name(const struct types *types, uint32_t type);
 /* The BTF id of a struct, union or typedef by name, typedefs followed; 0: there is none. */
 uint32_t types_find(const struct types *types, const char *name);
 
+/* The first enumerator of enum @name with this value; NULL where there is none. */
+const char *types_enumerator(const struct types *types, const char *name, uint32_t value);
+
 /* What a member is, for those who look at all of them. */
 enum type_kind {
 	TYPE_OTHER,		/* number, pointer to data, … */

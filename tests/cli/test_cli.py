@@ -29,8 +29,8 @@ HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
 COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts",
-            "hooks", "log", "symbols", "checks", "reference", "version", "help"]
-ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "log",
+            "hooks", "bpf", "log", "symbols", "checks", "reference", "version", "help"]
+ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "bpf", "log",
                 "symbols"]
 
 # What a name may hold to fool a terminal, a log, or a reader.

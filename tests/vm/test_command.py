@@ -21,7 +21,7 @@ from lab.guest import Guest                                     # noqa: E402
 from lab.product import binary, hvsm, scan                      # noqa: E402
 from test_cli import ESCAPED, HOSTILE, on_terminal, validate    # noqa: E402
 
-VIEWS = ["ps", "modules", "sockets", "files", "mounts", "hooks", "log", "symbols"]
+VIEWS = ["ps", "modules", "sockets", "files", "mounts", "hooks", "bpf", "log", "symbols"]
 
 
 class OneGuest(unittest.TestCase):

@@ -24,7 +24,8 @@ static const struct module_info *module_at(const struct hooked *hooked, gva at)
 	const struct modules *modules = owners_modules(hooked->owners);
 
 	for (size_t i = 0; i < modules->list.n; i++)
-		if (module_has(&modules->list.v[i], at, NULL))
+		if (modules->list.v[i].found_by & MODULE_BY_LIST &&
+		    module_has(&modules->list.v[i], at, NULL))
 			return &modules->list.v[i];
 	return NULL;
 }
@@ -120,6 +121,40 @@ static const char *why_not(struct hooked *hooked, const struct hook *hook)
 	return hooked->doubt ? hooked->doubt(hooked, hook) : NULL;
 }
 
+/* Is its table where such tables never are? */
+static bool is_misplaced(const struct hooked *hooked, const struct hook *hook)
+{
+	if (!hooked->fixed || !hook->table.v || is_of_image(hooked, hook->table) ||
+	    module_at(hooked, hook->table))
+		return false;
+	for (size_t i = 0; hooked->fixed[i]; i++)
+		if (!strcmp(hooked->fixed[i], hook->type))
+			return true;
+	return false;
+}
+
+/*
+ * One finding for a table, however many pointers it has; those that do not lead to the kernel
+ * tell who made it. Where all do, the first of an object has to stand for them.
+ */
+static void report_table(struct hooked *hooked, const struct hook *hook)
+{
+	int known = map_put(&hooked->misplaced, hook->object->at.v, 1);
+	char name[320], what[160];
+	struct finding *finding;
+
+	if (known < 0)
+		check_inconclusive(hooked->run, "no memory");
+	if (known == 1 && is_of_image(hooked, hook->target))
+		return;
+	finding = check_finding(hooked->run, SEVERITY_CRITICAL, hook->object->mechanism,
+				hook->object->at, "%s: %s",
+				hook_object_name(hook->object, name, sizeof(name)), hook->type);
+	snprintf(what, sizeof(what), "%s.%s", hook->type, hook->member);
+	code_evidence(hooked->run, hooked->owners, finding, what, hook->at,
+		      "a table in the data of the kernel or of a listed module", hook->target);
+}
+
 static void report(struct hooked *hooked, const struct hook *hook, enum severity severity,
 		   const char *expected)
 {
@@ -146,6 +181,10 @@ static int judge(const struct hook *hook, void *ctx, struct err *err)
 		report(hooked, hook, SEVERITY_HIGH, hook->expected);
 		return 0;
 	}
+	if (is_misplaced(hooked, hook)) {
+		report_table(hooked, hook);
+		return 0;
+	}
 	if (!owner_is_function(hooked->owners, hook->target) && !is_freed(hooked, hook->target)) {
 		r = owner_of(hooked->owners, hook->target, &owner, &why);
 		if (owner.kind == OWNER_BPF)
@@ -164,27 +203,44 @@ static int judge(const struct hook *hook, void *ctx, struct err *err)
 	return 0;
 }
 
-int hooked_run(struct check_run *run, const struct hook_source *const *sources, const char *what,
-	       const char *(*doubt)(struct hooked *hooked, const struct hook *hook),
-	       struct err *err)
+static int run_sources(struct hooked *hooked, const struct hook_source *const *sources,
+		       const char *what, struct err *err)
 {
-	struct hooked hooked = { .run = run, .doubt = doubt };
+	struct check_run *run = hooked->run;
 	cleanup(owners_close) struct owners *owners = NULL;
 	int r = owners_open(check_kernel(run), check_view(run), &owners, err);
 
 	if (r < 0)
 		return r;
-	hooked.owners = owners;
-	hook_walk_open(check_kernel(run), check_view(run), owners, judge, &hooked, &hooked.walk);
+	hooked->owners = owners;
+	hook_walk_open(check_kernel(run), check_view(run), owners, judge, hooked, &hooked->walk);
 	for (size_t i = 0; sources[i] && r >= 0; i++) {
-		r = hook_walk_source(&hooked.walk, sources[i], err);
+		r = hook_walk_source(&hooked->walk, sources[i], err);
 		if (r != -ENOENT)
 			continue;
 		check_note(run, "%s", err->text);
 		r = 0;
 	}
-	check_covered(run, what, hooked.walk.objects);
-	check_covered(run, "pointers", hooked.walk.pointers);
-	hook_walk_close(&hooked.walk);
+	check_covered(run, what, hooked->walk.objects);
+	check_covered(run, "pointers", hooked->walk.pointers);
+	hook_walk_close(&hooked->walk);
+	map_free(&hooked->misplaced);
 	return r;
+}
+
+int hooked_run(struct check_run *run, const struct hook_source *const *sources, const char *what,
+	       const char *(*doubt)(struct hooked *hooked, const struct hook *hook),
+	       struct err *err)
+{
+	struct hooked hooked = { .run = run, .doubt = doubt };
+
+	return run_sources(&hooked, sources, what, err);
+}
+
+int hooked_run_fixed(struct check_run *run, const struct hook_source *const *sources,
+		     const char *what, const char *const *fixed, struct err *err)
+{
+	struct hooked hooked = { .run = run, .fixed = fixed };
+
+	return run_sources(&hooked, sources, what, err);
 }

@@ -14,7 +14,9 @@
  * - a table that lies in the kernel's own data leads to the kernel; one in a module's data, to
  *   the kernel, to this module, or to one that it depends on;
  * - an object with a home leads to the kernel, and if it is a module's, to this module and those
- *   that it depends on or that depend on it.
+ *   that it depends on or that depend on it;
+ * - a table of operations that every program has in its own data, and nobody makes at run time,
+ *   is in the kernel's or a listed module's: of which types this is so, a check says.
  *
  * That functions and constants are as shipped is proven elsewhere (kernel-code, module-code,
  * kernel-rodata). Code that is freed after boot counts as what it was: it cannot be executed.
@@ -30,6 +32,10 @@ struct hooked {
 	 */
 	const char *(*doubt)(struct hooked *hooked, const struct hook *hook);
 	const void *ctx;	/* for doubt() */
+
+	/* Types whose tables are in the data of a program, NULL at the end; NULL: none. */
+	const char *const *fixed;
+	struct map misplaced;	/* objects with tables of these types that are not there */
 };
 
 /**
@@ -44,5 +50,9 @@ nodiscard int hooked_run(struct check_run *run, const struct hook_source *const 
 			 const char *what,
 			 const char *(*doubt)(struct hooked *hooked, const struct hook *hook),
 			 struct err *err);
+
+/* As hooked_run(), with types whose tables are @fixed: struct hooked. */
+nodiscard int hooked_run_fixed(struct check_run *run, const struct hook_source *const *sources,
+			       const char *what, const char *const *fixed, struct err *err);
 
 #endif

@@ -232,6 +232,13 @@
 /* Pointers to functions in one struct, those within it included: net_device_ops has 90. */
 #define HOOK_SLOTS_MAX		512u
 
+/* What is registered in one list or array: devices of a namespace, protocols, handlers. */
+#define HOOK_OBJECTS_MAX	65536u
+#define HOOK_ARRAY_MAX		1024u
+
+/* Netfilter hooks of one place: the kernel's MAX_HOOK_COUNT (net/netfilter/core.c). */
+#define NETFILTER_HOOKS_MAX	1024u
+
 /* Entries of /proc that are not processes: some 1,000; each interrupt and interface has some. */
 #define PROC_ENTRIES_MAX	(1u << 18)
 

@@ -3,7 +3,9 @@
 
 static int device_operations_run(struct check_run *run, struct err *err)
 {
-	static const struct hook_source *const sources[] = { &hooks_device, &hooks_tty, NULL };
+	static const struct hook_source *const sources[] = {
+		&hooks_device, &hooks_tty, &hooks_driver, NULL
+	};
 
 	return hooked_run(run, sources, "devices", NULL, err);
 }

@@ -90,6 +90,18 @@ struct hook_source {
 };
 
 /* Sources, one file each. */
+extern const struct hook_source hooks_ftrace;
+extern const struct hook_source hooks_kprobes;
+extern const struct hook_source hooks_proc;
+extern const struct hook_source hooks_tracepoints;
+extern const struct hook_source hooks_uprobes;
+extern const struct hook_source hooks_types;
+extern const struct hook_source hooks_lsm;
+extern const struct hook_source hooks_device;
+extern const struct hook_source hooks_driver;
+extern const struct hook_source hooks_tty;
+extern const struct hook_source hooks_file;
+extern const struct hook_source hooks_sysfs;
 extern const struct hook_source hooks_callback;	/* what is registered with the kernel */
 extern const struct hook_source hooks_device;
 extern const struct hook_source hooks_file;

@@ -28,20 +28,20 @@ LAYOUT(input_layout, struct input_fields, input_members);
 struct input {
 	struct hook_walk *walk;
 	const struct input_fields *f;
-	const struct hook_object *device;
 };
 
 /* Not only those that are in the list of handlers. */
 static int visit_handle(gva link, void *ctx, struct err *err)
 {
 	struct input *input = ctx;
-	struct hook_object object = *input->device;
+	struct hook_object object = {
+		.mechanism = "input handler", .text = "handler of an input device",
+		.registered = true,
+	};
 	gva handler;
 	int r;
 
-	object.mechanism = "input handler";
 	object.at = field_object(link, &input->f->node);
-	object.registered = true;
 	r = hook_members(input->walk, &object, "input_handle", err);
 	if (r < 0)
 		return r;
@@ -54,7 +54,7 @@ static int visit_handle(gva link, void *ctx, struct err *err)
 static int visit_handles(struct hook_walk *walk, const struct hook_object *object,
 			 struct err *err)
 {
-	struct input input = { .walk = walk, .device = object };
+	struct input input = { .walk = walk };
 	int r = types_layout(walk->kernel->types, &input_layout, (const void **)&input.f, err);
 
 	if (r < 0)

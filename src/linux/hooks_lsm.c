@@ -57,7 +57,6 @@ static int visit_function(struct lsm *lsm, gva at, gva table, const struct field
 		.mechanism = "security hook",
 		.at = at,
 		.text = text,
-		.registered = true,
 	};
 	struct hook hook = {
 		.object = &object,

@@ -67,6 +67,8 @@ TECHNIQUES = (
     LDISC,
     row("input", "input handler registered, to log what is typed", DEVICES,
         r"lab-input: input_handler\.event"),
+    row("bus", "function of a bus replaced", DEVICES, r"platform_bus_type\.uevent"),
+    row("driver", "probe of a driver replaced", DEVICES, r".+\.probe"),
     row("misc", "misc device registered", DEVICES, r"lab-misc: file_operations\.open"),
     row("binfmt", "binary format registered, to see what is run", TYPES,
         r"binary format: linux_binfmt\.load_binary"),

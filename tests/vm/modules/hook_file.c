@@ -15,6 +15,7 @@
  *	ldisc		n_tty_ops.receive_buf: what is typed
  *	crypto		update() of the first hash that has one
  *	key		key_type_user.describe
+ *	bus, driver	uevent() of platform devices; probe() of their driver serial8250
  *	lsm		the hook "capable"
  *	input, misc, binfmt, proc	one of its own is registered
  *
@@ -30,6 +31,7 @@
 #include <linux/lsm_hooks.h>
 #include <linux/miscdevice.h>
 #include <linux/mutex.h>
+#include <linux/platform_device.h>
 #include <linux/proc_fs.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -212,6 +214,13 @@ static int crypto(void)
 	return -ENOENT;
 }
 
+static int driver(void)
+{
+	struct device_driver *found = driver_find("serial8250", &platform_bus_type);
+
+	return found ? hook(&to_platform_driver(found)->probe) : -ENOENT;
+}
+
 /* --- what may ask to be called --- */
 
 static int __maybe_unused nothing(void)
@@ -310,6 +319,10 @@ static int start(void)
 		return crypto();
 	if (!strcmp(what, "key"))
 		return hook(&key_type_user.describe);
+	if (!strcmp(what, "bus"))
+		return hook((void *)&platform_bus_type.uevent);
+	if (!strcmp(what, "driver"))
+		return driver();
 	if (!strcmp(what, "lsm"))
 		return lsm();
 	if (!strcmp(what, "input"))

@@ -49,6 +49,10 @@ const struct hook_source *const hook_sources[] = {
 	&hooks_device, &hooks_driver, &hooks_file, &hooks_ftrace, &hooks_kprobes, &hooks_lsm,
 	&hooks_proc, &hooks_sysfs, &hooks_tracepoints, &hooks_tty, &hooks_types,
 	&hooks_uprobes, NULL
+	&hooks_callback, &hooks_device, &hooks_driver, &hooks_file, &hooks_ftrace, &hooks_irq,
+	&hooks_kprobes, &hooks_lsm, &hooks_notifier, &hooks_proc, &hooks_softirq, &hooks_sysfs,
+	&hooks_timer, &hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes,
+	&hooks_work, NULL,
 };
 
 /* --- what a type has --- */

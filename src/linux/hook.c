@@ -20,39 +20,11 @@
 #define ERRNO_MAX 4095u	/* ERR_PTR(): include/linux/err.h */
 
 const struct hook_source *const hook_sources[] = {
-	&hooks_callback,
-	&hooks_device,
-	&hooks_file,
-	&hooks_ftrace,
-	&hooks_irq,
-	&hooks_kprobes,
-	&hooks_lsm,
-	&hooks_netdev,
-	&hooks_netfilter,
-	&hooks_netlink,
-	&hooks_notifier,
-	&hooks_packet,
-	&hooks_proc,
-	&hooks_socket,
-	&hooks_softirq,
-	&hooks_sysfs,
-	&hooks_timer,
-	&hooks_tracepoints,
-	&hooks_tty,
-	&hooks_types,
-	&hooks_uprobes,
-	&hooks_work,
-	NULL,
-	&hooks_callback, &hooks_device, &hooks_file, &hooks_ftrace, &hooks_irq, &hooks_kprobes,
-	&hooks_lsm, &hooks_notifier, &hooks_proc, &hooks_softirq, &hooks_sysfs, &hooks_timer,
-	&hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes, &hooks_work, NULL,
-	&hooks_device, &hooks_driver, &hooks_file, &hooks_ftrace, &hooks_kprobes, &hooks_lsm,
-	&hooks_proc, &hooks_sysfs, &hooks_tracepoints, &hooks_tty, &hooks_types,
-	&hooks_uprobes, NULL
 	&hooks_callback, &hooks_device, &hooks_driver, &hooks_file, &hooks_ftrace, &hooks_irq,
-	&hooks_kprobes, &hooks_lsm, &hooks_notifier, &hooks_proc, &hooks_softirq, &hooks_sysfs,
-	&hooks_timer, &hooks_tracepoints, &hooks_tty, &hooks_types, &hooks_uprobes,
-	&hooks_work, NULL,
+	&hooks_kprobes, &hooks_lsm, &hooks_netdev, &hooks_netfilter, &hooks_netlink,
+	&hooks_notifier, &hooks_packet, &hooks_proc, &hooks_socket, &hooks_softirq,
+	&hooks_sysfs, &hooks_timer, &hooks_tracepoints, &hooks_tty, &hooks_types,
+	&hooks_uprobes, &hooks_work, NULL,
 };
 
 /* --- what a type has --- */

@@ -103,26 +103,15 @@ extern const struct hook_source hooks_tty;
 extern const struct hook_source hooks_file;
 extern const struct hook_source hooks_sysfs;
 extern const struct hook_source hooks_callback;	/* what is registered with the kernel */
-extern const struct hook_source hooks_device;
-extern const struct hook_source hooks_file;
-extern const struct hook_source hooks_ftrace;
 extern const struct hook_source hooks_irq;
-extern const struct hook_source hooks_kprobes;
-extern const struct hook_source hooks_lsm;
 extern const struct hook_source hooks_netdev;
 extern const struct hook_source hooks_netfilter;
 extern const struct hook_source hooks_netlink;
 extern const struct hook_source hooks_notifier;
 extern const struct hook_source hooks_packet;
-extern const struct hook_source hooks_proc;
 extern const struct hook_source hooks_socket;
 extern const struct hook_source hooks_softirq;	/* soft interrupts, tasklets, RCU */
-extern const struct hook_source hooks_sysfs;
 extern const struct hook_source hooks_timer;
-extern const struct hook_source hooks_tracepoints;
-extern const struct hook_source hooks_tty;
-extern const struct hook_source hooks_types;
-extern const struct hook_source hooks_uprobes;
 extern const struct hook_source hooks_work;
 
 /* All of them, NULL at the end. */

@@ -252,13 +252,12 @@ static gva diag_table(struct hook_walk *walk)
 
 /*
  * struct inet_diag_handler (include/linux/inet_diag.h): its module, from 6.8 on (223f55196bbd),
- * then functions.
+ * then functions, of which 7.2 has one less, and two small numbers.
  */
 static int visit_diag(struct hook_walk *walk, const struct hook_object *object, struct err *err)
 {
 	static const char *const functions[] = {
-		"dump", "dump_one", "idiag_get_info", "idiag_get_aux", "idiag_get_aux_size",
-		"destroy",
+		"function 1", "function 2", "function 3", "function 4", "function 5", "function 6",
 	};
 	uint64_t word[ARRAY_SIZE(functions) + 1];
 	bool has_owner;
@@ -268,9 +267,14 @@ static int visit_diag(struct hook_walk *walk, const struct hook_object *object, 
 		return r;
 	walk->objects++;
 	has_owner = !word[0] || modules_find(owners_modules(walk->owners), gva_of(word[0]));
-	for (uint32_t i = 0; i < ARRAY_SIZE(functions) && r >= 0; i++)
-		r = visit_function(walk, object, object->at, (i + has_owner) * 8,
-				   word[i + has_owner], "inet_diag_handler", functions[i], err);
+	for (uint32_t i = 0; i < ARRAY_SIZE(functions) && r >= 0; i++) {
+		uint64_t target = word[i + has_owner];
+
+		if (target && target <= UINT32_MAX)
+			break;
+		r = visit_function(walk, object, object->at, (i + has_owner) * 8, target,
+				   "inet_diag_handler", functions[i], err);
+	}
 	return r;
 }
 

@@ -18,11 +18,33 @@ static bool is_freed(const struct hooked *hooked, gva target)
 	       symbols_is_start(symbols, target, NULL);
 }
 
+/* From where to where modules lie: most addresses that are asked for are not in between. */
+static void find_span(struct hooked *hooked)
+{
+	const struct modules *modules = owners_modules(hooked->owners);
+
+	hooked->first = gva_of(UINT64_MAX);
+	for (size_t i = 0; i < modules->list.n; i++)
+		for (size_t kind = 0; kind < MODULE_AREAS; kind++) {
+			const struct module_area *area = &modules->list.v[i].area[kind];
+			gva end = gva_add(area->at, area->size_bytes);
+
+			if (!area->size_bytes)
+				continue;
+			if (area->at.v < hooked->first.v)
+				hooked->first = area->at;
+			if (end.v > hooked->end.v)
+				hooked->end = end;
+		}
+}
+
 /* In whose memory a table lies: a listed module, or NULL. */
 static const struct module_info *module_at(const struct hooked *hooked, gva at)
 {
 	const struct modules *modules = owners_modules(hooked->owners);
 
+	if (at.v < hooked->first.v || at.v >= hooked->end.v)
+		return NULL;
 	for (size_t i = 0; i < modules->list.n; i++)
 		if (modules->list.v[i].found_by & MODULE_BY_LIST &&
 		    module_has(&modules->list.v[i], at, NULL))
@@ -52,13 +74,23 @@ static bool is_only(const struct symbols *symbols, const struct symbol *symbol)
 	return true;
 }
 
-/* Does the function take what it will be given? */
+/* Is it a constant of the kernel? kernel-rodata proves that these are as shipped. */
+static bool is_constant(const struct hooked *hooked, gva at)
+{
+	return at.v >= hooked->rodata.v && at.v < hooked->erodata.v;
+}
+
+/*
+ * Does the function take what it will be given? Where the kernel is built to cast, it does so in
+ * its constants.
+ */
 static bool is_alike(const struct hooked *hooked, const struct hook *hook)
 {
 	const struct kernel *kernel = hooked->walk.kernel;
 	struct symbol symbol;
 
-	if (!hook->prototype || !is_of_image(hooked, hook->target) ||
+	if (!hook->prototype || is_constant(hooked, hook->at) ||
+	    !is_of_image(hooked, hook->target) ||
 	    symbols_at(kernel->symbols, hook->target, &symbol, NULL) < 0)
 		return true;
 	return types_alike(kernel->types, hook->prototype,
@@ -213,6 +245,9 @@ static int run_sources(struct hooked *hooked, const struct hook_source *const *s
 	if (r < 0)
 		return r;
 	hooked->owners = owners;
+	find_span(hooked);
+	hooked->rodata = symbols_lookup(check_kernel(hooked->run)->symbols, "__start_rodata");
+	hooked->erodata = symbols_lookup(check_kernel(hooked->run)->symbols, "__end_rodata");
 	hook_walk_open(check_kernel(run), check_view(run), owners, judge, hooked, &hooked->walk);
 	for (size_t i = 0; sources[i] && r >= 0; i++) {
 		r = hook_walk_source(&hooked->walk, sources[i], err);

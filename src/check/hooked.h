@@ -10,7 +10,8 @@
  * good if it leads to the start of a function of the kernel or of a listed module, or to a
  * program of BPF, and if it may belong there:
  *
- * - the function takes what it will be given: where the types know both (types_alike());
+ * - the function takes what it will be given: where the types know both (types_alike()), and
+ *   the pointer is no constant of the kernel's;
  * - a table that lies in the kernel's own data leads to the kernel; one in a module's data, to
  *   the kernel, to this module, or to one that it depends on;
  * - an object with a home leads to the kernel, and if it is a module's, to this module and those
@@ -35,6 +36,8 @@ struct hooked {
 
 	/* Types whose tables are in the data of a program, NULL at the end; NULL: none. */
 	const char *const *fixed;
+	gva first, end;		/* where modules lie: from the first to the last */
+	gva rodata, erodata;	/* the kernel's constants */
 	struct map misplaced;	/* objects with tables of these types that are not there */
 };
 

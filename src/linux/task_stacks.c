@@ -25,7 +25,7 @@
 #define PIECE_WORDS	(GUEST_PAGE_SIZE / sizeof(uint64_t))
 
 struct stack_fields {
-	struct field stack, sp, state, exit_state;
+	struct field stack, sp, state, exit_state, signal, sighand, cred;
 };
 
 static const struct member stack_members[] = {
@@ -33,6 +33,9 @@ static const struct member stack_members[] = {
 	MEMBER(struct stack_fields, sp, "task_struct.thread.sp"),
 	MEMBER(struct stack_fields, state, "task_struct.__state|task_struct.state"),
 	MEMBER(struct stack_fields, exit_state, "task_struct.exit_state"),
+	MEMBER(struct stack_fields, signal, "task_struct.signal"),
+	MEMBER(struct stack_fields, sighand, "task_struct.sighand"),
+	MEMBER(struct stack_fields, cred, "task_struct.cred"),
 };
 LAYOUT(stack_layout, struct stack_fields, stack_members);
 
@@ -95,9 +98,22 @@ static int add_area(const struct vmap_area *found, void *ctx, struct err *err)
 	return 0;
 }
 
+/* Does it have what no task goes on without? One that was released has lost the first. */
+static bool is_alive(const struct stacks *stacks, struct peek *peek, gva at)
+{
+	const struct stack_fields *f = stacks->f;
+
+	return gva_is_kernel(peek_ptr(peek, at, &f->sighand)) &&
+	       gva_is_kernel(peek_ptr(peek, at, &f->signal)) &&
+	       gva_is_kernel(peek_ptr(peek, at, &f->cred)) &&
+	       !peek_u32(peek, at, &f->exit_state) &&
+	       !(peek_u64(peek, at, &f->state) & TASK_DEAD);
+}
+
 /*
  * Is @at the task of this stack? It says so, or it would go on there: it is not over, and
- * where it was switched away from lies in the stack.
+ * where it was switched away from lies in the stack. (What was a task, and is something else
+ * by now, may still have that one member.)
  */
 static bool is_owner(const struct stacks *stacks, const struct area *area, gva at)
 {
@@ -110,8 +126,7 @@ static bool is_owner(const struct stacks *stacks, const struct area *area, gva a
 	if (stack.v == area->start.v)
 		return true;
 	return peek_u64(&peek, at, &f->sp) - area->start.v < area->size_bytes &&
-	       !peek_u32(&peek, at, &f->exit_state) &&
-	       !(peek_u64(&peek, at, &f->state) & TASK_DEAD) && peek.first >= 0;
+	       is_alive(stacks, &peek, at) && peek.first >= 0;
 }
 
 /* Could the word be a pointer to a task_struct? Those lie in the direct map. */

@@ -24,7 +24,9 @@ static const struct made_struct types[] = {
 			     { "vm", 56, "ptr" } } },
 	{ "thread_struct", 64, { { "sp", 24, "u64" } } },
 	{ "task_struct", 192, { { "stack", 0, "ptr" }, { "__state", 8, "u32" },
-				{ "exit_state", 12, "u32" }, { "thread", 64, "thread_struct" } } },
+				{ "exit_state", 12, "u32" }, { "signal", 16, "ptr" },
+				{ "sighand", 24, "ptr" }, { "cred", 32, "ptr" },
+				{ "thread", 64, "thread_struct" } } },
 };
 
 struct guest {
@@ -51,6 +53,9 @@ static gva make_task(struct guest *g, gva stack)
 
 	world_set(g->world, task, "task_struct.stack", stack.v);
 	world_set(g->world, task, "task_struct.thread.sp", stack.v + STACK_BYTES - 512);
+	world_set(g->world, task, "task_struct.signal", task.v);
+	world_set(g->world, task, "task_struct.sighand", task.v);
+	world_set(g->world, task, "task_struct.cred", task.v);
 	return task;
 }
 
@@ -128,6 +133,25 @@ static void a_freed_stack_leads_to_nobody(void **state)
 	assert_int_equal(g->set.n, 1);
 }
 
+/* What was a task once, and is other memory by now, but for where its stack pointer was. */
+static void what_is_no_task_any_more_leads_to_nobody(void **state)
+{
+	static const char *const lost[] = {
+		"task_struct.signal", "task_struct.sighand", "task_struct.cred",
+	};
+	struct guest *g = *state;
+
+	world_set(g->world, g->lost, "task_struct.stack", 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+		uint64_t was = world_get(g->world, g->lost, lost[i]);
+
+		world_set(g->world, g->lost, lost[i], 0x1234);
+		assert_int_equal(look(g), 0);
+		assert_int_equal(g->set.n, 1);
+		world_set(g->world, g->lost, lost[i], was);
+	}
+}
+
 static void areas_of_other_sizes_are_no_stacks(void **state)
 {
 	struct guest *g = *state;
@@ -178,6 +202,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_task_in_no_view_is_found, start, end),
 		cmocka_unit_test_setup_teardown(where_it_sleeps_gives_it_away, start, end),
 		cmocka_unit_test_setup_teardown(a_freed_stack_leads_to_nobody, start, end),
+		cmocka_unit_test_setup_teardown(what_is_no_task_any_more_leads_to_nobody, start, end),
 		cmocka_unit_test_setup_teardown(areas_of_other_sizes_are_no_stacks, start, end),
 		cmocka_unit_test_setup_teardown(a_broken_list_of_areas_is_told, start, end),
 		cmocka_unit_test_setup_teardown(a_kernel_without_areas_is_told, start, end),

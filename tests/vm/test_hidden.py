@@ -170,7 +170,7 @@ class HiddenTest(unittest.TestCase):
         forks = forked(guest)
         sums, out = sweeps(guest, SWEEPS)
         self.assertEqual((sums["sweeps"], sums["findings"]), (SWEEPS, 0), out)
-        self.assertGreater(forked(guest), forks, "nothing raced")
+        self.assertGreater(forked(guest) - forks, 20, "nothing raced")
         self.assertLess(sums["inconclusive"], SWEEPS // 2, out)
         guest.sh(f"({BUSY_MODULES}) </dev/null >/dev/null 2>&1 &")
         sums, out = sweeps(guest, SWEEPS_MODULES)

@@ -9,12 +9,17 @@
 /* The kernel gives every process random bytes at exec(2). */
 uint64_t hash_secret(void)
 {
-	const void *random = (const void *)getauxval(AT_RANDOM);
-	uint64_t word = GOLDEN;
+	static uint64_t secret;		/* two threads that find it 0 write the same */
 
-	if (random)
-		memcpy(&word, random, sizeof(word));
-	return word | 1;
+	if (!secret) {
+		const void *random = (const void *)getauxval(AT_RANDOM);
+		uint64_t word = GOLDEN;
+
+		if (random)
+			memcpy(&word, random, sizeof(word));
+		secret = word | 1;
+	}
+	return secret;
 }
 
 /* Both halves of the product, so that each bit of it depends on each of the factors'. */

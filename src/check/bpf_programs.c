@@ -241,7 +241,7 @@ static int bpf_programs_run(struct check_run *run, struct err *err)
 			check_note(run, "%s: %s", bpf_way_name(way),
 				   j.bpf.failed[way].err.text);
 	if (r >= 0)
-		r = owners_open(check_kernel(run), check_view(run), &j.owners, err);
+		r = check_owners(run, &j.owners, err);
 	if (r >= 0)
 		judge_all(&j);
 	if (r >= 0 && !j.bpf.objects.n)

@@ -11,7 +11,7 @@
 int callbacks_open(struct check_run *run, struct callbacks *ret, struct err *err)
 {
 	*ret = (struct callbacks){ .run = run };
-	return owners_open(check_kernel(run), check_view(run), &ret->owners, err);
+	return check_owners(run, &ret->owners, err);
 }
 
 void callbacks_close(struct callbacks *callbacks)

@@ -12,6 +12,7 @@
 #include "guest/view.h"
 #include "linux/kernel.h"
 
+struct owners;		/* linux/owner.h */
 struct reference;	/* reference/reference.h */
 struct baseline;	/* reference/baseline.h */
 
@@ -104,8 +105,15 @@ struct check_sources {
 	struct baseline *baseline;
 };
 
+/* What the checks of one sweep have in common, as long as the view is of one instant. */
+struct check_shared {
+	struct owners *owners;	/* NULL: nobody asked for them yet */
+	uint64_t refreshes;	/* of the view, when they were collected */
+};
+
 struct check_result {
 	const struct check *check;
+	struct check_shared *shared;	/* given to the check; NULL: it shares nothing */
 	const struct check_sources *sources;	/* given to the check; NULL: none */
 	enum check_state state;
 	char reason[224];	/* why it is inconclusive, or a remark; "" where there is none */
@@ -126,6 +134,14 @@ struct check_result {
 /* What a check has at hand. */
 struct view *check_view(struct check_run *run);
 const struct kernel *check_kernel(struct check_run *run);
+
+/**
+ * check_owners - who owns code, as collected for this run or an earlier one of the same instant
+ * @ret: to be given to owners_close()
+ *
+ * Return: as owners_open().
+ */
+nodiscard int check_owners(struct check_run *run, struct owners **ret, struct err *err);
 
 /* What was shipped of this kernel, and what was recorded of this boot; NULL: not at hand. */
 struct reference *check_reference(struct check_run *run);

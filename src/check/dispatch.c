@@ -25,9 +25,7 @@
 
 int dispatch_owners(struct dispatch *dispatch, struct err *err)
 {
-	return dispatch->owners ? 0 :
-				  owners_open(dispatch->kernel, dispatch->view,
-					      &dispatch->owners, err);
+	return dispatch->owners ? 0 : check_owners(dispatch->run, &dispatch->owners, err);
 }
 
 void dispatch_close(struct dispatch *dispatch)

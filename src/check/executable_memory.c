@@ -352,7 +352,7 @@ static int executable_memory_run(struct check_run *run, struct err *err)
 
 	memory.half = space_upper_half(memory.kernel->space);
 
-	r = owners_open(memory.kernel, memory.view, &memory.owners, err);
+	r = check_owners(run, &memory.owners, err);
 	if (r >= 0)
 		r = check_ranges(&memory, err);
 	vec_free(&memory.guarded);

@@ -431,7 +431,7 @@ static int hidden_module_run(struct check_run *run, struct err *err)
 	};
 	int r;
 
-	r = owners_open(hidden.kernel, hidden.view, &hidden.owners, err);
+	r = check_owners(run, &hidden.owners, err);
 	if (r >= 0)
 		r = check_all(&hidden, err);
 	exec_free(&hidden.exec);

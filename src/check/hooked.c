@@ -84,18 +84,26 @@ static bool is_constant(const struct hooked *hooked, gva at)
  * Does the function take what it will be given? Where the kernel is built to cast, it does so in
  * its constants.
  */
-static bool is_alike(const struct hooked *hooked, const struct hook *hook)
+static bool is_alike(struct hooked *hooked, const struct hook *hook)
 {
 	const struct kernel *kernel = hooked->walk.kernel;
 	struct symbol symbol;
+	int r;
+
+	/* Unlike for any two of them: addresses of the image differ in their low half only. */
+	uint64_t pair = hook->target.v ^ (uint64_t)hook->prototype << 40;
 
 	if (!hook->prototype || is_constant(hooked, hook->at) ||
-	    !is_of_image(hooked, hook->target) ||
+	    !is_of_image(hooked, hook->target) || map_get(&hooked->alike, pair, NULL) ||
 	    symbols_at(kernel->symbols, hook->target, &symbol, NULL) < 0)
 		return true;
-	return types_alike(kernel->types, hook->prototype,
-			   types_function(kernel->types, symbol.name)) ||
-	       !is_only(kernel->symbols, &symbol);
+	if (!types_alike(kernel->types, hook->prototype,
+			 types_function(kernel->types, symbol.name)) &&
+	    is_only(kernel->symbols, &symbol))
+		return false;
+	r = map_put(&hooked->alike, pair, 1);
+	(void)r;	/* without memory it is looked at again */
+	return true;
 }
 
 /* Does @module use what @other has? Then it may name its functions. */
@@ -240,7 +248,7 @@ static int run_sources(struct hooked *hooked, const struct hook_source *const *s
 {
 	struct check_run *run = hooked->run;
 	cleanup(owners_close) struct owners *owners = NULL;
-	int r = owners_open(check_kernel(run), check_view(run), &owners, err);
+	int r = check_owners(run, &owners, err);
 
 	if (r < 0)
 		return r;
@@ -260,6 +268,7 @@ static int run_sources(struct hooked *hooked, const struct hook_source *const *s
 	check_covered(run, "pointers", hooked->walk.pointers);
 	hook_walk_close(&hooked->walk);
 	map_free(&hooked->misplaced);
+	map_free(&hooked->alike);
 	return r;
 }
 

@@ -143,8 +143,7 @@ static struct finding *gate_finding(struct idt *idt, unsigned vector, enum sever
 
 static int need_owners(struct idt *idt, struct err *err)
 {
-	return idt->owners ? 0 :
-			     owners_open(idt->kernel, check_view(idt->run), &idt->owners, err);
+	return idt->owners ? 0 : check_owners(idt->run, &idt->owners, err);
 }
 
 /*

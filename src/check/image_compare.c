@@ -14,7 +14,7 @@ int image_compare_open(struct check_run *run, struct image_compare *ret, struct 
 	r = kernel_image_of(check_reference(run), check_kernel(run), check_view(run), &ret->image,
 			    err);
 	if (r >= 0)
-		r = owners_open(check_kernel(run), check_view(run), &ret->owners, err);
+		r = check_owners(run, &ret->owners, err);
 	if (r >= 0)
 		r = explainer_open(ret->image->patcher, check_view(run), ret->owners,
 				   &ret->explainer, err);

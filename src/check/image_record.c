@@ -80,7 +80,7 @@ int image_record_places(struct check_run *run, const struct self_image *image,
 	int r;
 
 	told.place.shipped = &image->shipped;
-	r = owners_open(check_kernel(run), check_view(run), &told.owners, err);
+	r = check_owners(run, &told.owners, err);
 	if (r >= 0)
 		r = explainer_open(image->patcher, check_view(run), told.owners, &explainer, err);
 	if (r >= 0)
@@ -97,7 +97,7 @@ static int show(struct check_run *run, const struct difference_place *place, gva
 	struct shipped_part part = { .at = at, .size_bytes = n, .flags = PART_EXEC };
 	struct shipped around = { .parts = { &part, 1, 1 } };
 	struct told told = { .run = run, .place = *place };
-	int r = owners_open(check_kernel(run), check_view(run), &told.owners, err);
+	int r = check_owners(run, &told.owners, err);
 
 	part.bytes = (uint8_t *)(uintptr_t)was;
 	told.place.shipped = &around;

@@ -209,7 +209,7 @@ static int scan_all(struct scan *scan, struct tasks *tasks, struct err *err)
 	if (r >= 0)
 		r = view_ptr(scan->view, at, &scan->kthreadd, err);
 	if (r >= 0)
-		r = owners_open(scan->kernel, scan->view, &scan->owners, err);
+		r = check_owners(scan->run, &scan->owners, err);
 	if (r >= 0)
 		r = partial_add(&partial, task_list(scan->kernel, scan->view, tasks, err), err);
 	if (r >= 0)

@@ -212,7 +212,7 @@ static int open_table(struct lsm *lsm, struct err *err)
 		r = symbols_at(lsm->kernel->symbols, lsm->table, &symbol, &lsm->table_bytes);
 	if (r >= 0 && !lsm->f->calls.there && (!lsm->f->list.there || !lsm->f->head.there))
 		r = err_set(err, -ENOENT, "no lists of hooks");
-	return r < 0 ? r : owners_open(lsm->kernel, lsm->view, &lsm->owners, err);
+	return r < 0 ? r : check_owners(lsm->run, &lsm->owners, err);
 }
 
 static int lsm_hooks_run(struct check_run *run, struct err *err)

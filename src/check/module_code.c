@@ -159,7 +159,7 @@ static int checking_open(struct checking *checking, struct check_run *run, struc
 	checking->compare.run = run;
 	r = find_patcher(checking, &image, err);
 	if (r >= 0)
-		r = owners_open(kernel, view, &checking->compare.owners, err);
+		r = check_owners(run, &checking->compare.owners, err);
 	if (r < 0)
 		return r;
 	checking->modules = owners_modules(checking->compare.owners);

@@ -58,7 +58,7 @@ static struct finding *new_finding(struct tables *tables, enum severity severity
 	struct err why = { 0 };
 
 	if (!tables->owners &&
-	    owners_open(tables->kernel, tables->view, &tables->owners, &why) < 0)
+	    check_owners(tables->run, &tables->owners, &why) < 0)
 		check_inconclusive(tables->run, "owners of code: %s", why.text);
 	if (tables->told++ < TOLD_MAX)
 		return check_finding(tables->run, severity, kind, at, "%s", name);

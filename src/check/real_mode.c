@@ -169,7 +169,7 @@ static int compare_all(struct real_mode *mode, struct err *err)
 	if (r >= 0)
 		r = view_read_phys(mode->view, gpa_of(mode->phys), found, mode->ro_bytes, err);
 	if (r >= 0)
-		r = owners_open(mode->kernel, mode->view, &owners, err);
+		r = check_owners(mode->run, &owners, err);
 	if (r >= 0) {
 		compare(mode, owners, &shipped, found);
 		check_covered(mode->run, "bytes", mode->ro_bytes);

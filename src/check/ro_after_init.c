@@ -46,7 +46,7 @@ static int show(struct check_run *run, gva at, const uint8_t *now, const struct 
 	struct shipped_part *part;
 	int r;
 
-	r = owners_open(check_kernel(run), check_view(run), &compared.owners, err);
+	r = check_owners(run, &compared.owners, err);
 	if (r < 0)
 		return r;
 	part = shipped_add(&compared.was, ITEM, at, was->size, 0);

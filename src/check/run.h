@@ -21,6 +21,9 @@ struct check_run {
 void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
 		   struct check_result *result);
 
+/* Give back what the checks of a sweep had in common. */
+void check_shared_end(struct check_shared *shared);
+
 /* Free what a result holds and zero it; its check stays named. */
 void check_result_clear(struct check_result *result);
 

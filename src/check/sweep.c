@@ -104,7 +104,9 @@ static void run_check(const struct kernel *kernel, struct view *view,
 	       !result->final && result->repeats + 1 < runs &&
 	       !(result->spent && result->repeats)) {
 		struct check_result again = {
-			.repeats = result->repeats + 1, .sources = result->sources,
+			.repeats = result->repeats + 1,
+			.sources = result->sources,
+			.shared = result->shared,
 		};
 
 		usleep(pause_us << result->repeats);
@@ -229,6 +231,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	struct view_stats before = view_stats(view), after;
 	const struct check *const *checks;
 	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	struct check_shared shared = {0};
 	struct pulse pulse;
 	struct err why = {0};
 	size_t n;
@@ -248,10 +251,13 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	for (size_t i = 0; i < n; i++)
 		if (!options->wanted || options->wanted(checks[i], options->ctx))
 			sweep->results[sweep->results_n++] = (struct check_result){
-				.check = checks[i], .sources = &options->sources,
+				.check = checks[i],
+				.sources = &options->sources,
+				.shared = &shared,
 			};
 	for (size_t i = 0; i < sweep->results_n && r >= 0; i++)
 		run_check(kernel, view, options, &sweep->results[i]);
+	check_shared_end(&shared);
 
 	/* Not counted: an idle guest's clock may take its time. */
 	sweep->duration_ns = now_ns(CLOCK_MONOTONIC) - started;

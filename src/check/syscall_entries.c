@@ -80,7 +80,7 @@ static int check_table(struct check_run *run, struct owners **owners,
 			break;
 		}
 		if (!*owners)
-			r = owners_open(kernel, check_view(run), owners, err);
+			r = check_owners(run, owners, err);
 		if (r >= 0)
 			syscall_entry_finding(run, *owners, table->symbol, table->abi, i,
 					      gva_add(at, (uint64_t)i * ENTRY_BYTES),

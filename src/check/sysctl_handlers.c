@@ -304,7 +304,7 @@ static int sysctl_handlers_run(struct check_run *run, struct err *err)
 	s.partial = partial_of(s.view);
 	r = types_layout(s.kernel->types, &sysctl_layout, (const void **)&s.f, err);
 	if (r >= 0)
-		r = owners_open(s.kernel, s.view, &s.owners, err);
+		r = check_owners(run, &s.owners, err);
 	if (r >= 0)
 		r = look_at_all(&s, err);
 	check_covered(run, "sysctls", s.entries);

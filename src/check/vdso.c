@@ -112,7 +112,7 @@ static void tell_difference(struct vdso *vdso, const struct image *image,
 	struct err why = { 0 };
 
 	if (!vdso->owners &&
-	    owners_open(vdso->kernel, vdso->view, &vdso->owners, &why) < 0) {
+	    check_owners(vdso->run, &vdso->owners, &why) < 0) {
 		check_inconclusive(vdso->run, "owners of code: %s", why.text);
 		return;
 	}

@@ -168,15 +168,27 @@ int owners_open(const struct kernel *kernel, struct view *view, struct owners **
 	return 0;
 }
 
+struct owners *owners_share(struct owners *owners)
+{
+	owners->users++;
+	return owners;
+}
+
 void owners_close(struct owners **owners)
 {
 	if (!*owners)
 		return;
+	if ((*owners)->users) {
+		(*owners)->users--;
+		*owners = NULL;
+		return;
+	}
 	for (size_t i = 0; (*owners)->symbols && i < (*owners)->modules.list.n; i++)
 		module_symbols_free(&(*owners)->symbols[i]);
 	free((*owners)->symbols);
 	free((*owners)->symbols_tried);
 	modules_free(&(*owners)->modules);
+	map_free(&(*owners)->functions);
 	vec_free(&(*owners)->code.list);
 	vec_free(&(*owners)->packs.list);
 	free(*owners);
@@ -423,9 +435,13 @@ int owner_of(struct owners *owners, gva at, struct owner *ret, struct err *err)
 
 bool owner_is_function(struct owners *owners, gva at)
 {
-	const struct piece *piece = piece_at(&owners->code, at);
+	const struct piece *piece;
 	struct owner owner = { 0 };
+	int r = 0;
 
+	if (map_get(&owners->functions, at.v, NULL))
+		return true;
+	piece = piece_at(&owners->code, at);
 	if (!piece)
 		return false;
 	owner.object = piece->object;
@@ -433,6 +449,9 @@ bool owner_is_function(struct owners *owners, gva at)
 		name_kernel(owners, at, &owner);
 	else if (piece->kind == OWNER_MODULE || piece->kind == OWNER_MODULE_INIT)
 		name_module(owners, at, &owner);
+	if (owner.is_start)
+		r = map_put(&owners->functions, at.v, 1);
+	(void)r;	/* without memory it is looked up again */
 	return owner.is_start;
 }
 

@@ -11,8 +11,8 @@
  * table is opened; the rest (BPF, ftrace, kprobes, …) when the first address is asked for
  * that neither of them owns. So the table is cheap for a check whose pointers all lead home.
  *
- * A table belongs to one view at one instant: open it, ask, close it, within one run of a
- * check.
+ * A table belongs to one view at one instant: open it, ask, close it, before the view is
+ * refreshed.
  */
 struct owners;
 
@@ -63,7 +63,10 @@ struct owner {
 nodiscard int owners_open(const struct kernel *kernel, struct view *view, struct owners **ret,
 			  struct err *err);
 
-/* *@owners becomes NULL. NULL is fine. */
+/* One more user of a table, who closes it as well. @owners is returned. */
+struct owners *owners_share(struct owners *owners);
+
+/* The last user frees the table. *@owners becomes NULL. NULL is fine. */
 void owners_close(struct owners **owners);
 
 /* The modules, by list, tree and sysfs; and the first error on the way to them, or 0. */

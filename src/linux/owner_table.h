@@ -2,6 +2,7 @@
 #ifndef HVSM_LINUX_OWNER_TABLE_H
 #define HVSM_LINUX_OWNER_TABLE_H
 
+#include "base/map.h"
 #include "linux/module_symbols.h"
 #include "linux/owner.h"
 
@@ -22,6 +23,7 @@ struct pieces {
 struct owners {
 	const struct kernel *kernel;
 	struct view *view;
+	unsigned users;		/* beyond the first: owners_share() */
 	gva etext;
 
 	struct modules modules;
@@ -29,6 +31,7 @@ struct owners {
 	struct module_symbols **symbols;	/* of each module, read when first asked for */
 	bool *symbols_tried;
 
+	struct map functions;	/* addresses that functions are known to begin at */
 	struct pieces code;	/* all but packs */
 	struct pieces packs;	/* what holds pieces of others */
 	bool complete;		/* the collectors ran */

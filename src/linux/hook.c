@@ -205,6 +205,18 @@ static int shape_get(struct hook_walk *walk, uint32_t type, const char *name,
 	return 0;
 }
 
+/* As types_find(), for a literal. */
+static uint32_t type_of(struct hook_walk *walk, const char *name)
+{
+	size_t i = (uintptr_t)name / 8 % HOOK_NAMED;
+
+	if (walk->named[i].name != name) {
+		walk->named[i].name = name;
+		walk->named[i].type = types_find(walk->kernel->types, name);
+	}
+	return walk->named[i].type;
+}
+
 /* --- the walk --- */
 
 void hook_walk_open(const struct kernel *kernel, struct view *view, struct owners *owners,
@@ -372,7 +384,7 @@ int hook_members(struct hook_walk *walk, const struct hook_object *object, const
 		 struct err *err)
 {
 	struct tables tables = { .n = 1 };
-	int r = shape_get(walk, types_find(walk->kernel->types, type), type,
+	int r = shape_get(walk, type_of(walk, type), type,
 			  &tables.v[0].shape, err);
 
 	if (r < 0)
@@ -385,7 +397,7 @@ int hook_members(struct hook_walk *walk, const struct hook_object *object, const
 int hook_table(struct hook_walk *walk, const struct hook_object *object, const char *type,
 	       gva table, struct err *err)
 {
-	struct slot slot = { .type = types_find(walk->kernel->types, type), .member = type };
+	struct slot slot = { .type = type_of(walk, type), .member = type };
 	struct tables tables = {0};
 	int r;
 

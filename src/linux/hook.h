@@ -62,6 +62,8 @@ struct hook {
 /* A negative return ends the walk. */
 typedef int hook_fn(const struct hook *hook, void *ctx, struct err *err);
 
+#define HOOK_NAMED 64u	/* a power of two */
+
 /* One walk over sources, with what has been seen of tables. */
 struct hook_walk {
 	const struct kernel *kernel;
@@ -77,6 +79,9 @@ struct hook_walk {
 	/* What is known of types; and which tables of each were visited: each is once. */
 	VEC(struct hook_shape *) shapes;
 	struct map shape_of;	/* BTF id → index of its shape, + 1 */
+
+	/* Sources name a type ten thousand times over, by the same literal. */
+	struct { const char *name; uint32_t type; } named[HOOK_NAMED];
 };
 
 struct hook_source {
@@ -143,7 +148,7 @@ nodiscard int hook_walk_source(struct hook_walk *walk, const struct hook_source 
  * always set (work, timers, RCU heads); and the tables of operations that members point to, to
  * three levels. Unions are passed over: hook_table() and hook_pointer() are for these.
  *
- * @type: "net_device"
+ * @type: "net_device"; a literal
  *
  * Return: 0, -ENOENT (no such type), or what visit() returned. What could not be read is in
  *         @walk->partial.
@@ -153,7 +158,7 @@ nodiscard int hook_members(struct hook_walk *walk, const struct hook_object *obj
 
 /**
  * hook_table - all pointers of a table of operations, and of tables that it leads to
- * @type:  "file_operations"
+ * @type:  "file_operations"; a literal
  * @table: where it lies; 0: none, which is fine
  *
  * A table that was seen already in this walk is passed over. Return: as hook_members().

@@ -13,7 +13,7 @@
 #include "make/memory.h"
 #include "ram/fake.h"
 
-#define RAM_BYTES (24u << 20)
+#define RAM_BYTES (48u << 20)
 #define RWX	  (PTE_PRESENT | PTE_WRITE | PTE_USER)
 #define BULK	  (64u << 10)
 

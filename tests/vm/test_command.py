@@ -53,7 +53,8 @@ class OneGuest(unittest.TestCase):
                 self.assertEqual(document["guest"]["uuid"], self.guest.uuid)
                 self.assertEqual(document["kernel"]["release"], self.guest.release)
                 self.assertTrue(document["complete"])
-                self.assertTrue(document["items"])
+                # The lab's guest has loaded no BPF program; test_bpf compares those.
+                self.assertEqual(bool(document["items"]), view != "bpf")
 
     def test_report_info_and_list_fit_their_schema(self) -> None:
         for args in (("scan", self.name), ("info", self.name), ("list",)):
@@ -171,7 +172,7 @@ class Findings(unittest.TestCase):
             validate(report)
             self.assertEqual((report["verdict"], report["assurance"]), ("compromised", "none"))
             self.assertEqual({finding["check"] for finding in report["findings"]},
-                             {"syscall-table", "hidden-module", "kernel-rodata"})
+                             {"syscall-table", "hidden-module", "kernel-rodata", "module-record"})
             self.assertEqual([finding["id"] for finding in report["findings"]],
                              [finding["id"] for finding in second.json["findings"]])
             for finding in report["findings"]:

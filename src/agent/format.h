@@ -79,7 +79,7 @@ struct agent_anchor {
 enum agent_record_type {
 	AGENT_RECORD_START = 1,	/* struct agent_start: always the first, and only that */
 	AGENT_RECORD_FILE,	/* struct agent_file */
-	AGENT_RECORD_UNREADABLE,/* struct agent_unreadable: a file that could not be measured */
+	AGENT_RECORD_UNREADABLE,	/* struct agent_unreadable: a file that could not be measured */
 	AGENT_RECORD_LOST,	/* struct agent_lost: the kernel dropped events */
 	AGENT_RECORD_FULL,	/* nothing follows: the log's upper bound is reached */
 	AGENT_RECORD_STOP,	/* the agent ends because it was told to */
@@ -199,7 +199,7 @@ struct agent_inside {
 	uint64_t ended_ns;
 	uint32_t size_bytes;	/* with this header */
 	uint32_t items;
-	uint32_t missing;	/* bit 1 << kind: that kind could not be listed, or not all of it */
+	uint32_t missing;	/* bits, 1 << kind: of these not all could be listed */
 	uint32_t reserved;
 };
 
@@ -207,7 +207,7 @@ enum agent_item_kind {
 	AGENT_ITEM_TASK = 1,	/* by getdents(2) on /proc; number: PID */
 	AGENT_ITEM_MODULE,	/* text: name; number: its size, as /proc/modules has it */
 	AGENT_ITEM_SOCKET,	/* number: inode, value: struct agent_socket; of init's namespace */
-	AGENT_ITEM_MOUNT,	/* number: mount ID, value: device; text: where; of init's namespace */
+	AGENT_ITEM_MOUNT,	/* number: mount ID, value: device; text: where; of init's */
 	AGENT_ITEM_USER,	/* number: PID of the session's leader; text: user, NUL, line */
 };
 

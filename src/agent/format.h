@@ -79,7 +79,7 @@ struct agent_anchor {
 enum agent_record_type {
 	AGENT_RECORD_START = 1,	/* struct agent_start: always the first, and only that */
 	AGENT_RECORD_FILE,	/* struct agent_file */
-	AGENT_RECORD_UNREADABLE,	/* struct agent_unreadable: a file that could not be measured */
+	AGENT_RECORD_UNREADABLE, /* struct agent_unreadable: a file that could not be measured */
 	AGENT_RECORD_LOST,	/* struct agent_lost: the kernel dropped events */
 	AGENT_RECORD_FULL,	/* nothing follows: the log's upper bound is reached */
 	AGENT_RECORD_STOP,	/* the agent ends because it was told to */

@@ -170,9 +170,14 @@ enum agent_event_type {
 	AGENT_EVENT_MODULE_OUT,
 	AGENT_EVENT_MOUNT,	/* value: mount ID; text: end of its path */
 	AGENT_EVENT_UNMOUNT,
+	AGENT_EVENT_LOST,	/* value: how many the kernel has dropped, so far */
 };
 
 /*
+ * Exec and exit come from the kernel as they happen (proc connector), or where it cannot tell from
+ * what /proc shows once a period; a value that is not known is UINT64_MAX. Modules and mounts are
+ * told once a period.
+ *
  * Event number s stands in slot s % AGENT_EVENTS. Its sequence is written last, and is UINT64_MAX
  * while the rest is written: who copies a slot and finds another number than s was too late, and
  * knows how many he lost.
@@ -207,7 +212,8 @@ enum agent_item_kind {
 	AGENT_ITEM_TASK = 1,	/* by getdents(2) on /proc; number: PID */
 	AGENT_ITEM_MODULE,	/* text: name; number: its size, as /proc/modules has it */
 	AGENT_ITEM_SOCKET,	/* number: inode, value: struct agent_socket; of init's namespace */
-	AGENT_ITEM_MOUNT,	/* number: mount ID, value: device; text: where; of init's */
+	AGENT_ITEM_MOUNT,	/* number: mount ID, value: device; text: where, at most
+				 * AGENT_PATH_MAX of it; as process 1 has them */
 	AGENT_ITEM_USER,	/* number: PID of the session's leader; text: user, NUL, line */
 };
 
@@ -220,10 +226,14 @@ struct agent_item {
 	uint64_t value;
 };
 
-/* The text of a socket. Ports in host order, addresses as on the wire, IPv4 in the first 4. */
+/*
+ * The text of a socket. Ports in host order, addresses as on the wire, IPv4 in the first 4. Each
+ * line of /proc/net/{tcp,udp,udplite,raw,icmp}{,6} is one, those without an inode (TIME_WAIT,
+ * SYN_RECV) included. Of a raw socket local_port is what it receives (IPPROTO_ICMP …).
+ */
 struct agent_socket {
 	uint16_t family;	/* AF_INET, AF_INET6 */
-	uint16_t protocol;	/* IPPROTO_TCP, IPPROTO_UDP, … */
+	uint16_t protocol;	/* IPPROTO_TCP, _UDP, _UDPLITE, _RAW, _ICMP, _ICMPV6 */
 	uint16_t local_port, remote_port;
 	uint32_t state;		/* as in /proc/net/tcp */
 	uint32_t uid;

@@ -21,6 +21,7 @@
 #define AGENT_DIGEST_BYTES   32u	/* SHA-256 */
 #define AGENT_PAGE_BYTES     4096u
 #define AGENT_PATH_MAX	     4096u
+#define AGENT_SEGMENTS_MAX   64u	/* of one file */
 
 /* Reserved at the start, so that nothing ever moves; what is not used yet takes no memory. */
 #define AGENT_LOG_MAX	    (256ull << 20)
@@ -141,6 +142,9 @@ struct agent_file {
  * Pages of the file that may be mapped executable: those of an ELF file's PT_LOAD with PF_X, of
  * any other file that somebody mapped executable all. A page's digest is SHA-256 over
  * AGENT_PAGE_BYTES, as the page cache has them: zeros follow the end of the file.
+ *
+ * Segments stand in ascending order and no page is in two of them: those that touch are one. Of
+ * a file with more than AGENT_SEGMENTS_MAX all pages are measured, as one segment.
  */
 struct agent_segment {
 	uint64_t first_page;	/* of the file: offset / AGENT_PAGE_BYTES */

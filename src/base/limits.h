@@ -131,6 +131,12 @@
 /* Directories of sysctls, and entries of one: some 20 for each interface of each namespace. */
 #define SYSCTLS_MAX		(1u << 18)
 
+/* Files that the agent measured: its log has room for 1.7 million without code or path. */
+#define MEASURED_FILES_MAX	(1u << 21)
+
+/* Of one file with the same size and mtime, those that are compared: the newest. */
+#define MEASURED_SAME_MAX	64u
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "guest/paging.h"
+#include "make/agent_log.h"
 #include "make/btf.h"
 #include "make/kernel.h"
 #include "make/object.h"
@@ -319,6 +320,28 @@ static void save_patching(enum alternative_style style)
 	patching_close(&m);
 }
 
+/* A log with a record of each type; the first byte says that it is chained again. */
+static void save_log(uint32_t last, const char *name)
+{
+	static const uint8_t code[3 * AGENT_PAGE_BYTES] = { 0x90, 0xc3 };
+	cleanup(freep) uint8_t *all = NULL;
+	struct made_log log = { 0 };
+
+	made_log_start(&log);
+	made_log_file(&log, &(struct agent_file){ .device = 0x800001, .inode = 7,
+		      .reason = AGENT_EXEC }, "/usr/bin/true", code, sizeof(code),
+		      (struct agent_segment[]){ { 0, 1 }, { 2, 1 } }, 2);
+	made_log_unreadable(&log, 9, "/x", 13);
+	made_log_add(&log, AGENT_RECORD_LOST);
+	made_log_add(&log, last);
+	all = calloc(1, log.size_bytes + 1);
+	if (!all)
+		exit(1);
+	memcpy(all + 1, log.data, log.size_bytes);
+	save("keeper_records", name, all, log.size_bytes + 1);
+	made_log_free(&log);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -341,6 +364,8 @@ int main(int argc, char **argv)
 	save_kallsyms(NEW, 1, "new-percpu");
 	save_kallsyms(SELF, 0, "self-relative");
 	save_types();
+	save_log(AGENT_RECORD_FULL, "full");
+	save_log(AGENT_RECORD_STOP, "stopped");
 	save_packages();
 	save_ko();
 	save_tables();

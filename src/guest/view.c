@@ -21,10 +21,17 @@
  */
 #define TOUCHES_PER_FUEL 64u
 
+/*
+ * A translation, and where the view keeps the page, if it does: then a read is one probe and
+ * one copy. Two of them fill a cache line.
+ */
 struct tlb_entry {
 	uint64_t space;		/* root and levels; 0: unused */
 	uint64_t page;		/* guest-virtual page number */
-	struct mapping to;	/* of the page's first byte */
+	uint64_t at;		/* guest-physical, of the page's first byte */
+	uint32_t index;		/* into pages, or NO_PAGE */
+	uint8_t page_shift;	/* log2 of struct mapping's page_bytes */
+	uint8_t rights;
 };
 
 struct view {
@@ -46,6 +53,7 @@ struct view {
 static void forget_pages(struct view *view)
 {
 	memset(view->slots, 0xff, SLOTS * sizeof(*view->slots));
+	memset(view->tlb, 0, TLB_ENTRIES * sizeof(*view->tlb));
 	view->pages_n = 0;
 }
 
@@ -90,7 +98,6 @@ void view_set_kernel(struct view *view, struct space space)
 void view_refresh(struct view *view)
 {
 	forget_pages(view);
-	memset(view->tlb, 0, TLB_ENTRIES * sizeof(*view->tlb));
 	view->stats.refreshes++;
 }
 
@@ -134,21 +141,24 @@ static uint32_t *slot_of(const struct view *view, uint64_t number)
 	return &view->slots[i];
 }
 
+/* A page that is at hand is read once more. */
+static int touch(struct view *view, struct err *err)
+{
+	return ++view->touches % TOUCHES_PER_FUEL ? 0 : view_burn(view, 1, err);
+}
+
 /*
  * The page at @number, from the view's own copy or, for 1 fuel, from the guest. When the view
  * is full it starts over: a sweep that needs so many pages is a large one, and reads again.
  */
-static int page_of(struct view *view, uint64_t number, const uint8_t **ret, struct err *err)
+static int page_of(struct view *view, uint64_t number, uint32_t *ret, struct err *err)
 {
 	uint32_t *slot = slot_of(view, number);
 	uint32_t i = *slot;
-	int r;
+	int r = i == NO_PAGE ? view_burn(view, 1, err) : touch(view, err);
 
-	if (i == NO_PAGE || ++view->touches % TOUCHES_PER_FUEL == 0) {
-		r = view_burn(view, 1, err);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (i == NO_PAGE) {
 		if (view->pages_n == VIEW_PAGES_MAX) {
 			forget_pages(view);
@@ -165,7 +175,7 @@ static int page_of(struct view *view, uint64_t number, const uint8_t **ret, stru
 		view->pages_n++;
 		*slot = i;
 	}
-	*ret = view->pages[i];
+	*ret = i;
 	return 0;
 }
 
@@ -197,7 +207,7 @@ static int read_bulk(struct view *view, gpa at, uint8_t *buf, size_t len, struct
 
 static int read_pages(struct view *view, gpa at, uint8_t *buf, size_t len, struct err *err)
 {
-	const uint8_t *page;
+	uint32_t page;
 	int r;
 
 	while (len) {
@@ -208,7 +218,7 @@ static int read_pages(struct view *view, gpa at, uint8_t *buf, size_t len, struc
 		r = page_of(view, at.v >> GUEST_PAGE_SHIFT, &page, err);
 		if (r < 0)
 			return r;
-		memcpy(buf, page + offset, n);
+		memcpy(buf, view->pages[page] + offset, n);
 		buf += n;
 		at.v += n;
 		len -= n;
@@ -231,19 +241,24 @@ int view_read_phys(struct view *view, gpa at, void *buf, size_t len, struct err 
 	return r;
 }
 
-static struct tlb_entry *tlb_of(struct view *view, struct space space, uint64_t page)
+static uint64_t tlb_key(struct space space)
 {
-	uint64_t hash = (page ^ (space.root.v >> GUEST_PAGE_SHIFT) * 31) * 0x9e3779b97f4a7c15ull;
+	return (space.root.v & PTE_ADDRESS) | space.levels;
+}
+
+static struct tlb_entry *tlb_of(struct view *view, uint64_t key, uint64_t page)
+{
+	uint64_t hash = (page ^ (key >> GUEST_PAGE_SHIFT) * 31) * 0x9e3779b97f4a7c15ull;
 
 	return &view->tlb[(hash >> 32) % TLB_ENTRIES];
 }
 
-int view_translate(struct view *view, struct space space, gva at, struct mapping *ret,
+/* The entry for a page, which is looked up in the guest's tables where there is none yet. */
+static int tlb_get(struct view *view, struct space space, gva at, struct tlb_entry **ret,
 		   struct err *err)
 {
-	uint64_t page = at.v >> GUEST_PAGE_SHIFT;
-	uint64_t key = (space.root.v & PTE_ADDRESS) | space.levels;
-	struct tlb_entry *entry = tlb_of(view, space, page);
+	uint64_t page = at.v >> GUEST_PAGE_SHIFT, key = tlb_key(space);
+	struct tlb_entry *entry = tlb_of(view, key, page);
 	struct mapping to;
 	int r;
 
@@ -251,11 +266,32 @@ int view_translate(struct view *view, struct space space, gva at, struct mapping
 		r = paging_translate(view, space, gva_of(page << GUEST_PAGE_SHIFT), &to, err);
 		if (r < 0)
 			return r;
-		*entry = (struct tlb_entry){ key, page, to };
+		*entry = (struct tlb_entry){
+			.space = key,
+			.page = page,
+			.at = to.at.v,
+			.index = NO_PAGE,
+			.page_shift = (uint8_t)__builtin_ctzll(to.page_bytes),
+			.rights = (uint8_t)to.rights,
+		};
 	}
-	*ret = entry->to;
-	ret->at.v |= at.v & GUEST_PAGE_MASK;
+	*ret = entry;
 	return 0;
+}
+
+int view_translate(struct view *view, struct space space, gva at, struct mapping *ret,
+		   struct err *err)
+{
+	struct tlb_entry *entry;
+	int r = tlb_get(view, space, at, &entry, err);
+
+	if (r >= 0)
+		*ret = (struct mapping){
+			.at = gpa_of(entry->at | (at.v & GUEST_PAGE_MASK)),
+			.page_bytes = 1ull << entry->page_shift,
+			.rights = entry->rights,
+		};
+	return r;
 }
 
 /*
@@ -284,29 +320,60 @@ static int physical_run(struct view *view, struct space space, gva at, size_t le
 	return 0;
 }
 
+/* The size is a constant for nearly all reads: a copy of it needs no call. */
+static inline void copy_out(void *to, const uint8_t *from, size_t len)
+{
+	if (len == 8)
+		memcpy(to, from, 8);
+	else if (len == 4)
+		memcpy(to, from, 4);
+	else
+		memcpy(to, from, len);
+}
+
+/* Bytes of one page. */
+static int read_within(struct view *view, struct space space, gva at, void *buf, size_t len,
+		       struct err *err)
+{
+	struct tlb_entry *entry;
+	uint32_t page;
+	int r = tlb_get(view, space, at, &entry, err);
+
+	if (r < 0)
+		return r;
+	page = entry->index;
+	if (page != NO_PAGE) {
+		r = touch(view, err);
+	} else {
+		r = page_of(view, entry->at >> GUEST_PAGE_SHIFT, &page, err);
+		/* The view may have started over, and the entry be none any more. */
+		if (r >= 0 && entry->space)
+			entry->index = page;
+	}
+	if (r >= 0)
+		copy_out(buf, view->pages[page] + (at.v & GUEST_PAGE_MASK), len);
+	return r;
+}
+
 static int read_virtual(struct view *view, struct space space, gva at, uint8_t *buf, size_t len,
 			struct err *err)
 {
 	int r;
 
 	while (len) {
-		struct mapping to = {0};
-		gpa start = {0};
-		size_t n;
+		size_t n = GUEST_PAGE_SIZE - (at.v & GUEST_PAGE_MASK);
+		gpa start;
 
 		if (len >= BULK_BYTES) {
 			r = physical_run(view, space, at, len, &start, &n, err);
+			if (r >= 0 && n >= BULK_BYTES)
+				r = read_bulk(view, start, buf, n, err);
+			else if (r >= 0)
+				r = read_pages(view, start, buf, n, err);
 		} else {
-			r = view_translate(view, space, at, &to, err);
-			start = to.at;
-			n = GUEST_PAGE_SIZE - (at.v & GUEST_PAGE_MASK);
+			n = n > len ? len : n;
+			r = read_within(view, space, at, buf, n, err);
 		}
-		if (r < 0)
-			return r;
-		if (n > len)
-			n = len;
-		r = n >= BULK_BYTES ? read_bulk(view, start, buf, n, err) :
-				      read_pages(view, start, buf, n, err);
 		if (r < 0)
 			return r;
 		buf += n;
@@ -316,19 +383,27 @@ static int read_virtual(struct view *view, struct space space, gva at, uint8_t *
 	return 0;
 }
 
+static int read_failed(gva at, void *buf, size_t len, int r, struct err *err)
+{
+	memset(buf, 0, len);
+	return wrap(err, r, "%#" PRIx64, at.v);
+}
+
 int view_read_space(struct view *view, struct space space, gva at, void *buf, size_t len,
 		    struct err *err)
 {
-	int r = bad_length(len, at.v, err);
+	int r;
 
+	/* Most reads by far; no such one wraps around, or is too long. */
+	if (len && len <= GUEST_PAGE_SIZE - (at.v & GUEST_PAGE_MASK)) {
+		r = read_within(view, space, at, buf, len, err);
+		return r < 0 ? read_failed(at, buf, len, r, err) : r;
+	}
+	r = bad_length(len, at.v, err);
 	if (r < 0)
 		return r;
 	r = read_virtual(view, space, at, buf, len, err);
-	if (r < 0) {
-		memset(buf, 0, len);
-		wrap(err, r, "%#" PRIx64, at.v);
-	}
-	return r;
+	return r < 0 ? read_failed(at, buf, len, r, err) : r;
 }
 
 int view_read(struct view *view, gva at, void *buf, size_t len, struct err *err)

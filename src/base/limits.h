@@ -281,4 +281,12 @@
 /* What drivers and file systems register in one list: shrinkers (one per mount), clocks, PMUs. */
 #define CALLBACKS_MAX		(1u << 18)
 
+/* The host's copies of the agent: one has some 3 MiB, and there are a few builds at a time. */
+#define AGENT_FILE_MAX		(64u << 20)
+#define AGENT_BUILDS_MAX	64u
+
+/* What is told of one agent, and processes that look like one: an attacker starts as many. */
+#define AGENT_PROBLEMS_MAX	64u
+#define AGENT_LOOKALIKES_MAX	32u
+
 #endif

@@ -96,6 +96,16 @@ struct baseline *check_baseline(struct check_run *run)
 	return run->result->sources ? run->result->sources->baseline : NULL;
 }
 
+struct keeper *check_keeper(struct check_run *run)
+{
+	return run->result->sources ? run->result->sources->keeper : NULL;
+}
+
+struct trust *check_trust(struct check_run *run)
+{
+	return run->result->sources ? run->result->sources->trust : NULL;
+}
+
 /* The identity of a finding over sweeps: what was checked, and on which object. */
 static void set_id(struct finding *finding)
 {

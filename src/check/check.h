@@ -15,6 +15,8 @@
 struct owners;		/* linux/owner.h */
 struct reference;	/* reference/reference.h */
 struct baseline;	/* reference/baseline.h */
+struct keeper;		/* keeper/keeper.h */
+struct trust;		/* reference/trust.h */
 
 /*
  * A check compares what the guest's memory says in one place with what it says in another,
@@ -103,6 +105,8 @@ const char *assurance_name(enum assurance assurance);
 struct check_sources {
 	struct reference *reference;
 	struct baseline *baseline;
+	struct keeper *keeper;	/* of the agent in the guest */
+	struct trust *trust;	/* known-good programs */
 };
 
 /* What the checks of one sweep have in common, as long as the view is of one instant. */
@@ -146,6 +150,10 @@ nodiscard int check_owners(struct check_run *run, struct owners **ret, struct er
 /* What was shipped of this kernel, and what was recorded of this boot; NULL: not at hand. */
 struct reference *check_reference(struct check_run *run);
 struct baseline *check_baseline(struct check_run *run);
+
+/* The measure agent as seen from outside, and the programs that are known; NULL: not at hand. */
+struct keeper *check_keeper(struct check_run *run);
+struct trust *check_trust(struct check_run *run);
 
 /**
  * check_finding - report something

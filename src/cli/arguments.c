@@ -28,6 +28,8 @@ static const struct option_entry {
 	  "compare with this kernel package or file; again for more" },
 	{ OPTION_STORE, "store", "DIR", offsetof(struct arguments, store),
 	  "where known kernels are kept: not /var/lib/hvsm" },
+	{ OPTION_AGENT, "agent", "PATH", offsetof(struct arguments, agent),
+	  "the agent's program, or a directory of its builds" },
 	{ OPTION_REGISTERS, "registers", NULL, offsetof(struct arguments, registers),
 	  "read the vCPUs' registers: stops each for a moment" },
 	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
@@ -154,6 +156,7 @@ void arguments_free(struct arguments *args)
 	words_free(&args->skip);
 	words_free(&args->reference);
 	words_free(&args->store);
+	words_free(&args->agent);
 }
 
 void arguments_help(const struct command *command, FILE *to)

@@ -22,6 +22,7 @@ enum {
 	OPTION_REFERENCE = 1 << 5,
 	OPTION_STORE = 1 << 6,
 	OPTION_REGISTERS = 1 << 7,
+	OPTION_AGENT = 1 << 8,
 };
 
 struct listing;
@@ -37,6 +38,7 @@ struct arguments {
 	words only;	/* split at commas, over all times that the option was given */
 	words skip;
 	words reference;	/* paths, not split */
+	words agent;		/* paths of the agent's copies, not split */
 	words store;		/* one, or none; sources_store() knows the default */
 	char *const *operands;
 	size_t operands_n;

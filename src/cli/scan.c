@@ -16,6 +16,7 @@
 #include "cli/say.h"
 #include "ram/qemu.h"
 #include "cli/sources.h"
+#include "keeper/keeper.h"
 #include "report/encode.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -134,6 +135,7 @@ static enum exit_status scan_one(const char *target, const struct arguments *arg
 			.guest = &guest->identity, .kernel = guest->kernel, .sweep = swept,
 			.reference = sources.reference ? reference_source(sources.reference) :
 							 NULL,
+			.agent = sources.keeper ? keeper_agent(sources.keeper) : NULL,
 		};
 		r = print(&report, args, &err);
 	}
@@ -161,7 +163,7 @@ const struct command scan_command = {
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
 	.options = OPTION_ONLY | OPTION_SKIP | OPTION_REFERENCE | OPTION_STORE |
-		   OPTION_REGISTERS | OPTION_JSON,
+		   OPTION_AGENT | OPTION_REGISTERS | OPTION_JSON,
 	.summary = "check guests for tampering and for what is hidden",
 	.about =
 		"Sweep each guest once and report what the checks found: evidence for each\n"

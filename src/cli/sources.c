@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "cli/progress.h"
 #include "cli/say.h"
+#include "keeper/keeper.h"
 #include "ram/qemu.h"
 #include "reference/baseline.h"
 #include "reference/store.h"
@@ -83,6 +84,28 @@ static struct baseline *open_baseline(const struct attached *guest, const char *
 	return baseline;
 }
 
+/* What was named must be there; where `make install` puts it there may be none. */
+static int open_keeper(const struct arguments *args, struct keeper **ret)
+{
+	const char *named = getenv("HVSM_AGENT");
+	cleanup(builds_free) struct builds builds = {0};
+	struct err err = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < args->agent.n && r >= 0; i++)
+		r = builds_add(&builds, args->agent.v[i], &err);
+	if (!args->agent.n)
+		r = builds_add(&builds, named && *named ? named : AGENTS_DEFAULT, &err);
+	if (r == -ENOENT && !args->agent.n && !(named && *named))
+		return 0;
+	if (r >= 0)
+		r = keeper_open(&builds, ret, &err);
+	if (r < 0)
+		say_failed(r, &err, r == -ENOMEM ? NULL : "is it the program that guests run?",
+			   "no agent to look for");
+	return r;
+}
+
 int sources_open(const struct attached *guest, const struct arguments *args,
 		 struct check_sources *ret)
 {
@@ -109,6 +132,11 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 		if (options.paths_n || r == -ENOMEM)
 			return r;
 	}
+	r = open_keeper(args, &sources.keeper);
+	if (r < 0) {
+		sources_close(&sources);
+		return r;
+	}
 	sources.baseline = open_baseline(guest, options.store);
 	*ret = sources;
 	return 0;
@@ -118,6 +146,7 @@ void sources_close(struct check_sources *sources)
 {
 	reference_close(&sources->reference);
 	baseline_close(&sources->baseline);
+	keeper_close(&sources->keeper);
 }
 
 void sources_commit(struct check_sources *sources, const struct sweep *sweep)

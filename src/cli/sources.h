@@ -7,6 +7,9 @@
 #include "cli/command.h"
 #include "reference/reference.h"
 
+/* Where `make install` puts the agents that guests may run: --agent, HVSM_AGENT name others. */
+#define AGENTS_DEFAULT "/usr/lib/hvsm/agents"
+
 /**
  * sources_open - what there is to compare a guest with
  * @ret: to be given back with sources_close() on success

@@ -106,6 +106,10 @@ static int read_segments(Elf *from, struct elf_file *elf, struct err *err)
 
 		if (!gelf_getphdr(from, (int)i, &phdr))
 			return err_set(err, -EBADMSG, "a program header: %s", elf_errmsg(-1));
+		if (phdr.p_type == PT_GNU_RELRO) {
+			elf->relro_at = phdr.p_vaddr;
+			elf->relro_bytes = phdr.p_memsz;
+		}
 		if (phdr.p_type != PT_LOAD)
 			continue;
 		if (!inside(elf, phdr.p_offset, phdr.p_filesz) || phdr.p_filesz > phdr.p_memsz)
@@ -114,8 +118,9 @@ static int read_segments(Elf *from, struct elf_file *elf, struct err *err)
 		if (!segment)
 			return err_set(err, -ENOMEM, "no memory for segments");
 		*segment = (struct elf_segment){
-			.at = phdr.p_vaddr, .phys = phdr.p_paddr, .size_bytes = phdr.p_memsz,
-			.file_bytes = phdr.p_filesz, .bytes = elf->data + phdr.p_offset,
+			.at = phdr.p_vaddr, .phys = phdr.p_paddr, .flags = phdr.p_flags,
+			.size_bytes = phdr.p_memsz, .file_bytes = phdr.p_filesz,
+			.bytes = elf->data + phdr.p_offset,
 		};
 	}
 	return 0;

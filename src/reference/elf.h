@@ -23,6 +23,7 @@ struct elf_section {
 struct elf_segment {		/* PT_LOAD only */
 	uint64_t at;		/* p_vaddr */
 	uint64_t phys;		/* p_paddr */
+	uint32_t flags;		/* PF_R, PF_W, PF_X */
 	uint64_t size_bytes;	/* in memory */
 	uint64_t file_bytes;	/* ≤ size_bytes */
 	const uint8_t *bytes;
@@ -44,6 +45,8 @@ struct elf_file {
 	VEC(struct elf_section) sections;	/* by index; [0] is the empty one */
 	VEC(struct elf_segment) segments;
 	VEC(struct elf_symbol) symbols;		/* of .symtab, by index */
+	uint64_t relro_at;	/* PT_GNU_RELRO: read-only once it was relocated */
+	uint64_t relro_bytes;	/* 0: there is none */
 };
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/report.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -137,6 +138,22 @@ static json_t *reference_json(const struct reference_source *source)
 			 "signature", encode_text_or_null(source->signature));
 }
 
+/* What is not known is null: of an agent that is not there, all but its state. */
+static json_t *agent_json(const struct keeper_agent *agent)
+{
+	char digest[2 * AGENT_DIGEST_BYTES + 1] = "";
+
+	if (!agent)
+		return json_null();
+	if (agent->log_records)
+		sodium_bin2hex(digest, sizeof(digest), agent->log_digest, AGENT_DIGEST_BYTES);
+	return json_pack("{s:s, s:o, s:o, s:o}",
+			 "state", keeper_state_name(agent->state),
+			 "build_id", encode_text_or_null(agent->build_id),
+			 "log_length", encode_count(agent->log_records),
+			 "log_digest", encode_text_or_null(digest));
+}
+
 /* A check that ended so has seen all that it is about. */
 static bool has_ended(const struct check_result *result)
 {
@@ -181,12 +198,12 @@ enum assurance report_assurance(const struct report *report)
 
 json_t *report_json(const struct report *report)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:n, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o}",
 			 "schema", "hvsm.report/1",
 			 "guest", identity_json(report->guest),
 			 "kernel", report_kernel_json(report->kernel),
 			 "reference", reference_json(report->reference),
-			 "agent",
+			 "agent", agent_json(report->agent),
 			 "sweep", sweep_json(report->sweep),
 			 "verdict", verdict_name(verdict_of(report->sweep)),
 			 "assurance", assurance_name(report_assurance(report)),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "check/sweep.h"
+#include "keeper/keeper.h"
 #include "linux/kernel.h"
 #include "reference/reference.h"
 #include "report/identity.h"
@@ -21,6 +22,7 @@ struct report {
 	const struct kernel *kernel;
 	const struct sweep *sweep;
 	const struct reference_source *reference;	/* what it was compared with; NULL: none */
+	const struct keeper_agent *agent;	/* NULL: no copy of it at hand, so not covered */
 };
 
 /* The report as JSON; a new reference, NULL: no memory. */

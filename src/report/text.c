@@ -265,6 +265,21 @@ static void put_reference(const struct page *page, const struct report *report)
 		text_wrap(page->to, 0, 2, "reference: none (`hvsm reference fetch` gets one)");
 }
 
+/* "agent: trusted (build 4f0c…, 1,234 records)" */
+static void put_agent(const struct page *page, const struct report *report)
+{
+	const struct keeper_agent *agent = report->agent;
+
+	if (!agent)
+		text_wrap(page->to, 0, 2, "agent: not covered (no copy of it is at hand: --agent)");
+	else if (!agent->pid)
+		text_wrap(page->to, 0, 2, "agent: %s", keeper_state_name(agent->state));
+	else
+		text_wrap(page->to, 0, 2, "agent: %s (PID %d, build %.16s, %" PRIu64 " records)",
+			  keeper_state_name(agent->state), agent->pid, agent->build_id,
+			  agent->log_records);
+}
+
 static void put_sweep(const struct page *page, const struct report *report)
 {
 	const struct sweep *sweep = report->sweep;
@@ -288,4 +303,5 @@ void text_report(const struct report *report, bool colour, FILE *to)
 		put_check(&page, &report->sweep->results[i]);
 	put_sweep(&page, report);
 	put_reference(&page, report);
+	put_agent(&page, report);
 }

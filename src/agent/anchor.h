@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_AGENT_ANCHOR_H
+#define HVSM_AGENT_ANCHOR_H
+
+#include "agent/format.h"
+#include "base/err.h"
+
+/* What the outside reads first; see format.h. Alone on its page, where the ELF file says it is. */
+union anchor_page {
+	struct agent_anchor anchor;
+	uint8_t page[AGENT_PAGE_BYTES];
+};
+
+extern union anchor_page agent_anchor_page;
+static struct agent_anchor *const our_anchor = &agent_anchor_page.anchor;
+
+/* All but the regions; the magic comes last, by anchor_publish(). */
+nodiscard int anchor_start(uint32_t period_ms, struct err *err);
+
+/* From here on the outside may use what it says. */
+void anchor_publish(void);
+
+void anchor_set_state(enum agent_state state);
+
+/* Once a period at least: it lives. */
+void anchor_beat(void);
+
+/* The agent's build ID (GNU note); returns its length, 0 where it has none. */
+uint32_t anchor_build_id(uint8_t id[32]);
+
+#endif

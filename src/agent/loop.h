@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_AGENT_LOOP_H
+#define HVSM_AGENT_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * What the agent's main thread does: wait for descriptors and for the next period, and call who
+ * asked for it. A function that is called must not block: what may is for a worker (measure.h).
+ * It returns a negative errno to end the agent, else 0.
+ */
+#define LOOP_SOURCES_MAX 64
+#define LOOP_TICKS_MAX	 8
+
+/* @events: EPOLLIN …; see epoll_ctl(2). */
+typedef int loop_fd_fn(int fd, uint32_t events, void *ctx, struct err *err);
+typedef int loop_tick_fn(void *ctx, struct err *err);
+
+struct loop {
+	int epoll, timer;
+	bool stop;
+	struct {
+		int fd;
+		loop_fd_fn *fn;		/* NULL: free */
+		void *ctx;
+	} sources[LOOP_SOURCES_MAX];
+	struct {
+		loop_tick_fn *fn;
+		void *ctx;
+	} ticks[LOOP_TICKS_MAX];
+	unsigned n_ticks;
+};
+
+nodiscard int loop_init(struct loop *loop, uint32_t period_ms, struct err *err);
+void loop_deinit(struct loop *loop);
+
+/* Call @fn when one of @events is there for @fd, which stays its owner's. -ENOSPC: too many. */
+nodiscard int loop_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *ctx,
+		       struct err *err);
+
+/* Before @fd is closed. */
+void loop_remove(struct loop *loop, int fd);
+
+/* Call @fn once a period, after those that were added earlier. */
+nodiscard int loop_every(struct loop *loop, loop_tick_fn *fn, void *ctx, struct err *err);
+
+/* Until loop_stop(), or until a function fails: then what it returned. */
+nodiscard int loop_run(struct loop *loop, struct err *err);
+
+void loop_stop(struct loop *loop);
+
+#endif

@@ -181,6 +181,19 @@ struct finding *check_finding(struct check_run *run, enum severity severity, con
 	return finding;
 }
 
+struct process_seen *check_process(struct check_run *run, const struct task *task)
+{
+	struct process_seen *process;
+
+	process = process_table_get(&run->result->processes, task->pid, task->start_ns,
+				    task->comm);
+	if (process)
+		return process;
+	check_inconclusive(run, "no memory for a process");
+	process_seen_clear(&run->spare_process);
+	return &run->spare_process;
+}
+
 void check_covered(struct check_run *run, const char *what, uint64_t count)
 {
 	struct check_result *result = run->result;
@@ -281,6 +294,7 @@ void check_execute(const struct check *check, const struct kernel *kernel, struc
 	result->final = (r == -ENOENT || r == -ENOTSUP || r == -ENOMEM || r == -ESRCH) &&
 			!result->findings.n;
 	finding_clear(&run.spare);
+	process_seen_clear(&run.spare_process);
 	/* Whatever the check made of the reads that failed: it has not seen all. */
 	result->spent = !view_fuel(view);
 	if (result->spent)
@@ -296,6 +310,7 @@ void check_result_clear(struct check_result *result)
 		finding_free(result->findings.v[i]);
 	vec_free(&result->findings);
 	vec_free(&result->covered);
+	process_table_free(&result->processes);
 	result->reason[0] = '\0';
 	result->note[0] = '\0';
 	result->has_assurance = false;

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 #include "check/finding.h"
+#include "check/joined.h"
 #include "guest/view.h"
 #include "linux/kernel.h"
 
@@ -124,6 +125,7 @@ struct check_result {
 	char note[224];		/* the remark while it runs; see check_note() */
 	VEC(struct covered) covered;
 	VEC(struct finding *) findings;
+	struct process_table processes;	/* what the last run said of them; see check_process() */
 	uint64_t duration_ns;
 	uint32_t repeats;	/* runs beyond the first */
 	bool incomplete;	/* something could not be seen: what was not found may be there */
@@ -171,6 +173,18 @@ struct trust *check_trust(struct check_run *run);
  */
 struct finding *check_finding(struct check_run *run, enum severity severity, const char *kind,
 			      gva at, const char *name, ...) printf_like(5, 6);
+
+/**
+ * check_process - for processes[] of the report: what this run comes to know of a process
+ * @task: its first thread
+ *
+ * A mark is one more way to say what a finding, or an inconclusive end, says of the process; it
+ * makes none.
+ *
+ * Return: to be filled in, owned by the run; never NULL (on lack of memory one that is dropped,
+ *         and the check ends inconclusive).
+ */
+struct process_seen *check_process(struct check_run *run, const struct task *task);
 
 /* Add to what was covered; @what is a literal, the same @what adds up. */
 void check_covered(struct check_run *run, const char *what, uint64_t count);

@@ -11,6 +11,7 @@ struct check_run {
 	struct check_result *result;
 	bool not_covered;		/* see check_not_covered() */
 	struct finding spare;		/* what is written to when there is no room */
+	struct process_seen spare_process;
 };
 
 /**

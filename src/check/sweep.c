@@ -223,6 +223,24 @@ static bool has_findings(const struct sweep *sweep)
 	return false;
 }
 
+/* Who is listed is the listing check's to say; what is known of them comes from all. */
+static void join_processes(struct sweep *sweep)
+{
+	struct process_table *table = &sweep->processes;
+
+	for (size_t i = 0; i < sweep->results_n && !sweep->joined; i++) {
+		struct process_table *from = &sweep->results[i].processes;
+
+		sweep->joined = from->all.n && from->all.v[0]->listed;
+		if (!sweep->joined)
+			continue;
+		*table = *from;
+		*from = (struct process_table){0};
+	}
+	for (size_t i = 0; i < sweep->results_n && sweep->joined; i++)
+		process_table_join(table, &sweep->results[i].processes);
+}
+
 int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep_options *options,
 	      struct sweep **ret, struct err *err)
 {
@@ -265,6 +283,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 		r = guest_after(kernel, view, &pulse, has_findings(sweep), &why);
 	judge(sweep, r, &why);
 	sweep->steady = r >= 0;
+	join_processes(sweep);
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;
@@ -281,6 +300,7 @@ void sweep_free(struct sweep **sweep)
 	for (size_t i = 0; i < (*sweep)->results_n; i++)
 		check_result_clear(&(*sweep)->results[i]);
 	free((*sweep)->results);
+	process_table_free(&(*sweep)->processes);
 	free(*sweep);
 	*sweep = NULL;
 }

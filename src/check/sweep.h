@@ -16,6 +16,8 @@ struct sweep {
 	uint64_t pages_read;
 	uint64_t bytes_read;
 	uint32_t repeats;		/* sum over the checks */
+	bool joined;			/* @processes is known: there is an agent to ask */
+	struct process_table processes;	/* what outside and inside together say of them */
 	bool steady;			/* the guest was up, and the same, from start to end */
 };
 

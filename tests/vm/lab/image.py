@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from . import LabError
-from .cache import VM_DIR, cache_dir, digest, lock, run, used
+from .cache import TOP, VM_DIR, cache_dir, digest, lock, run, used
 from .kernels import BOOT_MODULES, Kernel
 
 GUEST_DIR = VM_DIR / "guest"
@@ -56,13 +56,14 @@ def busybox() -> Path:
 def programs() -> dict[str, Path]:
     """Every guest/*.c as a static program, compiled when its source changed: {name: file}."""
     made = {}
+    agent = TOP / "src" / "agent" / "format.h"      # what one of them attacks
     for source in sorted(GUEST_DIR.glob("*.c")):
-        file = cache_dir("programs") / f"{source.stem}-{digest(source)}"
+        file = cache_dir("programs") / f"{source.stem}-{digest(source, agent)}"
         with lock(f"program-{source.stem}"):
             if not file.exists():
                 part = file.with_suffix(".part")
                 run("gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-pthread",
-                    "-o", part, source, what=f"guest program {source.name}")
+                    "-iquote", TOP / "src", "-o", part, source, what=f"guest program {source.name}")
                 part.rename(file)
         made[source.stem] = file
     return made

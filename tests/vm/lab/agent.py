@@ -1,0 +1,70 @@
+"""The measure agent in a guest: started there, and given to the product, which looks from outside."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from . import LabError
+from .cache import TOP
+from .guest import Guest
+from .product import binary, scan
+
+PROGRAM = "/usr/sbin/hvsm-agent"
+READY_S = 120       # a guard against one that hangs, no measure of anything
+
+
+def built() -> Path:
+    """The agent under test: $HVSM_AGENT, or the one that was built with hvsm."""
+    return Path(os.environ.get("HVSM_AGENT") or binary().parent / "hvsm-agent")
+
+
+def install(guest: Guest) -> None:
+    """Put the agent where its package would, and where there is systemd its unit as well."""
+    guest.put(PROGRAM, built().read_bytes(), 0o755)
+    if guest.system == "debian":
+        guest.put("/etc/systemd/system/hvsm-agent.service", _unit().read_bytes())
+        guest.sh("systemctl daemon-reload")
+
+
+def start(guest: Guest, program: str = PROGRAM) -> int:
+    """Start the agent; its PID."""
+    if guest.system == "debian":
+        guest.sh("systemctl start hvsm-agent")
+        return int(guest.sh("systemctl show -p MainPID --value hvsm-agent"))
+    return int(guest.sh(f"{program} run </dev/null >/tmp/agent.log 2>&1 & echo $!"))
+
+
+def stop(guest: Guest, pid: int) -> None:
+    """End it as an administrator does, and wait until it is gone."""
+    if guest.system == "debian":
+        guest.sh("systemctl stop hvsm-agent")
+    else:
+        guest.sh(f"kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.05; done")
+
+
+def scan_with_agent(guest: Guest, *options: object) -> Any:
+    """A scan that has the host's copy of the agent at hand."""
+    return scan(f"qemu:{guest.pid}", "--agent", built(), *options)
+
+
+def wait_trusted(guest: Guest, *options: object) -> Any:
+    """Scan until the agent is proved; the last report."""
+    end = time.monotonic() + READY_S
+    while True:
+        outcome = scan_with_agent(guest, *options)
+        agent = outcome.json["agent"] if outcome.status in (0, 1, 3) else None
+        if agent and agent["state"] == "trusted":
+            return outcome.json
+        if time.monotonic() > end:
+            raise LabError(f"{guest.name}: the agent is not trusted: {outcome.out}{outcome.err}")
+        time.sleep(0.2)
+
+
+def _unit() -> Path:
+    found = sorted([*TOP.glob("src/agent/*.service"), *binary().parent.glob("*.service")])
+    if not found:
+        raise LabError("no systemd unit of the agent")
+    return found[-1]

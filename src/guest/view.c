@@ -14,6 +14,7 @@
 #define TLB_ENTRIES   4096u
 #define BULK_BYTES    (64u << 10)
 #define NO_PAGE	      UINT32_MAX
+#define KEPT_MAX      8u	/* kinds of things that are kept for others */
 
 /*
  * Reads of pages that are at hand cost, too, so that no loop over them is endless: so many of
@@ -34,6 +35,13 @@ struct tlb_entry {
 	uint8_t rights;
 };
 
+/* What others made of the pages. */
+struct kept {
+	const void *key;
+	void *object;
+	void (*release)(void *object);
+};
+
 struct view {
 	struct ram *ram;
 	struct space kernel;
@@ -48,10 +56,23 @@ struct view {
 	uint32_t pages_n;
 	uint32_t *slots;	/* hash of the page number → index into pages, or NO_PAGE */
 	struct tlb_entry *tlb;
+
+	struct kept kept[KEPT_MAX];
+	uint32_t kept_n;
 };
+
+static void forget_kept(struct view *view)
+{
+	while (view->kept_n) {
+		struct kept *kept = &view->kept[--view->kept_n];
+
+		kept->release(kept->object);
+	}
+}
 
 static void forget_pages(struct view *view)
 {
+	forget_kept(view);
 	memset(view->slots, 0xff, SLOTS * sizeof(*view->slots));
 	memset(view->tlb, 0, TLB_ENTRIES * sizeof(*view->tlb));
 	view->pages_n = 0;
@@ -81,6 +102,7 @@ void view_close(struct view **view)
 {
 	if (!*view)
 		return;
+	forget_kept(*view);
 	free((*view)->pages);
 	free((*view)->numbers);
 	free((*view)->slots);
@@ -91,6 +113,9 @@ void view_close(struct view **view)
 
 void view_set_kernel(struct view *view, struct space space)
 {
+	/* Of another kernel, or read by other tables. */
+	if (view->kernel.root.v != space.root.v || view->kernel.levels != space.levels)
+		forget_kept(view);
 	view->kernel = space;
 	view->has_kernel = space.levels != 0;
 }
@@ -109,6 +134,22 @@ void view_refuel(struct view *view, uint64_t fuel)
 uint64_t view_fuel(const struct view *view)
 {
 	return view->fuel;
+}
+
+const void *view_kept(const struct view *view, const void *key)
+{
+	for (uint32_t i = 0; i < view->kept_n; i++)
+		if (view->kept[i].key == key)
+			return view->kept[i].object;
+	return NULL;
+}
+
+void view_keep(struct view *view, const void *key, void *object, void (*release)(void *object))
+{
+	if (view->kept_n == KEPT_MAX || view_kept(view, key))
+		release(object);
+	else
+		view->kept[view->kept_n++] = (struct kept){ key, object, release };
 }
 
 struct ram *view_ram(struct view *view)

@@ -82,6 +82,23 @@ void view_refuel(struct view *view, uint64_t fuel);
 /* Pages that may still be fetched. */
 uint64_t view_fuel(const struct view *view);
 
+/*
+ * What was made of the memory of this instant, a list of all tasks, say, for whoever needs the
+ * same: the reads would give the same. It is gone when the view forgets its pages, which any
+ * read may make it do: take what you need of it at once.
+ */
+
+/* What view_keep() was given under @key; NULL: nothing (any more). */
+const void *view_kept(const struct view *view, const void *key);
+
+/**
+ * view_keep - keep something until the view forgets its pages
+ * @key:     address of something of the caller's own
+ * @object:  the view's from now on; may be let go of at once, where there is no room
+ * @release: lets go of it; must not read through the view
+ */
+void view_keep(struct view *view, const void *key, void *object, void (*release)(void *object));
+
 struct ram *view_ram(struct view *view);
 
 struct view_stats view_stats(const struct view *view);

@@ -242,19 +242,59 @@ static int add_thread(gva link, void *ctx, struct err *err)
 	return add_task(reader, field_object(link, &reader->f->thread_node), err);
 }
 
+/* The list as it was read, for all who ask for it at this instant. */
+struct listed {
+	const struct kernel *kernel;
+	size_t n;
+	struct task v[];
+};
+
+/* Those of @tasks from @first on. Without memory they are read again. */
+static void keep_list(const struct kernel *kernel, struct view *view, const struct tasks *tasks,
+		      size_t first)
+{
+	size_t n = tasks->n - first;
+	struct listed *listed = n ? malloc(sizeof(*listed) + n * sizeof(*listed->v)) : NULL;
+
+	if (!listed)
+		return;
+	*listed = (struct listed){ .kernel = kernel, .n = n };
+	memcpy(listed->v, tasks->v + first, n * sizeof(*listed->v));
+	view_keep(view, &task_layout, listed, free);
+}
+
+static int add_listed(const struct listed *listed, struct tasks *ret)
+{
+	for (size_t i = 0; i < listed->n; i++) {
+		struct task *task = vec_add(ret);
+
+		if (!task)
+			return -ENOMEM;
+		*task = listed->v[i];
+	}
+	return 0;
+}
+
 int task_list(const struct kernel *kernel, struct view *view, struct tasks *ret, struct err *err)
 {
+	const struct listed *listed = view_kept(view, &task_layout);
 	struct reader reader;
+	size_t first = ret->n;
 	gva init;
 	int r;
 
+	if (listed && listed->kernel == kernel)
+		return add_listed(listed, ret);
 	r = reader_open(kernel, view, ret, &reader, err);
 	if (r >= 0)
 		r = kernel_symbol(kernel, "init_task", &init, err);
 	if (r >= 0)
 		r = list_walk(view, field_at(init, &reader.f->tasks), TASKS_MAX, add_leader,
 			      &reader, err);
-	return r < 0 ? wrap(err, r, "task list") : 0;
+	if (r < 0)
+		return wrap(err, r, "task list");
+	keep_list(kernel, view, ret, first);
+	return 0;
 }
 
 int task_threads(const struct kernel *kernel, struct view *view, const struct task *task,

@@ -320,6 +320,82 @@ static void reads_cross_ranges_that_touch(void **state)
 	assert_int_equal(view_read_phys(view, gpa_of(0x0ffc), buf, 8, NULL), -EFAULT);
 }
 
+static unsigned released;
+
+static void release(void *object)
+{
+	assert_ptr_equal(object, &released);
+	released++;
+}
+
+/* What was made of the pages goes where they go, and what there is no room for goes at once. */
+static void what_is_kept_goes_with_the_pages(void **state)
+{
+	struct guest *g = *state;
+	static const char keys[64];
+	unsigned there = 0;
+	uint8_t value;
+
+	released = 0;
+	assert_null(view_kept(g->view, &keys[0]));
+	view_keep(g->view, &keys[0], &released, release);
+	assert_ptr_equal(view_kept(g->view, &keys[0]), &released);
+	assert_null(view_kept(g->view, &keys[1]));
+	view_keep(g->view, &keys[0], &released, release);
+	assert_int_equal(released, 1);
+	view_refresh(g->view);
+	assert_int_equal(released, 2);
+	assert_null(view_kept(g->view, &keys[0]));
+
+	for (unsigned i = 0; i < 64; i++)
+		view_keep(g->view, &keys[i], &released, release);
+	for (unsigned i = 0; i < 64; i++)
+		there += view_kept(g->view, &keys[i]) != NULL;
+	assert_in_range(there, 1, 63);
+	assert_int_equal(released, 2 + 64 - there);
+
+	for (unsigned i = 0; i <= VIEW_PAGES_MAX; i++)
+		assert_int_equal(view_read_phys(g->view, gpa_of(i * 4096ull), &value, 1, NULL), 0);
+	assert_int_equal(released, 2 + 64);
+
+	view_keep(g->view, &keys[0], &released, release);
+	view_set_kernel(g->view, (struct space){ gpa_of(0x1000), 4 });
+	assert_int_equal(released, 2 + 65);
+	view_keep(g->view, &keys[0], &released, release);
+	view_close(&g->view);
+	assert_int_equal(released, 2 + 66);
+}
+
+/* A translation that was made before the view started over leads to no page of another's. */
+static void full_view_forgets_translations(void **state)
+{
+	struct guest *g = *state;
+	uint64_t *tables = (uint64_t *)(void *)g->bytes, value;
+	struct space space = { gpa_of(0), 4 };
+
+	memset(tables, 0, 4ul * GUEST_PAGE_SIZE);
+	tables[0] = 0x1000 | RWX;
+	tables[512] = 0x2000 | RWX;
+	tables[1024] = 0x3000 | RWX;
+	for (unsigned i = 0; i < 512; i++)
+		tables[1536 + i] = (i + 16) * 4096ull | RWX;
+	for (unsigned round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < 512; i++) {
+			gva at = gva_of(i * 4096ull + 8);
+
+			view_refuel(g->view, 100000);
+			assert_int_equal(view_read_space(g->view, space, at, &value,
+							 sizeof(value), NULL), 0);
+			assert_memory_equal(&value, g->bytes + (i + 16) * 4096ull + 8,
+					    sizeof(value));
+		}
+		for (unsigned i = 0; i < 500; i++)
+			assert_int_equal(view_read_phys(g->view,
+				gpa_of((1000 + round * 250ull + i) * 4096), &value, 1, NULL), 0);
+	}
+	assert_true(view_stats(g->view).pages > VIEW_PAGES_MAX);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -337,6 +413,8 @@ int main(void)
 		T(numbers_are_of_four_sizes),
 		T(strings_end_where_they_end),
 		T(large_reads_equal_small_ones),
+		T(what_is_kept_goes_with_the_pages),
+		T(full_view_forgets_translations),
 		cmocka_unit_test(reads_cross_ranges_that_touch),
 	};
 

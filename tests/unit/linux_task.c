@@ -214,6 +214,34 @@ static void a_spent_tank_ends_the_list(void **state)
 	}
 }
 
+/* Whoever asks for it after the first pays for nothing, until it is another instant. */
+static void one_instant_has_one_list(void **state)
+{
+	struct guest *g = *state;
+	struct view *view = world_view(g->made.world);
+	struct tasks again = {0};
+	uint64_t pages;
+
+	assert_int_equal(list(g), 0);
+	pages = view_stats(view).pages;
+	view_refuel(view, 0);
+	assert_int_equal(task_list(&g->made.kernel, view, &again, &g->err), 0);
+	assert_int_equal(task_list(&g->made.kernel, view, &again, &g->err), 0);
+	assert_int_equal(view_stats(view).pages, pages);
+	assert_int_equal(again.n, 4);
+	assert_memory_equal(again.v, g->tasks.v, 2 * sizeof(*again.v));
+	assert_memory_equal(again.v + 2, g->tasks.v, 2 * sizeof(*again.v));
+	tasks_free(&again);
+
+	made_task(&g->made, 20, "later", g->init);
+	assert_int_equal(list(g), 0);
+	assert_int_equal(g->tasks.n, 3);
+	view_refresh(view);
+	view_refuel(view, 0);
+	assert_int_equal(task_list(&g->made.kernel, view, &again, &g->err), -ELOOP);
+	tasks_free(&again);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -228,6 +256,7 @@ int main(void)
 		TEST(a_cycle_is_no_list),
 		TEST(what_is_no_address_is_no_task),
 		TEST(a_spent_tank_ends_the_list),
+		TEST(one_instant_has_one_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,6 +137,9 @@
 /* Of one file with the same size and mtime, those that are compared: the newest. */
 #define MEASURED_SAME_MAX	64u
 
+/* Physical pages whose digest is kept: 1 GiB of code, in 16 MiB of ours. */
+#define PAGE_DIGESTS_MAX	(1u << 18)
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

@@ -168,7 +168,7 @@ static int wants_exec_stack(struct space_look *look, struct err *err)
 		return r;
 	if (program->place != PLACE_SYSTEM || program->memory)
 		return 0;
-	r = page_cache_read(look->walk->kernel, look->walk->view, program->inode, page, err);
+	r = page_cache_read(look->walk->kernel, look->walk->view, program->inode, 0, page, err);
 	if (r == -ENOENT) {
 		check_inconclusive(look->walk->run, "PID %d has an executable stack, and the "
 				   "program's head is not in memory", look->task->pid);

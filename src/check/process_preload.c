@@ -286,7 +286,7 @@ static int judge_file(struct preload *preload, const struct task *task, gva dent
 		r = field_read(view, inode, &preload->f->size, &size, err);
 	if (r < 0 || !size)
 		return r;
-	r = page_cache_read(preload->walk->kernel, view, inode, (uint8_t *)text, err);
+	r = page_cache_read(preload->walk->kernel, view, inode, 0, (uint8_t *)text, err);
 	if (r == -ENOENT) {
 		/* Whoever starts a program reads it: it was put there and nobody did yet. */
 		check_inconclusive(preload->walk->run, "/etc/ld.so.preload is there, but what it "

@@ -287,6 +287,18 @@ static uint64_t tlb_key(struct space space)
 	return (space.root.v & PTE_ADDRESS) | space.levels;
 }
 
+int view_copy_phys(struct view *view, gpa at, void *buf, size_t len, struct err *err)
+{
+	int r = bad_length(len, at.v, err);
+
+	if (r < 0)
+		return r;
+	r = read_bulk(view, at, buf, len, err);
+	if (r < 0)
+		memset(buf, 0, len);
+	return r;
+}
+
 static struct tlb_entry *tlb_of(struct view *view, uint64_t key, uint64_t page)
 {
 	uint64_t hash = (page ^ (key >> GUEST_PAGE_SHIFT) * 31) * 0x9e3779b97f4a7c15ull;

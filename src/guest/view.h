@@ -114,6 +114,13 @@ nodiscard int view_read_phys(struct view *view, gpa at, void *buf, size_t len,
 			     struct err *err);
 
 /**
+ * view_copy_phys - as view_read_phys(), straight from the guest
+ * What the view has kept is neither used nor made more: for pages of which there are many, and
+ * that are looked at once.
+ */
+nodiscard int view_copy_phys(struct view *view, gpa at, void *buf, size_t len, struct err *err);
+
+/**
  * view_read - copy guest memory to the host
  * @view: open view; every page fetched costs it 1 fuel, pages at hand a 64th of that
  * @at:   first byte, guest-virtual, kernel address space

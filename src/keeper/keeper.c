@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "keeper/page_digests.h"
 
 struct keeper {
 	struct builds builds;
 	struct keeper_agent agent;
+	struct page_digests pages;
 };
 
 const char *keeper_state_name(enum keeper_state state)
@@ -40,6 +42,7 @@ void keeper_close(struct keeper **keeper)
 		return;
 	builds_free(&(*keeper)->builds);
 	vec_free(&(*keeper)->agent.problems);
+	page_digests_free(&(*keeper)->pages);
 	free(*keeper);
 	*keeper = NULL;
 }
@@ -63,6 +66,11 @@ const struct measured *keeper_measured(const struct keeper *keeper)
 {
 	(void)keeper;
 	return NULL;
+}
+
+struct page_digests *keeper_pages(struct keeper *keeper)
+{
+	return &keeper->pages;
 }
 
 const struct inside *keeper_inside(const struct keeper *keeper)

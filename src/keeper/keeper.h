@@ -24,6 +24,7 @@
 struct keeper;
 struct measured;	/* keeper/measured.h */
 struct inside;		/* keeper/inside.h */
+struct page_digests;	/* keeper/page_digests.h */
 
 enum keeper_state {
 	KEEPER_ABSENT,		/* there is none, and in this boot never was */
@@ -113,6 +114,12 @@ const struct keeper_agent *keeper_agent(const struct keeper *keeper);
  * or gone. It grows with each look, and is the keeper's.
  */
 const struct measured *keeper_measured(const struct keeper *keeper);
+
+/**
+ * keeper_pages - digests of physical pages, kept over sweeps
+ * The keeper's; check process-code is who uses them.
+ */
+struct page_digests *keeper_pages(struct keeper *keeper);
 
 /* The newest whole inside view; NULL: none that can be believed. It changes with each look. */
 const struct inside *keeper_inside(const struct keeper *keeper);

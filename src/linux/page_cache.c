@@ -14,30 +14,12 @@ static const struct member cache_members[] = {
 };
 LAYOUT(cache_layout, struct cache_fields, cache_members);
 
-/* The first entry there is, which is that of index 0 where that is there. */
-struct first {
-	gva page;
-	bool there;
-};
-
-static int visit_first(uint64_t index, uint64_t entry, void *ctx, struct err *err)
-{
-	struct first *first = ctx;
-
-	(void)err;
-	/* A value is no page, but what is known of one that was swapped out or evicted. */
-	first->there = index == 0 && !(entry & 1);
-	first->page = gva_of(entry);
-	return -ECANCELED;
-}
-
-int page_cache_read(const struct kernel *kernel, struct view *view, gva inode, uint8_t *buf,
-		    struct err *err)
+int page_cache_read(const struct kernel *kernel, struct view *view, gva inode, uint64_t page,
+		    uint8_t *buf, struct err *err)
 {
 	const struct cache_fields *f;
-	struct first first = { 0 };
+	uint64_t offset, entry = 0, first = 0;
 	gva mapping, vmemmap, base;
-	uint64_t offset;
 	int r;
 
 	r = types_layout(kernel->types, &cache_layout, (const void **)&f, err);
@@ -49,16 +31,18 @@ int page_cache_read(const struct kernel *kernel, struct view *view, gva inode, u
 	if (r >= 0)
 		r = field_ptr(view, inode, &f->mapping, &mapping, err);
 	if (r >= 0)
-		r = xarray_walk(kernel, view, field_at(mapping, &f->pages), 64, visit_first, &first,
-				err);
-	if (r < 0 && r != -ECANCELED)
+		r = xarray_get(kernel, view, field_at(mapping, &f->pages), page, &entry, &first,
+			       err);
+	if (r < 0 && r != -ENOENT)
 		return wrap(err, r, "page cache");
-	if (!first.there)
+	/* A value is no page, but what is known of one that was swapped out or evicted. */
+	if (r < 0 || entry & 1)
 		return err_set(err, -ENOENT, "page of a file is not in memory");
 	/* Pages are numbered by where their struct page stands (CONFIG_SPARSEMEM_VMEMMAP). */
-	offset = first.page.v - base.v;
-	if (first.page.v < base.v || !f->page.size_bytes || offset % f->page.size_bytes)
-		return fail(err, -EBADMSG, first.page, "no page of a file can be there");
-	return view_read_phys(view, gpa_of(offset / f->page.size_bytes * GUEST_PAGE_SIZE), buf,
-			      GUEST_PAGE_SIZE, err);
+	offset = entry - base.v;
+	if (entry < base.v || !f->page.size_bytes || offset % f->page.size_bytes)
+		return fail(err, -EBADMSG, gva_of(entry), "no page of a file can be there");
+	/* A folio of several stands for all of them. */
+	offset = offset / f->page.size_bytes + (page - first);
+	return view_read_phys(view, gpa_of(offset * GUEST_PAGE_SIZE), buf, GUEST_PAGE_SIZE, err);
 }

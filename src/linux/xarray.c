@@ -184,3 +184,57 @@ int xarray_walk(const struct kernel *kernel, struct view *view, gva array, uint3
 		r = step(&walk, err);
 	return r < 0 ? r : 0;
 }
+
+/* The slot of @index in the lowest node; of an entry that spans several, its first. */
+static uint64_t entry_of(const struct walk *walk, uint64_t index, unsigned *slot)
+{
+	const struct level *level = &walk->levels[walk->depth - 1];
+	uint64_t entry;
+
+	*slot = (unsigned)(index >> level->shift) & (walk->slots_n - 1);
+	entry = level->slots[*slot];
+	if ((entry & INTERNAL_MASK) == INTERNAL && entry <= INTERNAL_SIBLING_MAX &&
+	    entry >> 2 < *slot) {
+		*slot = (unsigned)(entry >> 2);
+		entry = level->slots[*slot];
+	}
+	return entry;
+}
+
+int xarray_get(const struct kernel *kernel, struct view *view, gva array, uint64_t index,
+	       uint64_t *ret, uint64_t *first, struct err *err)
+{
+	struct walk walk = { .view = view, .max = DEPTH_MAX };
+	uint64_t entry, at = 0;
+	unsigned slot = 0;
+	int r;
+
+	r = types_layout(kernel->types, &xarray_layout, (const void **)&walk.f, err);
+	if (r >= 0)
+		r = check_shape(&walk, err);
+	if (r >= 0)
+		r = field_read(view, array, &walk.f->head, &entry, err);
+	if (r >= 0 && !is_node(entry) && index)
+		return err_set(err, -ENOENT, "a tree of one entry");
+	while (r >= 0 && is_node(entry)) {
+		r = enter(&walk, entry, at, slot, err);
+		if (r < 0)
+			break;
+		if (walk.depth == 1 && walk.levels[0].shift + walk.slots_bits < 64 &&
+		    index >> (walk.levels[0].shift + walk.slots_bits))
+			return err_set(err, -ENOENT, "a tree of lower indices");
+		entry = entry_of(&walk, index, &slot);
+		at = walk.levels[walk.depth - 1].index +
+		     ((uint64_t)slot << walk.levels[walk.depth - 1].shift);
+		if (is_node(entry) && !walk.levels[walk.depth - 1].shift)
+			return fail(err, -EBADMSG, walk.levels[walk.depth - 1].node,
+				    "tree node below the last level");
+	}
+	if (r < 0)
+		return r;
+	if (!entry || (entry & INTERNAL_MASK) == INTERNAL)
+		return err_set(err, -ENOENT, "no such entry in a tree");
+	*ret = entry;
+	*first = at;
+	return 0;
+}

@@ -31,4 +31,14 @@ typedef int xarray_fn(uint64_t index, uint64_t entry, void *ctx, struct err *err
 nodiscard int xarray_walk(const struct kernel *kernel, struct view *view, gva array,
 			  uint32_t max, xarray_fn *visit, void *ctx, struct err *err);
 
+/**
+ * xarray_get - one entry
+ * @entry: as xarray_fn has it
+ * @first: the first index that it stands for: @index, or less where it spans several
+ *
+ * Return: 0, -ENOENT (nothing is there; or the types), or an error as xarray_walk().
+ */
+nodiscard int xarray_get(const struct kernel *kernel, struct view *view, gva array,
+			 uint64_t index, uint64_t *entry, uint64_t *first, struct err *err);
+
 #endif

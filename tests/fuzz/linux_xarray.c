@@ -30,12 +30,16 @@ static int count(uint64_t index, uint64_t entry, void *ctx, struct err *err)
 	return 0;
 }
 
-/* Whatever the tree is, no index comes twice, and no more entries than asked for. */
+/*
+ * Whatever the tree is, no index comes twice, and no more entries than asked for; the last one is
+ * found by its index.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct world *world;
 	static gva array;
-	uint64_t last[2] = {0};
+	uint64_t last[2] = {0}, entry, first = 0;
+	int r;
 
 	if (!world) {
 		world = world_new();
@@ -44,7 +48,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	memset(world_at(world, array, BYTES), 0, BYTES);
 	memcpy(world_at(world, array, BYTES), data, size < BYTES ? size : BYTES);
-	if (xarray_walk(world_kernel(world), world_view(world), array, ENTRIES, count, last, NULL) > 0)
+	r = xarray_walk(world_kernel(world), world_view(world), array, ENTRIES, count, last, NULL);
+	if (r > 0)
+		abort();
+	if (r < 0 || !last[0])
+		return 0;
+	if (xarray_get(world_kernel(world), world_view(world), array, last[1], &entry, &first,
+		       NULL) < 0 || first != last[1])
 		abort();
 	return 0;
 }

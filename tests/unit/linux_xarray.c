@@ -325,6 +325,70 @@ static void forged_types_are_refused(void **state)
 	}
 }
 
+static int get(struct tree *t, uint64_t index, uint64_t *entry, uint64_t *first)
+{
+	*entry = *first = 0;
+	return xarray_get(world_kernel(t->world), world_view(t->world), t->array, index, entry,
+			  first, NULL);
+}
+
+static void one_entry_is_found_by_its_index(void **state)
+{
+	struct tree *t = *state;
+	gva root = make_node(t, gva_of(0), 0, 6), leaf = make_node(t, root, 2, 0);
+	uint64_t entry, first;
+
+	set_slot(t, leaf, 5, 0xffff888000000100);
+	set_slot(t, leaf, 6, (257u << 2) | 2);
+	assert_int_equal(get(t, 2 * 64 + 5, &entry, &first), 0);
+	assert_int_equal(entry, 0xffff888000000100);
+	assert_int_equal(first, 2 * 64 + 5);
+	assert_int_equal(get(t, 2 * 64 + 6, &entry, &first), -ENOENT);
+	assert_int_equal(get(t, 2 * 64 + 4, &entry, &first), -ENOENT);
+	assert_int_equal(get(t, 5, &entry, &first), -ENOENT);
+	/* Beyond what the tree spans: not the entry that its lower bits name. */
+	assert_int_equal(get(t, 4096 + 2 * 64 + 5, &entry, &first), -ENOENT);
+	assert_int_equal(get(t, UINT64_MAX, &entry, &first), -ENOENT);
+}
+
+static void without_a_node_there_is_index_0_only(void **state)
+{
+	struct tree *t = *state;
+	uint64_t entry, first;
+
+	assert_int_equal(get(t, 0, &entry, &first), -ENOENT);
+	world_set(t->world, t->array, "xarray.xa_head", 0xffff888012345678);
+	assert_int_equal(get(t, 0, &entry, &first), 0);
+	assert_int_equal(entry, 0xffff888012345678);
+	assert_int_equal(get(t, 1, &entry, &first), -ENOENT);
+}
+
+/* A folio: in its node the other slots name the first, or it stands in a node further up. */
+static void an_entry_of_several_indices_is_found_by_each(void **state)
+{
+	struct tree *t = *state;
+	gva root = make_node(t, gva_of(0), 0, 6), leaf = make_node(t, root, 1, 0);
+	uint64_t entry, first;
+
+	set_slot(t, leaf, 8, 0xffff888000000100);
+	for (unsigned i = 9; i < 16; i++)
+		set_slot(t, leaf, i, (8u << 2) | 2);
+	set_slot(t, root, 4, 0xffff888000000200);
+	set_slot(t, root, 5, (4u << 2) | 2);
+	assert_int_equal(get(t, 64 + 13, &entry, &first), 0);
+	assert_int_equal(entry, 0xffff888000000100);
+	assert_int_equal(first, 64 + 8);
+	assert_int_equal(get(t, 5 * 64 + 63, &entry, &first), 0);
+	assert_int_equal(entry, 0xffff888000000200);
+	assert_int_equal(first, 4 * 64);
+	set_slot(t, leaf, 9, (20u << 2) | 2);	/* none that comes later */
+	assert_int_equal(get(t, 64 + 9, &entry, &first), -ENOENT);
+	set_slot(t, leaf, 10, leaf.v + 2);
+	assert_int_equal(get(t, 64 + 10, &entry, &first), -EBADMSG);
+	world_set(t->world, leaf, "xa_node.parent", leaf.v);
+	assert_int_equal(get(t, 64 + 13, &entry, &first), -EBADMSG);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -346,6 +410,9 @@ int main(void)
 		TEST(empty_nodes_end_by_the_limit),
 		TEST(the_visitor_can_end_the_walk),
 		TEST(forged_types_are_refused),
+		TEST(one_entry_is_found_by_its_index),
+		TEST(without_a_node_there_is_index_0_only),
+		TEST(an_entry_of_several_indices_is_found_by_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

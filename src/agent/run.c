@@ -16,6 +16,8 @@
 
 #include "agent/agent.h"
 #include "agent/control.h"
+#include "agent/events.h"
+#include "agent/inside.h"
 #include "base/cleanup.h"
 
 #define PERIOD_MIN_MS 100
@@ -35,6 +37,8 @@ void agent_say(const char *fmt, ...)
 /* What the agent consists of, started in this order, each with the loop at hand. */
 static int (*const parts[])(struct agent *agent, struct err *err) = {
 	control_start,
+	events_start,
+	inside_start,
 };
 
 static int beat(void *ctx, struct err *err)

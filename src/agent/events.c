@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "agent/events.h"
+
+#include <arpa/inet.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/now.h"
+
+/*
+ * Datagrams that one turn takes, at most: the loop has more to do. What waits in the socket
+ * meanwhile is the kernel's memory, some 800 bytes an event.
+ */
+#define BATCH	     32
+#define BATCHES_MAX  64
+#define QUEUE_BYTES  (4 << 20)
+#define MESSAGE_BYTES 256
+
+/*
+ * An exec costs the guest a millisecond, and to be woken for it costs us some 10 µs. After so many
+ * in one period a clock wakes us in place of the events, until a period has few of them again.
+ */
+#define WAKES_MAX     32
+#define PACE_NS	      20000000
+
+int events_init(struct events *events, struct agent_anchor *anchor, struct memory *ring,
+		struct err *err)
+{
+	struct agent_event *slots;
+	int r = memory_need(ring, AGENT_EVENTS * sizeof(*slots));
+
+	if (r < 0)
+		return err_set(err, r, "no memory for the ring of events");
+	*events = (struct events){ .anchor = anchor, .ring = ring, .fd = -1 };
+	slots = (struct agent_event *)ring->at;
+	for (uint32_t i = 0; i < AGENT_EVENTS; i++)
+		slots[i].sequence = UINT64_MAX;
+	return 0;
+}
+
+void events_put(struct events *events, const struct event *event)
+{
+	uint64_t sequence = events->anchor->events_next;
+	struct agent_event *slot = (struct agent_event *)events->ring->at + sequence % AGENT_EVENTS;
+	size_t n = event->text_bytes < sizeof(slot->text) ? event->text_bytes : sizeof(slot->text);
+
+	__atomic_store_n(&slot->sequence, UINT64_MAX, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	slot->time_ns = event->time_ns ? event->time_ns : now_ns(CLOCK_BOOTTIME);
+	slot->type = event->type;
+	slot->pid = event->pid;
+	slot->value = event->value;
+	memset(slot->text, 0, sizeof(slot->text));
+	if (event->text)
+		memcpy(slot->text, event->text, n);
+	__atomic_store_n(&slot->sequence, sequence, __ATOMIC_RELEASE);
+	__atomic_store_n(&events->anchor->events_next, sequence + 1, __ATOMIC_RELEASE);
+}
+
+bool events_has_kernel(const struct events *events)
+{
+	return events->fd >= 0;
+}
+
+/* --- the process connector --- */
+
+static loop_fd_fn on_connector;
+
+/* The connector's clock stands still while the guest sleeps; the anchor's does not. */
+static uint64_t boottime_of(uint64_t monotonic_ns)
+{
+	return monotonic_ns + (now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC));
+}
+
+void events_message(struct events *events, const void *message, size_t len)
+{
+	struct nlmsghdr header;
+	struct cn_msg connector;
+	struct proc_event from;
+	struct event event = {0};
+	size_t head = sizeof(header) + sizeof(connector);
+
+	if (len < head)
+		return;
+	memcpy(&header, message, sizeof(header));
+	memcpy(&connector, (const char *)message + sizeof(header), sizeof(connector));
+	if (header.nlmsg_len > len || header.nlmsg_len < head ||
+	    connector.id.idx != CN_IDX_PROC || connector.id.val != CN_VAL_PROC)
+		return;
+	/* The struct's union has grown, and may again; what is read of it is older than it all. */
+	memset(&from, 0, sizeof(from));
+	len = header.nlmsg_len - head;
+	if (len < offsetof(struct proc_event, event_data) + sizeof(from.event_data.exec))
+		return;
+	memcpy(&from, (const char *)message + head, len < sizeof(from) ? len : sizeof(from));
+
+	event.time_ns = boottime_of(from.timestamp_ns);
+	if (from.what == PROC_EVENT_EXEC) {
+		event.type = AGENT_EVENT_EXEC;
+		event.pid = (uint32_t)from.event_data.exec.process_tgid;
+		event.value = events->record ? events->record(event.pid, events->record_ctx) :
+			UINT64_MAX;
+	} else if (from.what == PROC_EVENT_EXIT &&
+		   from.event_data.exit.process_pid == from.event_data.exit.process_tgid) {
+		event.type = AGENT_EVENT_EXIT;
+		event.pid = (uint32_t)from.event_data.exit.process_tgid;
+		event.value = from.event_data.exit.exit_code;
+	} else {
+		return;
+	}
+	events_put(events, &event);
+}
+
+/* How many the kernel has dropped because they came faster than we took them. */
+static void tell_lost(struct events *events)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t size = sizeof(memory);
+	struct event event = { .type = AGENT_EVENT_LOST };
+
+	if (getsockopt(events->fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ||
+	    memory[SK_MEMINFO_DROPS] == 0)
+		events->lost++;		/* it does not say how many */
+	else
+		events->lost = memory[SK_MEMINFO_DROPS];
+	event.value = events->lost;
+	events_put(events, &event);
+}
+
+/* Take what is there. */
+static void drain(struct events *events)
+{
+	static char buffers[BATCH][MESSAGE_BYTES];
+	static struct sockaddr_nl senders[BATCH];
+	static struct iovec parts[BATCH];
+	static struct mmsghdr messages[BATCH];
+
+	for (unsigned round = 0; round < BATCHES_MAX; round++) {
+		int n;
+
+		for (unsigned i = 0; i < BATCH; i++) {
+			parts[i] = (struct iovec){ buffers[i], MESSAGE_BYTES };
+			messages[i].msg_hdr = (struct msghdr){
+				.msg_name = &senders[i], .msg_namelen = sizeof(senders[i]),
+				.msg_iov = &parts[i], .msg_iovlen = 1,
+			};
+		}
+		n = recvmmsg(events->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+		if (n < 0 && errno == ENOBUFS)
+			tell_lost(events);
+		for (int i = 0; i < n; i++)
+			/* Port 0 is the kernel; who else may send here is not asked. */
+			if (senders[i].nl_pid == 0)
+				events_message(events, buffers[i], messages[i].msg_len);
+		if (n < BATCH && !(n < 0 && errno == ENOBUFS))
+			return;
+	}
+}
+
+/* From now on the clock wakes us, or (@paced: false) the connector again. */
+static int pace(struct events *events, bool paced)
+{
+	const struct timespec every = { 0, paced ? PACE_NS : 0 };
+	const struct itimerspec spec = { .it_interval = every, .it_value = every };
+
+	if (timerfd_settime(events->clock, 0, &spec, NULL) < 0)
+		return 0;
+	events->paced = paced;
+	if (paced)
+		loop_remove(events->loop, events->fd);
+	return paced ? 0 : loop_add(events->loop, events->fd, EPOLLIN, on_connector, events, NULL);
+}
+
+static int on_connector(int fd, uint32_t mask, void *ctx, struct err *err)
+{
+	struct events *events = ctx;
+
+	(void)fd;
+	(void)mask;
+	(void)err;
+	drain(events);
+	return ++events->wakes > WAKES_MAX ? pace(events, true) : 0;
+}
+
+static int on_clock(int fd, uint32_t mask, void *ctx, struct err *err)
+{
+	struct events *events = ctx;
+	uint64_t n, before = events->anchor->events_next;
+
+	(void)mask;
+	(void)err;
+	if (read(fd, &n, sizeof(n)) == sizeof(n))
+		drain(events);
+	events->wakes += events->anchor->events_next != before;
+	return 0;
+}
+
+static int on_period(void *ctx, struct err *err)
+{
+	struct events *events = ctx;
+	unsigned wakes = events->wakes;
+
+	(void)err;
+	events->wakes = 0;
+	return events->paced && wakes < WAKES_MAX ? pace(events, false) : 0;
+}
+
+/* Offsets into a datagram of the connector, for the filter. */
+#define AT_EVENT (sizeof(struct nlmsghdr) + sizeof(struct cn_msg))
+#define AT_WHAT	 (AT_EVENT + offsetof(struct proc_event, what))
+#define AT_PID	 (AT_EVENT + offsetof(struct proc_event, event_data.exit.process_pid))
+#define AT_TGID	 (AT_EVENT + offsetof(struct proc_event, event_data.exit.process_tgid))
+
+/* What is neither an exec nor a whole process's end stays in the kernel. */
+static int filter(int fd)
+{
+	struct sock_filter code[] = {
+		/* A filter's loads take what they read for network order. */
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT_WHAT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXEC), 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(PROC_EVENT_EXIT), 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT_PID),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT_TGID),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+static int listen_to(int fd)
+{
+	struct {
+		struct nlmsghdr header;
+		struct cn_msg connector;
+		uint32_t op;
+	} __attribute__((packed)) ask = {
+		.header = { .nlmsg_len = sizeof(ask), .nlmsg_type = NLMSG_DONE },
+		.connector = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(ask.op) },
+		.op = PROC_CN_MCAST_LISTEN,
+	};
+
+	return send(fd, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1;
+}
+
+/* A kernel without it (CONFIG_PROC_EVENTS), or a container: then there is none. */
+static int connector_open(void)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC };
+	const int queue = QUEUE_BYTES;
+	cleanup(fd_close) int fd = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+					  NETLINK_CONNECTOR);
+
+	if (fd < 0)
+		return -errno;
+	if (filter(fd) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue, sizeof(queue)) < 0 ||
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen_to(fd) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static struct events ours;
+
+struct events *events_of(struct agent *agent)
+{
+	(void)agent;
+	return &ours;
+}
+
+int events_start(struct agent *agent, struct err *err)
+{
+	int r = events_init(&ours, our_anchor, &agent->events, err), fd;
+
+	if (r < 0)
+		return r;
+	fd = connector_open();
+	if (fd < 0) {
+		agent_say("no events from the kernel (%s): exec and exit are told once a period",
+			  strerror(-fd));
+		return 0;
+	}
+	ours.fd = fd;
+	ours.loop = &agent->loop;
+	ours.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (ours.clock < 0)
+		return err_set(err, -errno, "timer");
+	r = loop_add(&agent->loop, ours.clock, EPOLLIN, on_clock, &ours, err);
+	if (r >= 0)
+		r = loop_add(&agent->loop, fd, EPOLLIN, on_connector, &ours, err);
+	return r < 0 ? r : loop_every(&agent->loop, on_period, &ours, err);
+}

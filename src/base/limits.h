@@ -292,4 +292,7 @@
 #define AGENT_PROBLEMS_MAX	64u
 #define AGENT_LOOKALIKES_MAX	32u
 
+/* Differences between inside and outside that are watched until they pass: some, for a moment. */
+#define SINCE_MAX		1024u
+
 #endif

@@ -1,25 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/keeper.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
+#include "guest/paging.h"
+#include "keeper/follow.h"
 #include "keeper/page_digests.h"
+#include "linux/clock.h"
+
+/*
+ * An agent that has work to do may miss some beats; one that misses these does not run. The
+ * guest's clock is as old as its last tick, so a heart may beat a little ahead of it.
+ */
+#define BEATS_MAX	5u
+#define BEAT_MIN_NS	5000000000ull
+#define AHEAD_MAX_NS	10000000000ull
+#define START_MAX_NS	600000000000ull	/* it measures what runs: some 1,000 files */
+
+/* Which agent it was: what keepers remember. */
+struct memory {
+	bool there;
+	char build_id[41];
+	int32_t pid;
+	uint64_t start_ns;
+	uint64_t bias;
+	struct log_mark mark;
+};
 
 struct keeper {
 	struct builds builds;
 	struct keeper_agent agent;
 	struct page_digests pages;
+
+	/* What the last look was of. */
+	const struct kernel *kernel;
+	uint64_t refreshes;
+	bool looked;
+
+	struct memory memory;		/* the agent that is followed */
+	struct memory lost;		/* one that went without being told to, before that */
+	struct follow follow;
+	struct measured measured;
+	bool believed;			/* the log, as of the last look */
+	struct inside *inside;
 };
-
-const char *keeper_state_name(enum keeper_state state)
-{
-	static const char *const names[] = {
-		"absent", "starting", "trusted", "stalled", "tampered", "replaced", "gone",
-	};
-
-	return names[state];
-}
 
 int keeper_open(struct builds *builds, struct keeper **ret, struct err *err)
 {
@@ -41,20 +71,11 @@ void keeper_close(struct keeper **keeper)
 	if (!*keeper)
 		return;
 	builds_free(&(*keeper)->builds);
+	measured_free(&(*keeper)->measured);
 	vec_free(&(*keeper)->agent.problems);
 	page_digests_free(&(*keeper)->pages);
 	free(*keeper);
 	*keeper = NULL;
-}
-
-int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view *view,
-		struct err *err)
-{
-	(void)keeper;
-	(void)kernel;
-	(void)view;
-	(void)err;
-	return 0;
 }
 
 const struct keeper_agent *keeper_agent(const struct keeper *keeper)
@@ -64,8 +85,7 @@ const struct keeper_agent *keeper_agent(const struct keeper *keeper)
 
 const struct measured *keeper_measured(const struct keeper *keeper)
 {
-	(void)keeper;
-	return NULL;
+	return keeper->believed ? &keeper->measured : NULL;
 }
 
 struct page_digests *keeper_pages(struct keeper *keeper)
@@ -75,23 +95,420 @@ struct page_digests *keeper_pages(struct keeper *keeper)
 
 const struct inside *keeper_inside(const struct keeper *keeper)
 {
-	(void)keeper;
+	return keeper->believed ? keeper->inside : NULL;
+}
+
+/* --- what the parts of a look tell --- */
+
+void look_problem(struct look *look, const struct keeper_problem *problem, const char *fmt, ...)
+{
+	struct keeper_problem *slot;
+	va_list ap;
+
+	for (size_t i = 0; i < look->agent->problems.n; i++)
+		if (look->agent->problems.v[i].topic == problem->topic &&
+		    !strcmp(look->agent->problems.v[i].object, problem->object))
+			return;
+	slot = look->agent->problems.n == AGENT_PROBLEMS_MAX ? NULL :
+	       vec_add(&look->agent->problems);
+	if (!slot) {
+		look_unseen(look, problem->topic, "more is wrong than can be told");
+		return;
+	}
+	*slot = *problem;
+	va_start(ap, fmt);
+	vsnprintf(slot->found, sizeof(slot->found), fmt, ap);
+	va_end(ap);
+}
+
+void look_unseen(struct look *look, enum keeper_topic topic, const char *fmt, ...)
+{
+	char *text = look->agent->unseen[topic];
+	va_list ap;
+
+	if (*text)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(look->agent->unseen[topic]), fmt, ap);
+	va_end(ap);
+}
+
+int look_partial(struct look *look, enum keeper_topic topic, int r, const struct err *err)
+{
+	if (r >= 0)
+		return 0;
+	if (r != -EFAULT && r != -EBADMSG && r != -ESTALE)
+		return r;
+	look_unseen(look, topic, "%s", err && err->code ? err->text : strerror(-r));
+	return view_burn(look->view, 1, NULL);
+}
+
+bool look_has(const struct look *look, enum keeper_topic topic)
+{
+	for (size_t i = 0; i < look->agent->problems.n; i++)
+		if (look->agent->problems.v[i].topic == topic)
+			return true;
+	return false;
+}
+
+/* --- who is it? --- */
+
+static bool is_memory(const struct memory *memory, const struct task *task)
+{
+	return memory->there && memory->pid == task->pid && memory->start_ns == task->start_ns;
+}
+
+static const struct build *build_by_id(const struct keeper *keeper, const char *id)
+{
+	for (size_t i = 0; i < keeper->builds.all.n; i++)
+		if (!strcmp(keeper->builds.all.v[i]->id, id))
+			return keeper->builds.all.v[i];
 	return NULL;
 }
 
+static void tell_presence(struct look *look, bool grave, gva at, const char *object,
+			  const char *title, const char *expected, const char *found)
+{
+	struct keeper_problem problem = { .topic = KEEPER_PRESENCE, .grave = grave, .at = at };
+
+	snprintf(problem.object, sizeof(problem.object), "%s", object);
+	snprintf(problem.title, sizeof(problem.title), "%s", title);
+	snprintf(problem.what, sizeof(problem.what), "%s", object);
+	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
+	look_problem(look, &problem, "%s", found);
+}
+
+static void tell_process(struct look *look, const struct task *task, const char *kind,
+			 const char *title, const char *expected)
+{
+	char object[64], found[128];
+
+	snprintf(object, sizeof(object), "%s %d", kind, task->pid);
+	snprintf(found, sizeof(found), "PID %d, parent %d, '%s', UID %u", task->pid, task->ppid,
+		 task->comm, task->euid);
+	tell_presence(look, true, task->at, object, title, expected, found);
+}
+
+/* Is the claim's code all right, without telling of it? */
+static int is_sound(const struct look *look, const struct claim *claim, bool *ret,
+		    struct err *err)
+{
+	cleanup(freep) struct keeper_agent *trial = calloc(1, sizeof(*trial));
+	struct look other = *look;
+	int r;
+
+	if (!trial)
+		return err_set(err, -ENOMEM, "no memory for a keeper");
+	other.agent = trial;
+	r = prove_code(&other, claim, err);
+	*ret = !trial->problems.n && !*trial->unseen[KEEPER_CODE];
+	vec_free(&trial->problems);
+	return r;
+}
+
+/*
+ * Of several that claim to be the agent: the one that is followed, else the first whose code is
+ * right, else the first. The others are told.
+ */
+static int choose(struct keeper *keeper, struct look *look, const struct claims *claims,
+		  const struct claim **ret, struct err *err)
+{
+	const struct claim *chosen = NULL, *first = NULL;
+	size_t running = 0;
+	bool sound = false;
+	int r = 0;
+
+	for (size_t i = 0; i < claims->all.n; i++) {
+		const struct claim *claim = &claims->all.v[i];
+
+		if (!claim->runs)
+			continue;
+		running++;
+		first = first ? first : claim;
+		if (is_memory(&keeper->memory, &claim->task))
+			chosen = claim;
+	}
+	for (size_t i = 0; running > 1 && i < claims->all.n && r >= 0; i++) {
+		const struct claim *claim = &claims->all.v[i];
+
+		if (!claim->runs || claim == chosen)
+			continue;
+		r = is_sound(look, claim, &sound, err);
+		if (r >= 0 && sound && !chosen)
+			chosen = claim;
+		else if (r >= 0)
+			tell_process(look, &claim->task, sound ? "second agent" : "look-alike",
+				     sound ? "Second agent" : "Process looks like the agent, "
+							      "and is not",
+				     sound ? "one agent" : "the agent's code");
+	}
+	*ret = chosen ? chosen : first;
+	return r;
+}
+
+/* --- its heart --- */
+
+static void tell_heart(struct look *look, const struct claim *claim, bool grave,
+		       const char *title, const char *fmt, ...) printf_like(5, 6);
+
+static void tell_heart(struct look *look, const struct claim *claim, bool grave,
+		       const char *title, const char *fmt, ...)
+{
+	struct keeper_problem problem = {
+		.topic = KEEPER_ALIVE, .grave = grave, .at = claim->task.at,
+		.object = "heartbeat", .what = "heartbeat",
+	};
+	char found[sizeof(problem.found)];
+	va_list ap;
+
+	snprintf(problem.title, sizeof(problem.title), "%s", title);
+	snprintf(problem.expected, sizeof(problem.expected), "once a period");
+	va_start(ap, fmt);
+	vsnprintf(found, sizeof(found), fmt, ap);
+	va_end(ap);
+	look_problem(look, &problem, "%s", found);
+}
+
+static int look_heart(struct look *look, const struct claim *claim,
+		      const struct agent_anchor *anchor, struct err *err)
+{
+	uint64_t now, limit = BEATS_MAX * anchor->period_ms * 1000000ull;
+	int r;
+
+	if (limit < BEAT_MIN_NS)
+		limit = BEAT_MIN_NS;
+	r = clock_boot_now(look->kernel, look->view, &now, err);
+	if (r < 0)
+		return look_partial(look, KEEPER_ALIVE, r, err);
+	if (anchor->heartbeat_ns > now && anchor->heartbeat_ns - now > AHEAD_MAX_NS)
+		tell_heart(look, claim, true, "Agent's heartbeat is of the future",
+			   "%" PRIu64 " ms ahead", (anchor->heartbeat_ns - now) / 1000000);
+	else if (now > anchor->heartbeat_ns && now - anchor->heartbeat_ns > limit)
+		tell_heart(look, claim, false, "Agent's heart does not beat",
+			   "the last one %" PRIu64 " ms ago, period %u ms",
+			   (now - anchor->heartbeat_ns) / 1000000, anchor->period_ms);
+	else if (anchor->state == AGENT_STARTING && now > anchor->started_ns &&
+		 now - anchor->started_ns > START_MAX_NS)
+		tell_heart(look, claim, false, "Agent does not get through its start",
+			   "it began %" PRIu64 " s ago",
+			   (now - anchor->started_ns) / 1000000000);
+	return 0;
+}
+
+/* --- one look --- */
+
+/* A proved agent is the one to follow from now on. */
+static void adopt(struct keeper *keeper, const struct claim *claim)
+{
+	struct memory *memory = &keeper->memory;
+
+	if (!is_memory(memory, &claim->task)) {
+		if (memory->there && !memory->mark.ended && !keeper->lost.there)
+			keeper->lost = *memory;
+		keeper->follow = (struct follow){0};
+	}
+	memory->there = true;
+	snprintf(memory->build_id, sizeof(memory->build_id), "%s", claim->build->id);
+	memory->pid = claim->task.pid;
+	memory->start_ns = claim->task.start_ns;
+	memory->bias = claim->bias;
+}
+
+/* Its log, and what it says of the guest: for those whose code was proved. */
+static int look_inside(struct keeper *keeper, struct look *look, const struct claim *claim,
+		       const struct agent_anchor *anchor, struct err *err)
+{
+	int r;
+
+	adopt(keeper, claim);
+	r = follow_log(look, claim, anchor, &keeper->follow, &keeper->measured, err);
+	if (keeper->follow.joined && keeper->follow.mark.offset >= keeper->memory.mark.offset)
+		keeper->memory.mark = keeper->follow.mark;
+	keeper->believed = !look_has(look, KEEPER_LOG) && keeper->follow.mark.sequence;
+	return r;
+}
+
+static int look_at(struct keeper *keeper, struct look *look, const struct claim *claim,
+		   struct err *err)
+{
+	struct keeper_agent *agent = &keeper->agent;
+	struct agent_anchor anchor = {0};
+	bool proved;
+	int r;
+
+	agent->task = claim->task.at;
+	agent->pid = claim->task.pid;
+	agent->start_ns = claim->task.start_ns;
+	snprintf(agent->build_id, sizeof(agent->build_id), "%s", claim->build->id);
+
+	r = prove_code(look, claim, err);
+	if (r >= 0)
+		r = prove_alive(look, claim, err);
+	if (r < 0)
+		return r;
+	proved = !look_has(look, KEEPER_CODE) && !*agent->unseen[KEEPER_CODE];
+	r = follow_anchor(look, claim, &anchor, err);
+	if (r == -EFAULT)
+		r = look_partial(look, KEEPER_LOG, r, err);
+	if (r || anchor.magic != AGENT_MAGIC)
+		return r < 0 ? r : 0;
+	agent->period_ms = anchor.period_ms;
+	agent->heartbeat_ns = anchor.heartbeat_ns;
+	agent->state = anchor.state == AGENT_STARTING ? KEEPER_STARTING : KEEPER_TRUSTED;
+	r = look_heart(look, claim, &anchor, err);
+	if (r >= 0)
+		r = prove_watch(look, claim, &anchor, err);
+	if (r >= 0 && proved)
+		r = look_inside(keeper, look, claim, &anchor, err);
+	return r;
+}
+
+static void tell_lost(struct keeper *keeper, struct look *look)
+{
+	const struct memory *lost = &keeper->lost;
+	char found[128], expected[128];
+
+	if (!lost->there)
+		return;
+	snprintf(expected, sizeof(expected), "PID %d, build %.16s, or its word that it ends",
+		 lost->pid, lost->build_id);
+	snprintf(found, sizeof(found), "PID %d, build %.16s; the other ended after %" PRIu64
+		 " records", keeper->agent.pid, keeper->agent.build_id, lost->mark.sequence);
+	tell_presence(look, true, keeper->agent.task, "another agent",
+		      strcmp(lost->build_id, keeper->agent.build_id) != 0 ?
+		      "Agent was replaced by another build" : "Agent was replaced by another one",
+		      expected, found);
+}
+
+/* There is none now. */
+static void look_for_gone(struct keeper *keeper, struct look *look)
+{
+	const struct memory *memory = &keeper->memory;
+	char found[128];
+
+	keeper->agent.state = memory->there ? KEEPER_GONE : KEEPER_ABSENT;
+	if (!memory->there)
+		return;
+	snprintf(keeper->agent.build_id, sizeof(keeper->agent.build_id), "%s", memory->build_id);
+	snprintf(found, sizeof(found), "none; %s", memory->mark.ended ?
+		 "it said that it was told to end" : "it did not say that it would end");
+	tell_presence(look, !memory->mark.ended, gva_of(0), "agent",
+		      memory->mark.ended ? "Agent was stopped" : "Agent is gone",
+		      "the agent that was there in this boot", found);
+}
+
+static enum keeper_state judge(const struct keeper *keeper, const struct look *look)
+{
+	const struct keeper_agent *agent = &keeper->agent;
+	enum keeper_state state = agent->state;
+
+	if (!agent->pid)
+		return state;
+	if (look_has(look, KEEPER_CODE) || look_has(look, KEEPER_LOG) ||
+	    look_has(look, KEEPER_WATCH))
+		return KEEPER_TAMPERED;
+	if (keeper->lost.there)
+		return KEEPER_REPLACED;
+	if (look_has(look, KEEPER_ALIVE))
+		return KEEPER_STALLED;
+	for (int topic = 0; topic < KEEPER_TOPICS; topic++)
+		if (*agent->unseen[topic])
+			return KEEPER_STALLED;
+	return state;
+}
+
+static int look_all(struct keeper *keeper, struct look *look, struct err *err)
+{
+	const struct memory *memory = &keeper->memory;
+	const struct claim *claim = NULL;
+	struct claims claims = {0};
+	int r;
+
+	r = find_claims(look, memory->pid, memory->start_ns,
+			build_by_id(keeper, memory->build_id), memory->bias, &claims, err);
+	if (r >= 0)
+		r = choose(keeper, look, &claims, &claim, err);
+	for (size_t i = 0; i < claims.namesakes.n; i++)
+		tell_process(look, &claims.namesakes.v[i], "look-alike",
+			     "Process is called as the agent, and is not", "the agent's code");
+	if (r >= 0 && claim)
+		r = look_at(keeper, look, claim, err);
+	else if (r >= 0)
+		look_for_gone(keeper, look);
+	if (r >= 0 && claim)
+		tell_lost(keeper, look);
+	claims_free(&claims);
+	return r;
+}
+
+int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view *view,
+		struct err *err)
+{
+	struct keeper_agent *agent = &keeper->agent;
+	struct look look = {
+		.kernel = kernel, .view = view, .builds = &keeper->builds, .agent = agent,
+	};
+	uint64_t refreshes = view_stats(view).refreshes;
+	int r;
+
+	if (keeper->looked && keeper->kernel == kernel && keeper->refreshes == refreshes)
+		return 0;
+	vec_free(&agent->problems);
+	*agent = (struct keeper_agent){0};
+	keeper->believed = false;
+	keeper->looked = false;
+	r = look_all(keeper, &look, err);
+	if (r < 0)
+		return r;
+	agent->state = judge(keeper, &look);
+	agent->log_records = keeper->memory.mark.sequence;
+	agent->log_bytes = keeper->memory.mark.offset;
+	memcpy(agent->log_digest, keeper->memory.mark.chain, AGENT_DIGEST_BYTES);
+	keeper->kernel = kernel;
+	keeper->refreshes = refreshes;
+	keeper->looked = true;
+	return 0;
+}
+
+/* --- over runs of hvsm --- */
+
+#define PACKED_MAGIC	0x314d4b48u	/* "HKM1" */
+
+struct packed {
+	uint32_t magic, reserved;
+	struct memory memory, lost;
+};
+
 int keeper_remember(const struct keeper *keeper, struct blob *ret, struct err *err)
 {
-	(void)keeper;
-	(void)err;
+	struct packed *packed;
+
 	*ret = (struct blob){0};
+	if (!keeper->memory.there)
+		return 0;
+	packed = calloc(1, sizeof(*packed));
+	if (!packed)
+		return err_set(err, -ENOMEM, "no memory for what is known of the agent");
+	packed->magic = PACKED_MAGIC;
+	packed->memory = keeper->memory;
+	packed->lost = keeper->lost;
+	*ret = (struct blob){ (uint8_t *)packed, sizeof(*packed) };
 	return 0;
 }
 
 int keeper_recall(struct keeper *keeper, const void *data, size_t size, struct err *err)
 {
-	(void)keeper;
-	(void)data;
-	(void)size;
-	(void)err;
+	struct packed packed;
+
+	if (size != sizeof(packed))
+		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
+	memcpy(&packed, data, sizeof(packed));
+	packed.memory.build_id[sizeof(packed.memory.build_id) - 1] = '\0';
+	packed.lost.build_id[sizeof(packed.lost.build_id) - 1] = '\0';
+	if (packed.magic != PACKED_MAGIC || !packed.memory.there)
+		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
+	keeper->memory = packed.memory;
+	keeper->lost = packed.lost;
+	keeper->follow = (struct follow){ .before = packed.memory.mark };
 	return 0;
 }

@@ -72,6 +72,49 @@ int clock_read(const struct kernel *kernel, struct view *view, struct clock *ret
 	return 0;
 }
 
+struct now_fields {
+	struct field base, fraction, shift;
+};
+
+static const struct member now_members[] = {
+	MEMBER(struct now_fields, base, "timekeeper.tkr_mono.base"),
+	MEMBER(struct now_fields, fraction, "timekeeper.tkr_mono.xtime_nsec"),
+	MEMBER(struct now_fields, shift, "timekeeper.tkr_mono.shift"),
+};
+LAYOUT(now_layout, struct now_fields, now_members);
+
+/* ktime_get_coarse_with_offset(TK_OFFS_BOOT) */
+int clock_boot_now(const struct kernel *kernel, struct view *view, uint64_t *ret_ns,
+		   struct err *err)
+{
+	uint64_t base = 0, fraction = 0, shift = 0, boot = 0;
+	const struct clock_fields *f;
+	const struct now_fields *n;
+	gva at;
+	int r;
+
+	r = types_layout(kernel->types, &clock_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = types_layout(kernel->types, &now_layout, (const void **)&n, err);
+	if (r >= 0)
+		r = find_timekeeper(kernel, f, &at, err);
+	if (r >= 0)
+		r = field_read(view, at, &n->base, &base, err);
+	if (r >= 0)
+		r = field_read(view, at, &n->fraction, &fraction, err);
+	if (r >= 0)
+		r = field_read(view, at, &n->shift, &shift, err);
+	if (r >= 0)
+		r = field_read(view, at, &f->boot, &boot, err);
+	if (r < 0)
+		return wrap(err, r, "the guest's clock");
+	if ((int64_t)base < 0 || (int64_t)base > REAL_MAX_NS || (int64_t)boot < 0 ||
+	    (int64_t)boot > REAL_MAX_NS || shift > 63)
+		return fail(err, -EBADMSG, at, "the guest's clock is out of range");
+	*ret_ns = base + (fraction >> shift) + boot;
+	return 0;
+}
+
 uint64_t clock_wall_ns(const struct clock *clock, uint64_t boot_ns)
 {
 	int64_t wall;

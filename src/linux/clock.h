@@ -18,6 +18,15 @@ struct clock {
 nodiscard int clock_read(const struct kernel *kernel, struct view *view, struct clock *ret,
 			 struct err *err);
 
+/**
+ * clock_boot_now - CLOCK_BOOTTIME, as of the last time that the guest's kernel kept its clock
+ * That is the last tick; a guest that is idle altogether may be some seconds further.
+ *
+ * Return: as clock_read().
+ */
+nodiscard int clock_boot_now(const struct kernel *kernel, struct view *view, uint64_t *ret_ns,
+			     struct err *err);
+
 /* A time since boot as wall clock time (ns since 1970); 0 where it would be negative. */
 uint64_t clock_wall_ns(const struct clock *clock, uint64_t boot_ns);
 

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "keeper/look.h"
+#include "linux/peek.h"
+#include "linux/task_each.h"
+
+/*
+ * Does the agent run, and on its own? A process is stopped by a signal or a tracer (state), or
+ * frozen by its control group: v1 by PF_FROZEN or, from 6.1 (f5d39b020809), TASK_FROZEN, v2 by
+ * a trap in its signal handling. The bits of v1 mean nothing else of a user's process in any
+ * kernel.
+ */
+
+#define PF_FROZEN	  0x00010000u	/* include/linux/sched.h, up to 6.0 */
+#define TASK_FROZEN	  0x00008000u	/* … from 6.1 on */
+#define JOBCTL_STOP	  (1ull << 17)	/* include/linux/sched/jobctl.h */
+#define JOBCTL_FREEZE	  (1ull << 23)
+
+struct alive_fields {
+	struct field ptrace, state, flags, jobctl, frozen;
+};
+
+static const struct member alive_members[] = {
+	MEMBER(struct alive_fields, ptrace, "task_struct.ptrace"),
+	MEMBER(struct alive_fields, state, "task_struct.__state|task_struct.state"),
+	MEMBER(struct alive_fields, flags, "task_struct.flags"),
+	MEMBER(struct alive_fields, jobctl, "task_struct.jobctl"),
+	MEMBER_OPTIONAL(struct alive_fields, frozen, "task_struct.frozen"),
+};
+LAYOUT(alive_layout, struct alive_fields, alive_members);
+
+struct alive {
+	struct look *look;
+	const struct alive_fields *f;
+};
+
+static void tell(struct alive *alive, const struct task *task, enum keeper_topic topic,
+		 const char *object, const char *title, const char *found)
+{
+	struct keeper_problem problem = { .topic = topic, .grave = true, .at = task->at };
+
+	snprintf(problem.object, sizeof(problem.object), "%s", object);
+	snprintf(problem.title, sizeof(problem.title), "%s", title);
+	snprintf(problem.what, sizeof(problem.what), "thread %d", task->pid);
+	snprintf(problem.expected, sizeof(problem.expected), "it runs, or waits for work");
+	look_problem(alive->look, &problem, "%s", found);
+}
+
+static int look_at(const struct task *task, void *ctx, struct err *err)
+{
+	struct alive *alive = ctx;
+	const struct alive_fields *f = alive->f;
+	struct peek peek = peek_at(alive->look->view, err);
+	uint64_t ptrace = peek_u64(&peek, task->at, &f->ptrace);
+	uint32_t state = peek_u32(&peek, task->at, &f->state);
+	uint32_t flags = peek_u32(&peek, task->at, &f->flags);
+	uint64_t jobctl = peek_u64(&peek, task->at, &f->jobctl);
+	uint64_t frozen = peek_u64(&peek, task->at, &f->frozen);
+
+	if (peek.first < 0)
+		return peek.first;
+	if (task->exit_state)
+		return 0;
+	if (ptrace)
+		tell(alive, task, KEEPER_CODE, "tracer", "Agent is traced",
+		     "another process traces it, and can write into its memory");
+	/* A freezer's trap shows as a stop, too (cgroup_enter_frozen()). */
+	if (frozen || jobctl & JOBCTL_FREEZE || state & TASK_FROZEN || flags & PF_FROZEN)
+		tell(alive, task, KEEPER_ALIVE, "frozen", "Agent is frozen",
+		     "its control group is frozen");
+	else if (!ptrace && (task->state == 'T' || task->state == 't' || jobctl & JOBCTL_STOP))
+		tell(alive, task, KEEPER_ALIVE, "stopped", "Agent is stopped",
+		     "it was stopped by a signal");
+	return 0;
+}
+
+int prove_alive(struct look *look, const struct claim *claim, struct err *err)
+{
+	struct tasks one = { .v = (struct task *)&claim->task, .n = 1 };
+	struct partial partial = partial_of(look->view);
+	struct alive alive = { .look = look };
+	int r;
+
+	r = types_layout(look->kernel->types, &alive_layout, (const void **)&alive.f, err);
+	if (r >= 0)
+		r = task_each_thread(look->kernel, look->view, &one, &partial, look_at, &alive,
+				     err);
+	if (r >= 0 && partial.code)
+		r = look_partial(look, KEEPER_ALIVE, partial.code, &partial.err);
+	return r;
+}

@@ -2,6 +2,7 @@
 #include "check/hooked.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -80,6 +81,31 @@ static bool is_constant(const struct hooked *hooked, gva at)
 	return at.v >= hooked->rodata.v && at.v < hooked->erodata.v;
 }
 
+/* Symbols and types are of one kernel, and so is what fits. Some ten thousand pairs do. */
+#define ALIKE_MAX 65536u
+
+static void alike_free(void *object)
+{
+	map_free(object);
+	free(object);
+}
+
+/* NULL: no memory, and each pair is looked at each time. */
+static struct map *alike_of(struct types *types)
+{
+	static const char key[1];
+	struct map *alike = types_kept(types, key);
+
+	if (alike)
+		return alike;
+	alike = calloc(1, sizeof(*alike));
+	if (alike && types_keep(types, key, alike, alike_free) < 0) {
+		free(alike);
+		return NULL;
+	}
+	return alike;
+}
+
 /*
  * Does the function take what it will be given? Where the kernel is built to cast, it does so in
  * its constants.
@@ -88,20 +114,22 @@ static bool is_alike(struct hooked *hooked, const struct hook *hook)
 {
 	const struct kernel *kernel = hooked->walk.kernel;
 	struct symbol symbol;
-	int r;
+	int r = 0;
 
 	/* Unlike for any two of them: addresses of the image differ in their low half only. */
 	uint64_t pair = hook->target.v ^ (uint64_t)hook->prototype << 40;
 
 	if (!hook->prototype || is_constant(hooked, hook->at) ||
-	    !is_of_image(hooked, hook->target) || map_get(&hooked->alike, pair, NULL) ||
+	    !is_of_image(hooked, hook->target) ||
+	    (hooked->alike && map_get(hooked->alike, pair, NULL)) ||
 	    symbols_at(kernel->symbols, hook->target, &symbol, NULL) < 0)
 		return true;
 	if (!types_alike(kernel->types, hook->prototype,
 			 types_function(kernel->types, symbol.name)) &&
 	    is_only(kernel->symbols, &symbol))
 		return false;
-	r = map_put(&hooked->alike, pair, 1);
+	if (hooked->alike && hooked->alike->n < ALIKE_MAX)
+		r = map_put(hooked->alike, pair, 1);
 	(void)r;	/* without memory it is looked at again */
 	return true;
 }
@@ -254,6 +282,7 @@ static int run_sources(struct hooked *hooked, const struct hook_source *const *s
 		return r;
 	hooked->owners = owners;
 	find_span(hooked);
+	hooked->alike = alike_of(check_kernel(run)->types);
 	hooked->rodata = symbols_lookup(check_kernel(hooked->run)->symbols, "__start_rodata");
 	hooked->erodata = symbols_lookup(check_kernel(hooked->run)->symbols, "__end_rodata");
 	hook_walk_open(check_kernel(run), check_view(run), owners, judge, hooked, &hooked->walk);
@@ -268,7 +297,6 @@ static int run_sources(struct hooked *hooked, const struct hook_source *const *s
 	check_covered(run, "pointers", hooked->walk.pointers);
 	hook_walk_close(&hooked->walk);
 	map_free(&hooked->misplaced);
-	map_free(&hooked->alike);
 	return r;
 }
 

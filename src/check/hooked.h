@@ -38,7 +38,7 @@ struct hooked {
 	const char *const *fixed;
 	gva first, end;		/* where modules lie: from the first to the last */
 	gva rodata, erodata;	/* the kernel's constants */
-	struct map alike;	/* functions and prototypes that were found to fit */
+	struct map *alike;	/* functions and prototypes that were found to fit, or NULL */
 	struct map misplaced;	/* objects with tables of these types that are not there */
 };
 

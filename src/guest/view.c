@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "guest/paging.h"
 
@@ -14,7 +15,6 @@
 #define TLB_ENTRIES   4096u
 #define BULK_BYTES    (64u << 10)
 #define NO_PAGE	      UINT32_MAX
-#define KEPT_MAX      8u	/* kinds of things that are kept for others */
 
 /*
  * Reads of pages that are at hand cost, too, so that no loop over them is endless: so many of
@@ -35,13 +35,6 @@ struct tlb_entry {
 	uint8_t rights;
 };
 
-/* What others made of the pages. */
-struct kept {
-	const void *key;
-	void *object;
-	void (*release)(void *object);
-};
-
 struct view {
 	struct ram *ram;
 	struct space kernel;
@@ -56,23 +49,12 @@ struct view {
 	uint32_t pages_n;
 	uint32_t *slots;	/* hash of the page number → index into pages, or NO_PAGE */
 	struct tlb_entry *tlb;
-
-	struct kept kept[KEPT_MAX];
-	uint32_t kept_n;
+	struct keep keep;	/* what others made of the pages */
 };
-
-static void forget_kept(struct view *view)
-{
-	while (view->kept_n) {
-		struct kept *kept = &view->kept[--view->kept_n];
-
-		kept->release(kept->object);
-	}
-}
 
 static void forget_pages(struct view *view)
 {
-	forget_kept(view);
+	keep_free(&view->keep);
 	memset(view->slots, 0xff, SLOTS * sizeof(*view->slots));
 	memset(view->tlb, 0, TLB_ENTRIES * sizeof(*view->tlb));
 	view->pages_n = 0;
@@ -102,7 +84,7 @@ void view_close(struct view **view)
 {
 	if (!*view)
 		return;
-	forget_kept(*view);
+	keep_free(&(*view)->keep);
 	free((*view)->pages);
 	free((*view)->numbers);
 	free((*view)->slots);
@@ -115,7 +97,7 @@ void view_set_kernel(struct view *view, struct space space)
 {
 	/* Of another kernel, or read by other tables. */
 	if (view->kernel.root.v != space.root.v || view->kernel.levels != space.levels)
-		forget_kept(view);
+		keep_free(&view->keep);
 	view->kernel = space;
 	view->has_kernel = space.levels != 0;
 }
@@ -138,18 +120,13 @@ uint64_t view_fuel(const struct view *view)
 
 const void *view_kept(const struct view *view, const void *key)
 {
-	for (uint32_t i = 0; i < view->kept_n; i++)
-		if (view->kept[i].key == key)
-			return view->kept[i].object;
-	return NULL;
+	return keep_get(&view->keep, key);
 }
 
 void view_keep(struct view *view, const void *key, void *object, void (*release)(void *object))
 {
-	if (view->kept_n == KEPT_MAX || view_kept(view, key))
+	if (view_kept(view, key) || keep_put(&view->keep, key, object, release) < 0)
 		release(object);
-	else
-		view->kept[view->kept_n++] = (struct kept){ key, object, release };
 }
 
 struct ram *view_ram(struct view *view)

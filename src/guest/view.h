@@ -94,7 +94,7 @@ const void *view_kept(const struct view *view, const void *key);
 /**
  * view_keep - keep something until the view forgets its pages
  * @key:     address of something of the caller's own
- * @object:  the view's from now on; may be let go of at once, where there is no room
+ * @object:  the view's from now on; let go of at once where there is no memory
  * @release: lets go of it; must not read through the view
  */
 void view_keep(struct view *view, const void *key, void *object, void (*release)(void *object));

@@ -41,8 +41,14 @@ struct hook_shape {
 	uint32_t type;
 	const char *name;
 	uint32_t first, end;	/* bytes that have all of the slots */
+	uint32_t index;		/* in struct shapes */
 	VEC(struct slot) slots;
-	struct map seen;	/* tables of this type that were visited */
+};
+
+/* Of all types that were asked for: kept with the types. */
+struct hook_shapes {
+	VEC(struct hook_shape *) all;
+	struct map of;		/* BTF id → index */
 };
 
 /* While a shape is made. */
@@ -169,23 +175,55 @@ static void shape_free(struct hook_shape **shape)
 	if (!*shape)
 		return;
 	vec_free(&(*shape)->slots);
-	map_free(&(*shape)->seen);
 	free(*shape);
 	*shape = NULL;
+}
+
+static void shapes_free(void *object)
+{
+	struct hook_shapes *shapes = object;
+
+	for (size_t i = 0; i < shapes->all.n; i++)
+		shape_free(&shapes->all.v[i]);
+	vec_free(&shapes->all);
+	map_free(&shapes->of);
+	free(shapes);
+}
+
+/* NULL: no memory. */
+static struct hook_shapes *shapes_of(struct types *types)
+{
+	static const char key[1];
+	struct hook_shapes *shapes = types_kept(types, key);
+
+	if (shapes)
+		return shapes;
+	shapes = calloc(1, sizeof(*shapes));
+	if (shapes && types_keep(types, key, shapes, shapes_free) < 0) {
+		free(shapes);
+		return NULL;
+	}
+	return shapes;
 }
 
 static int shape_get(struct hook_walk *walk, uint32_t type, const char *name,
 		     struct hook_shape **ret, struct err *err)
 {
 	cleanup(shape_free) struct hook_shape *shape = NULL;
+	struct hook_shapes *shapes;
 	struct hook_shape **room;
 	uint32_t i;
 	int r;
 
 	if (!type)
 		return err_set(err, -ENOENT, "no type '%s'", name);
-	if (map_get(&walk->shape_of, type, &i)) {
-		*ret = walk->shapes.v[i];
+	if (!walk->shapes)
+		walk->shapes = shapes_of(walk->kernel->types);
+	shapes = walk->shapes;
+	if (!shapes)
+		return -ENOMEM;
+	if (map_get(&shapes->of, type, &i)) {
+		*ret = shapes->all.v[i];
 		return 0;
 	}
 	shape = calloc(1, sizeof(*shape));
@@ -193,12 +231,13 @@ static int shape_get(struct hook_walk *walk, uint32_t type, const char *name,
 		return -ENOMEM;
 	shape->type = type;
 	shape->name = types_name(walk->kernel->types, type);
+	shape->index = (uint32_t)shapes->all.n;
 	r = shape_fill(walk->kernel->types, shape, err);
 	if (r < 0)
 		return r;
-	room = vec_add(&walk->shapes);
-	if (!room || map_put(&walk->shape_of, type, (uint32_t)walk->shapes.n - 1) < 0) {
-		walk->shapes.n -= room != NULL;
+	room = vec_add(&shapes->all);
+	if (!room || map_put(&shapes->of, type, shape->index) < 0) {
+		shapes->all.n -= room != NULL;
 		return -ENOMEM;
 	}
 	*ret = *room = take_ptr(&shape);
@@ -234,10 +273,21 @@ void hook_walk_open(const struct kernel *kernel, struct view *view, struct owner
 
 void hook_walk_close(struct hook_walk *walk)
 {
-	for (size_t i = 0; i < walk->shapes.n; i++)
-		shape_free(&walk->shapes.v[i]);
-	vec_free(&walk->shapes);
-	map_free(&walk->shape_of);
+	for (size_t i = 0; i < walk->seen.n; i++)
+		map_free(&walk->seen.v[i]);
+	vec_free(&walk->seen);
+}
+
+/* 1: the table was seen before, as one of this type; 0: it is new. */
+static int see_table(struct hook_walk *walk, const struct hook_shape *shape, gva table)
+{
+	while (walk->seen.n <= shape->index) {
+		const struct map *map = vec_add(&walk->seen);
+
+		if (!map)
+			return -ENOMEM;
+	}
+	return map_put(&walk->seen.v[shape->index], table.v, 1);
 }
 
 int hook_walk_source(struct hook_walk *walk, const struct hook_source *source, struct err *err)
@@ -310,7 +360,7 @@ static int add_table(struct hook_walk *walk, const struct slot *slot, gva table,
 	r = shape_get(walk, slot->type, slot->member, &shape, err);
 	if (r < 0)
 		return r;
-	r = map_put(&shape->seen, table.v, 1);
+	r = see_table(walk, shape, table);
 	if (r < 0)
 		return r;
 	if (!r)

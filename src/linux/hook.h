@@ -77,8 +77,8 @@ struct hook_walk {
 	struct partial partial;	/* what could not be read: partial_add() */
 
 	/* What is known of types; and which tables of each were visited: each is once. */
-	VEC(struct hook_shape *) shapes;
-	struct map shape_of;	/* BTF id → index of its shape, + 1 */
+	struct hook_shapes *shapes;	/* NULL: not asked for yet */
+	VEC(struct map) seen;		/* by the shape's index */
 
 	/* Sources name a type ten thousand times over, by the same literal. */
 	struct { const char *name; uint32_t type; } named[HOOK_NAMED];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -25,27 +26,48 @@ static const struct member lsm_members[] = {
 };
 LAYOUT(lsm_layout, struct lsm_fields, lsm_members);
 
+/* What a hook takes: the member of its name of union security_list_options. */
+struct option {
+	const char *name;
+	uint32_t prototype;
+};
+
 struct lsm {
 	struct hook_walk *walk;
 	const struct lsm_fields *f;
 	gva head;		/* of all hooks */
 	const char *name;	/* of the hook */
 	uint32_t prototype;
+	VEC(struct option) options;
+	size_t next;		/* of the options: the likeliest for the next hook */
 };
 
-/* What a hook takes: the member of this name of union security_list_options. */
-struct wanted {
-	const char *name;
-	uint32_t prototype;
-};
-
-static int find_prototype(const struct type_member *member, void *ctx, struct err *err)
+static int add_option(const struct type_member *member, void *ctx, struct err *err)
 {
-	struct wanted *wanted = ctx;
+	struct lsm *lsm = ctx;
+	struct option *option;
 
 	(void)err;
-	if (member->kind == TYPE_FUNCTION && !strcmp(member->name, wanted->name))
-		wanted->prototype = member->type;
+	if (member->kind != TYPE_FUNCTION)
+		return 0;
+	option = vec_add(&lsm->options);
+	if (!option)
+		return -ENOMEM;
+	*option = (struct option){ member->name, member->type };
+	return 0;
+}
+
+/* There is one macro for all hooks, so that they have one order everywhere. */
+static uint32_t prototype_of(struct lsm *lsm, const char *name)
+{
+	for (size_t i = 0; i < lsm->options.n; i++) {
+		size_t at = (lsm->next + i) % lsm->options.n;
+
+		if (strcmp(lsm->options.v[at].name, name) != 0)
+			continue;
+		lsm->next = at + 1;
+		return lsm->options.v[at].prototype;
+	}
 	return 0;
 }
 
@@ -106,18 +128,13 @@ static int visit_call(struct lsm *lsm, gva call, struct err *err)
 static int visit_hook(const struct type_member *member, void *ctx, struct err *err)
 {
 	struct lsm *lsm = ctx;
-	struct wanted wanted = { .name = member->name };
-	const struct types *types = lsm->walk->kernel->types;
 	gva at = gva_add(lsm->head, member->at);
 	int r = 0;
 
 	if (member->kind != TYPE_STRUCT)
 		return 0;
 	lsm->name = member->name;
-	r = types_members(types, lsm->f->hook.type, find_prototype, &wanted, err);
-	lsm->prototype = wanted.prototype;
-	if (r < 0)
-		return r;
+	lsm->prototype = prototype_of(lsm, member->name);
 	if (lsm->f->list.there)
 		return partial_add(&lsm->walk->partial,
 				   hlist_walk(lsm->walk->view, at, REGISTERED_MAX, visit_listed,
@@ -144,10 +161,14 @@ static int walk_lsm(struct hook_walk *walk, struct err *err)
 			  &lsm.head, err);
 	if (r < 0)
 		return r;
-	return types_members(kernel->types,
-			     types_find(kernel->types, is_list ? "security_hook_heads" :
-						       "lsm_static_calls_table"),
-			     visit_hook, &lsm, err);
+	r = types_members(kernel->types, lsm.f->hook.type, add_option, &lsm, err);
+	if (r >= 0)
+		r = types_members(kernel->types,
+				  types_find(kernel->types, is_list ? "security_hook_heads" :
+							    "lsm_static_calls_table"),
+				  visit_hook, &lsm, err);
+	vec_free(&lsm.options);
+	return r;
 }
 
 const struct hook_source hooks_lsm = { .id = "lsm", .walk = walk_lsm };

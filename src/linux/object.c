@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "linux/object.h"
 
-#include <string.h>
-
 int object_read(struct view *view, gva at, const struct field *size, struct object *ret,
 		struct err *err)
 {
@@ -20,7 +18,7 @@ int object_read(struct view *view, gva at, const struct field *size, struct obje
 	return 0;
 }
 
-uint64_t object_uint(const struct object *object, const struct field *field)
+uint64_t object_odd_uint(const struct object *object, const struct field *field)
 {
 	uint64_t value = 0;
 

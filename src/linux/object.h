@@ -2,6 +2,8 @@
 #ifndef HVSM_LINUX_OBJECT_H
 #define HVSM_LINUX_OBJECT_H
 
+#include <string.h>
+
 #include "linux/kernel.h"
 
 /*
@@ -26,8 +28,24 @@ struct object {
 nodiscard int object_read(struct view *view, gva at, const struct field *size,
 			  struct object *ret, struct err *err);
 
+/* A member's bytes, @n of them from its start; zeros where they are not all inside. */
+void object_copy(const struct object *object, const struct field *field, void *to, size_t n);
+
+/* A bitfield, or a number that is not 8 bytes. */
+uint64_t object_odd_uint(const struct object *object, const struct field *field);
+
 /* A member as a number; 0 where it is not there, no number, or outside of the struct. */
-uint64_t object_uint(const struct object *object, const struct field *field);
+static inline uint64_t object_uint(const struct object *object, const struct field *field)
+{
+	uint64_t value;
+
+	if (!field->there || field->size_bytes != sizeof(value) || field->bits ||
+	    object->size_bytes < sizeof(value) ||
+	    field->at > object->size_bytes - sizeof(value))
+		return object_odd_uint(object, field);
+	memcpy(&value, object->bytes + field->at, sizeof(value));
+	return value;
+}
 
 static inline gva object_ptr(const struct object *object, const struct field *field)
 {
@@ -38,9 +56,6 @@ static inline uint32_t object_u32(const struct object *object, const struct fiel
 {
 	return (uint32_t)object_uint(object, field);
 }
-
-/* A member's bytes, @n of them from its start; zeros where they are not all inside. */
-void object_copy(const struct object *object, const struct field *field, void *to, size_t n);
 
 /* Where a member lies in the guest. */
 static inline gva object_at(const struct object *object, const struct field *field)

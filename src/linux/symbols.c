@@ -19,6 +19,11 @@ struct symbols {
 	struct names names;	/* → index + 1 */
 	char layout[64];
 
+	/* The image by pages: how many symbols lie below each; NULL: there is no such table. */
+	uint32_t *below;
+	uint64_t first;		/* where the first page begins */
+	uint32_t pages;		/* below[0..pages] */
+
 	uint64_t moved;		/* what the kernel's addresses lie higher by */
 	bool borrowed;		/* all of the above is another one's */
 };
@@ -43,6 +48,28 @@ static int hash_names(struct symbols *symbols)
 		names_add(&symbols->names, (uint32_t)i + 1, text, strlen(pool + text));
 	}
 	return r;
+}
+
+/* So that a search need not look at all of the table. Their order was checked. */
+static int count_pages(struct symbols *symbols, gva text)
+{
+	gva end = symbols_lookup(symbols, "_end");
+	uint64_t bytes = end.v - text.v;
+	uint32_t i = 0;
+
+	if (end.v <= text.v || bytes > KERNEL_IMAGE_MAX)
+		return 0;
+	symbols->below = malloc((bytes / GUEST_PAGE_SIZE + 1) * sizeof(*symbols->below));
+	if (!symbols->below)
+		return -ENOMEM;
+	symbols->first = text.v;
+	symbols->pages = (uint32_t)(bytes / GUEST_PAGE_SIZE);
+	for (uint32_t page = 0; page <= symbols->pages; page++) {
+		while (i < symbols->n && symbols->at[i] < text.v + page * GUEST_PAGE_SIZE)
+			i++;
+		symbols->below[page] = i;
+	}
+	return 0;
 }
 
 static int check_order(const struct symbols *symbols, gva text, struct err *err)
@@ -91,6 +118,8 @@ int symbols_parse(const void *image, size_t size, gva text, struct symbols **ret
 		r = hash_names(symbols);
 	if (r >= 0)
 		r = check_order(symbols, text, err);
+	if (r >= 0)
+		r = count_pages(symbols, text);
 	if (r < 0)
 		return wrap(err, r, "the kernel's symbol table");
 
@@ -108,6 +137,7 @@ void symbols_free(struct symbols **symbols)
 		free((*symbols)->at);
 		free((*symbols)->name);
 		free((*symbols)->pool);
+		free((*symbols)->below);
 		names_free(&(*symbols)->names);
 	}
 	free(*symbols);
@@ -182,7 +212,12 @@ gva symbols_lookup(const struct symbols *symbols, const char *name)
 static size_t count_upto(const struct symbols *symbols, uint64_t at)
 {
 	size_t low = 0, high = symbols->n;
+	uint64_t page = (at - symbols->moved - symbols->first) / GUEST_PAGE_SIZE;
 
+	if (page < symbols->pages && gva_is_kernel(gva_of(at))) {
+		low = symbols->below[page];
+		high = symbols->below[page + 1];
+	}
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/keep.h"
 #include "base/limits.h"
 #include "base/names.h"
 
@@ -28,12 +29,6 @@ enum kind {
 	KIND_VAR, KIND_DATASEC, KIND_FLOAT, KIND_DECL_TAG, KIND_TYPE_TAG, KIND_ENUM64,
 };
 
-struct resolved {
-	const struct layout *layout;
-	void *fields;
-	struct resolved *next;
-};
-
 struct types {
 	uint8_t *blob;		/* our copy: header, types, strings */
 	size_t blob_bytes;
@@ -45,7 +40,7 @@ struct types {
 	uint32_t n;
 	struct names objects;	/* → struct, union or typedef */
 	struct names enums;
-	struct resolved *resolved;
+	struct keep keep;	/* what was made of all this */
 
 	/* Made when the first function is asked for. */
 	struct names functions;
@@ -287,15 +282,9 @@ int types_parse(const void *data, size_t size, struct types **ret, struct err *e
 
 void types_free(struct types **types)
 {
-	struct resolved *next;
-
 	if (!*types)
 		return;
-	for (struct resolved *r = (*types)->resolved; r; r = next) {
-		next = r->next;
-		free(r->fields);
-		free(r);
-	}
+	keep_free(&(*types)->keep);
 	free((*types)->blob);
 	free((*types)->offset);
 	names_free(&(*types)->objects);
@@ -583,40 +572,43 @@ int types_field(const struct types *types, const char *path, struct field *ret, 
 	}
 }
 
+void *types_kept(const struct types *types, const void *key)
+{
+	return keep_get(&types->keep, key);
+}
+
+int types_keep(struct types *types, const void *key, void *object, void (*release)(void *object))
+{
+	return keep_put(&types->keep, key, object, release);
+}
+
 int types_layout(struct types *types, const struct layout *layout, const void **ret,
 		 struct err *err)
 {
-	struct resolved *resolved;
-	int r;
+	void *fields = types_kept(types, layout);
+	int r = 0;
 
-	for (resolved = types->resolved; resolved; resolved = resolved->next)
-		if (resolved->layout == layout) {
-			*ret = resolved->fields;
-			return 0;
-		}
-
-	resolved = calloc(1, sizeof(*resolved));
-	if (!resolved)
+	if (fields) {
+		*ret = fields;
+		return 0;
+	}
+	fields = calloc(1, layout->bytes);
+	if (!fields)
 		return -ENOMEM;
-	resolved->layout = layout;
-	resolved->fields = calloc(1, layout->bytes);
-	r = resolved->fields ? 0 : -ENOMEM;
 	for (size_t i = 0; r >= 0 && i < layout->members_n; i++) {
 		const struct member *m = &layout->members[i];
 
-		r = types_field(types, m->path,
-				(struct field *)((char *)resolved->fields + m->slot), err);
+		r = types_field(types, m->path, (struct field *)((char *)fields + m->slot), err);
 		if (r == -ENOENT && m->optional)
 			r = 0;
 	}
+	if (r >= 0)
+		r = types_keep(types, layout, fields, free);
 	if (r < 0) {
-		free(resolved->fields);
-		free(resolved);
+		free(fields);
 		return r;
 	}
-	resolved->next = types->resolved;
-	types->resolved = resolved;
-	*ret = resolved->fields;
+	*ret = fields;
 	return 0;
 }
 

@@ -106,6 +106,14 @@ struct layout {
 nodiscard int types_layout(struct types *types, const struct layout *layout, const void **ret,
 			   struct err *err);
 
+/*
+ * What was made of the types, and maybe of the symbols of the same kernel, for the next sweep:
+ * it is as true then. As keep_get() and keep_put(), until types_free().
+ */
+void *types_kept(const struct types *types, const void *key);
+nodiscard int types_keep(struct types *types, const void *key, void *object,
+			 void (*release)(void *object));
+
 /* The name of a type by BTF id; "" where it has none or there is no such id. */
 const char *types_name(const struct types *types, uint32_t type);
 

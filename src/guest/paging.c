@@ -230,16 +230,30 @@ static int descend(struct walk *walk, unsigned level, uint64_t at, uint64_t entr
 	return r < 0 ? r : (int)level;
 }
 
+/* Beyond the entries from @next on that are nothing, or lack the rights that are wanted. */
+static unsigned next_wanted(const struct walk *walk, const struct table *table)
+{
+	uint64_t must = PTE_PRESENT | (walk->want & MAP_WRITE ? PTE_WRITE : 0) |
+			(walk->want & MAP_USER ? PTE_USER : 0);
+	uint64_t mask = must | (walk->want & MAP_EXEC ? PTE_NX : 0);
+	unsigned i = table->next;
+
+	while (i < TABLE_ENTRIES && (table->entry[i] & mask) != must)
+		i++;
+	return i;
+}
+
 /*
- * Look at the next entry of the table at @level. Return: the level to go on with (lower:
- * a table was entered; higher: this one is finished), or an error.
+ * Look at the next entry of the table at @level that may count. Return: the level to go on
+ * with (lower: a table was entered; higher: this one is finished), or an error.
  */
 static int step(struct walk *walk, struct space space, unsigned level, struct err *err)
 {
 	struct table *table = &walk->table[level];
-	unsigned i = table->next++, rights;
+	unsigned i = next_wanted(walk, table), rights;
 	uint64_t at, entry;
 
+	table->next = i + 1;
 	at = table->base + i * paging_span(level);
 	if (level == space.levels)
 		at = paging_canonical(at, space.levels);
@@ -252,7 +266,7 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 		return (int)level + 1;
 	}
 	entry = table->entry[i];
-	if (!(entry & PTE_PRESENT) || at + (paging_span(level) - 1) < walk->from.v)
+	if (at + (paging_span(level) - 1) < walk->from.v)
 		return (int)level;
 	rights = paging_rights(table->rights, entry);
 	if ((rights & walk->want) != walk->want)

@@ -160,7 +160,7 @@ static uint32_t *slot_of(const struct view *view, uint64_t number)
 }
 
 /* A page that is at hand is read once more. */
-static int touch(struct view *view, struct err *err)
+static inline int touch(struct view *view, struct err *err)
 {
 	return ++view->touches % TOUCHES_PER_FUEL ? 0 : view_burn(view, 1, err);
 }
@@ -283,30 +283,35 @@ static struct tlb_entry *tlb_of(struct view *view, uint64_t key, uint64_t page)
 	return &view->tlb[(hash >> 32) % TLB_ENTRIES];
 }
 
-/* The entry for a page, which is looked up in the guest's tables where there is none yet. */
-static int tlb_get(struct view *view, struct space space, gva at, struct tlb_entry **ret,
-		   struct err *err)
+/* From the guest's tables. */
+static int tlb_fill(struct view *view, struct space space, gva at, struct tlb_entry *entry,
+		    struct err *err)
 {
-	uint64_t page = at.v >> GUEST_PAGE_SHIFT, key = tlb_key(space);
-	struct tlb_entry *entry = tlb_of(view, key, page);
+	uint64_t page = at.v >> GUEST_PAGE_SHIFT;
 	struct mapping to;
-	int r;
+	int r = paging_translate(view, space, gva_of(page << GUEST_PAGE_SHIFT), &to, err);
 
-	if (entry->space != key || entry->page != page) {
-		r = paging_translate(view, space, gva_of(page << GUEST_PAGE_SHIFT), &to, err);
-		if (r < 0)
-			return r;
+	if (r >= 0)
 		*entry = (struct tlb_entry){
-			.space = key,
+			.space = tlb_key(space),
 			.page = page,
 			.at = to.at.v,
 			.index = NO_PAGE,
 			.page_shift = (uint8_t)__builtin_ctzll(to.page_bytes),
 			.rights = (uint8_t)to.rights,
 		};
-	}
+	return r;
+}
+
+static inline int tlb_get(struct view *view, struct space space, gva at, struct tlb_entry **ret,
+			  struct err *err)
+{
+	uint64_t page = at.v >> GUEST_PAGE_SHIFT, key = tlb_key(space);
+	struct tlb_entry *entry = tlb_of(view, key, page);
+
 	*ret = entry;
-	return 0;
+	return entry->space == key && entry->page == page ? 0 :
+		tlb_fill(view, space, at, entry, err);
 }
 
 int view_translate(struct view *view, struct space space, gva at, struct mapping *ret,

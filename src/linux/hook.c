@@ -433,13 +433,14 @@ static int visit_all(struct hook_walk *walk, const struct hook_object *object,
 int hook_members(struct hook_walk *walk, const struct hook_object *object, const char *type,
 		 struct err *err)
 {
-	struct tables tables = { .n = 1 };
-	int r = shape_get(walk, type_of(walk, type), type,
-			  &tables.v[0].shape, err);
+	struct hook_shape *shape;
+	struct tables tables;
+	int r = shape_get(walk, type_of(walk, type), type, &shape, err);
 
 	if (r < 0)
 		return r;
-	tables.v[0].at = object->at;
+	tables.n = 1;
+	tables.v[0] = (struct pending){ .shape = shape, .at = object->at };
 	walk->objects++;
 	return visit_all(walk, object, &tables, err);
 }
@@ -448,9 +449,10 @@ int hook_table(struct hook_walk *walk, const struct hook_object *object, const c
 	       gva table, struct err *err)
 {
 	struct slot slot = { .type = type_of(walk, type), .member = type };
-	struct tables tables = {0};
+	struct tables tables;
 	int r;
 
+	tables.n = 0;
 	if (!table.v)
 		return 0;
 	if (!gva_is_kernel(table))

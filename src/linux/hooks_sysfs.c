@@ -89,6 +89,7 @@ struct trees {
 	struct known known[CONTAINERS];
 	struct map types;	/* kobj_type → its container */
 	struct map attributes;
+	gva looked_at[16];	/* tables of operations that were, by their addresses */
 	VEC(struct todo) todo;
 	const char *top;	/* "/sys" */
 	bool is_sysfs;
@@ -192,12 +193,16 @@ static int visit_file(struct trees *trees, gva at, gva ops, gva priv, uint32_t c
 		.print = print_path,
 		.ctx = trees,
 	};
+	gva *looked_at = &trees->looked_at[ops.v / 64 % ARRAY_SIZE(trees->looked_at)];
 	bool binary = is_binary(trees, ops);
-	int r;
+	int r = 0;
 
 	/* How files are read is the kernel's own, and so are the controllers. */
 	object.home = walk->kernel->text;
-	r = hook_table(walk, &object, "kernfs_ops", ops, err);
+	if (looked_at->v != ops.v)
+		r = hook_table(walk, &object, "kernfs_ops", ops, err);
+	if (r >= 0 && gva_is_kernel(ops))
+		*looked_at = ops;
 	if (r < 0 || !priv.v)
 		return r;
 	if (!trees->is_sysfs)

@@ -31,20 +31,33 @@ nodiscard int object_read(struct view *view, gva at, const struct field *size,
 /* A member's bytes, @n of them from its start; zeros where they are not all inside. */
 void object_copy(const struct object *object, const struct field *field, void *to, size_t n);
 
-/* A bitfield, or a number that is not 8 bytes. */
+/* A bitfield, or a number that is not 2, 4 or 8 bytes. */
 uint64_t object_odd_uint(const struct object *object, const struct field *field);
 
 /* A member as a number; 0 where it is not there, no number, or outside of the struct. */
 static inline uint64_t object_uint(const struct object *object, const struct field *field)
 {
+	const uint8_t *bytes = object->bytes + field->at;
 	uint64_t value;
+	uint32_t small;
+	uint16_t tiny;
 
-	if (!field->there || field->size_bytes != sizeof(value) || field->bits ||
-	    object->size_bytes < sizeof(value) ||
-	    field->at > object->size_bytes - sizeof(value))
+	if (!field->there || field->bits || field->size_bytes > object->size_bytes ||
+	    field->at > object->size_bytes - field->size_bytes)
 		return object_odd_uint(object, field);
-	memcpy(&value, object->bytes + field->at, sizeof(value));
-	return value;
+	switch (field->size_bytes) {
+	case sizeof(value):
+		memcpy(&value, bytes, sizeof(value));
+		return value;
+	case sizeof(small):
+		memcpy(&small, bytes, sizeof(small));
+		return small;
+	case sizeof(tiny):
+		memcpy(&tiny, bytes, sizeof(tiny));
+		return tiny;
+	default:
+		return object_odd_uint(object, field);
+	}
 }
 
 static inline gva object_ptr(const struct object *object, const struct field *field)

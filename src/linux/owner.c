@@ -433,10 +433,28 @@ int owner_of(struct owners *owners, gva at, struct owner *ret, struct err *err)
 	return owners->error;
 }
 
+/* As name_kernel() and name_module() have it, for whom no name is needed. */
+static bool is_kernel_function(const struct owners *owners, gva at)
+{
+	struct symbol symbol;
+
+	return symbols_at(owners->kernel->symbols, at, &symbol, NULL) >= 0 &&
+	       at.v == symbol.at.v && is_code(symbol.type) && !is_prefix(symbol.name);
+}
+
+static bool is_module_function(struct owners *owners, gva module, gva at)
+{
+	struct module_symbols *symbols = symbols_of(owners, module);
+	struct module_symbol symbol;
+
+	return symbols && module_symbols_at(symbols, at, &symbol) >= 0 &&
+	       at.v == symbol.at.v && symbol.is_code && !is_prefix(symbol.name);
+}
+
 bool owner_is_function(struct owners *owners, gva at)
 {
 	const struct piece *piece;
-	struct owner owner = { 0 };
+	bool is_start = false;
 	int r = 0;
 
 	if (map_get(&owners->functions, at.v, NULL))
@@ -444,15 +462,14 @@ bool owner_is_function(struct owners *owners, gva at)
 	piece = piece_at(&owners->code, at);
 	if (!piece)
 		return false;
-	owner.object = piece->object;
 	if (piece->kind == OWNER_KERNEL)
-		name_kernel(owners, at, &owner);
+		is_start = is_kernel_function(owners, at);
 	else if (piece->kind == OWNER_MODULE || piece->kind == OWNER_MODULE_INIT)
-		name_module(owners, at, &owner);
-	if (owner.is_start)
+		is_start = is_module_function(owners, piece->object, at);
+	if (is_start)
 		r = map_put(&owners->functions, at.v, 1);
 	(void)r;	/* without memory it is looked up again */
-	return owner.is_start;
+	return is_start;
 }
 
 const char *owner_symbol(struct owners *owners, gva at, char *buf, size_t size)

@@ -233,6 +233,14 @@
 /* What one package unpacks to: 0.5 GiB for the largest image, 6 GiB for one with DWARF. */
 #define PACKAGE_BYTES_MAX	(16ull << 30)
 
+/*
+ * Known-good programs: files that are trusted of one source (a full desktop has 60,000), files
+ * of a golden directory in all, and digests that are asked for while the store is open.
+ */
+#define TRUST_FILES_MAX		(1u << 20)
+#define TRUST_WALK_MAX		(1u << 24)
+#define TRUST_ASKED_MAX		(1u << 20)
+
 /* Places where ftrace may be called, modules included: Debian's largest kernel has 55,000. */
 #define FTRACE_SITES_MAX	(1u << 19)
 

@@ -66,6 +66,7 @@ extern const struct command list_command;
 extern const struct command info_command;
 extern const struct command scan_command;
 extern const struct command reference_command;
+extern const struct command trust_command;
 extern const struct command ps_command;
 extern const struct command modules_command;
 extern const struct command sockets_command;

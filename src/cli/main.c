@@ -33,6 +33,7 @@ static const struct command *const subcommands[] = {
 	&symbols_command,
 	&checks_command,
 	&reference_command,
+	&trust_command,
 	&version_command,
 	&help_command,
 };

@@ -22,6 +22,7 @@
 
 struct archive_file {
 	struct archive *archive;
+	uint32_t mode;
 };
 
 struct package_walk {
@@ -70,10 +71,15 @@ bool archive_is(int fd)
 	       (!memcmp(head, "!<arch>\n", 8) || !memcmp(head, RPM_MAGIC, 4));
 }
 
-int archive_file_read(struct archive_file *file, size_t limit, struct blob *ret, struct err *err)
+uint32_t archive_file_mode(const struct archive_file *file)
 {
-	cleanup(blob_free) struct blob blob = {0};
-	size_t room = 0;
+	return file->mode;
+}
+
+int archive_file_blocks(struct archive_file *file, archive_block_fn *visit, void *ctx,
+			struct err *err)
+{
+	uint64_t at = 0;
 
 	for (;;) {
 		const void *block;
@@ -82,27 +88,49 @@ int archive_file_read(struct archive_file *file, size_t limit, struct blob *ret,
 		int r = archive_read_data_block(file->archive, &block, &n, &offset);
 
 		if (r == ARCHIVE_EOF)
-			break;
+			return 0;
 		if (r != ARCHIVE_OK)
 			return damaged(file->archive, err);
-		if ((uint64_t)offset != blob.size)
+		if ((uint64_t)offset != at)
 			return err_set(err, -EBADMSG, "a sparse file in a package");
-		r = unpack_append(&blob, &room, block, n, limit, err);
+		at += n;
+		r = visit(block, n, ctx, err);
 		if (r < 0)
 			return r;
 	}
-	if (!blob.data && !(blob.data = malloc(1)))
-		return err_set(err, -ENOMEM, "no memory for a file");
-	*ret = blob;
-	blob = (struct blob){0};
-	return 0;
+}
+
+struct whole {
+	struct blob blob;
+	size_t room, limit;
+};
+
+static int append(const void *data, size_t size, void *ctx, struct err *err)
+{
+	struct whole *whole = ctx;
+
+	return unpack_append(&whole->blob, &whole->room, data, size, whole->limit, err);
+}
+
+int archive_file_read(struct archive_file *file, size_t limit, struct blob *ret, struct err *err)
+{
+	struct whole whole = { .limit = limit };
+	int r = archive_file_blocks(file, append, &whole, err);
+
+	if (r >= 0 && !whole.blob.data && !(whole.blob.data = malloc(1)))
+		r = err_set(err, -ENOMEM, "no memory for a file");
+	if (r < 0)
+		blob_free(&whole.blob);
+	else
+		*ret = whole.blob;
+	return r;
 }
 
 /* Each regular file of an archive that is open. */
 static int each_file(struct archive *archive, struct package_walk *walk, archive_fn *visit,
 		     void *ctx)
 {
-	struct archive_file file = { archive };
+	struct archive_file file = { .archive = archive };
 	struct archive_entry *entry;
 	int r;
 
@@ -119,10 +147,12 @@ static int each_file(struct archive *archive, struct package_walk *walk, archive
 			return err_set(walk->err, -ELOOP, "the package unpacks to over %llu GiB",
 				       PACKAGE_BYTES_MAX >> 30);
 		walk->bytes_left -= (uint64_t)size;
-		if (!path || archive_entry_filetype(entry) != AE_IFREG ||
-		    archive_entry_hardlink(entry))
+		/* Of several names of one file, cpio gives the bytes with the last. */
+		if (archive_entry_filetype(entry) != AE_IFREG ||
+		    (archive_entry_hardlink(entry) && !size))
 			continue;
-		r = visit(path, &file, ctx, walk->err);
+		file.mode = archive_entry_perm(entry);
+		r = visit(path ? path : "?", &file, ctx, walk->err);
 		if (r)
 			return r;
 	}

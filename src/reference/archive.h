@@ -3,6 +3,7 @@
 #define HVSM_REFERENCE_ARCHIVE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/blob.h"
 #include "base/err.h"
@@ -27,7 +28,20 @@ typedef int archive_fn(const char *path, struct archive_file *file, void *ctx, s
 nodiscard int archive_each(int fd, struct reference_source *source, archive_fn *visit, void *ctx,
 			   struct err *err);
 
-/* The bytes of the file that is being visited; once. As archive_each(). */
+/* What the package says of it: permissions (07777). */
+uint32_t archive_file_mode(const struct archive_file *file);
+
+/* A negative return ends it. */
+typedef int archive_block_fn(const void *data, size_t size, void *ctx, struct err *err);
+
+/**
+ * archive_file_blocks - the bytes of the file that is being visited, one behind the other; once
+ * Return: 0, what @visit returned, or as archive_each().
+ */
+nodiscard int archive_file_blocks(struct archive_file *file, archive_block_fn *visit, void *ctx,
+				  struct err *err);
+
+/* The same as a whole; also once. As archive_each(). */
 nodiscard int archive_file_read(struct archive_file *file, size_t limit, struct blob *ret,
 				struct err *err);
 

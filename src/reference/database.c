@@ -12,12 +12,8 @@
 
 #include "base/cleanup.h"
 
-#define SCHEMA_VERSION 1
-
 /* How long another process may keep its transaction: they are short. */
 #define BUSY_MS 10000
-
-#define FILE_NAME "store.db"
 
 /* A blob has what one file or package held; items lie in it one behind the other. */
 static const char schema[] =
@@ -41,6 +37,10 @@ static const char schema[] =
 	"  boot INTEGER NOT NULL REFERENCES boot(id) ON DELETE CASCADE,"
 	"  item TEXT NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,"
 	"  data BLOB NOT NULL, PRIMARY KEY(boot, item));";
+
+static const struct database_kind store_kind = {
+	.file = "store.db", .what = "the store", .schema = schema, .version = 1, .blobs = true,
+};
 
 static int code_of(int sqlite)
 {
@@ -72,7 +72,8 @@ static int failed(struct database *database, int sqlite, struct err *err)
 {
 	int code = code_of(sqlite);
 
-	return err_set(err, code, "%s: %s", code == -EBADMSG ? "the store is damaged" : "the store",
+	return err_set(err, code, "%s%s: %s", database->kind->what,
+		       code == -EBADMSG ? " is damaged" : "",
 		       database->sqlite ? sqlite3_errmsg(database->sqlite) :
 					  sqlite3_errstr(sqlite));
 }
@@ -202,7 +203,7 @@ int database_lock(struct database *database, struct err *err)
 	return fd;
 }
 
-static int open_directory(const char *path, bool create, struct err *err)
+static int open_directory(const char *path, bool create, bool blobs, struct err *err)
 {
 	struct stat st;
 	int fd;
@@ -218,7 +219,7 @@ static int open_directory(const char *path, bool create, struct err *err)
 		return err_set(err, -EACCES, "the store '%s' is not safe: others may write into "
 			       "it (it must be yours, mode 0700)", path);
 	}
-	if (create && mkdirat(fd, "blobs", 0700) < 0 && errno != EEXIST) {
+	if (create && blobs && mkdirat(fd, "blobs", 0700) < 0 && errno != EEXIST) {
 		int r = err_set(err, -errno, "the store '%s': %s", path, strerror(errno));
 
 		close(fd);
@@ -239,12 +240,12 @@ static int check_schema(struct database *database, bool create, struct err *err)
 	if (r < 0)
 		return r;
 	version = r > 0 ? statement_number(statement, 0) : 0;
-	if (version == SCHEMA_VERSION)
+	if (version == (uint64_t)database->kind->version)
 		return 0;
 	if (version)
-		return err_set(err, -ENOTSUP, "the store is of another version of hvsm (%llu)",
-			       (unsigned long long)version);
-	return create ? 1 : err_set(err, -ENOENT, "the store is empty");
+		return err_set(err, -ENOTSUP, "%s is of another version of hvsm (%llu)",
+			       database->kind->what, (unsigned long long)version);
+	return create ? 1 : err_set(err, -ENOENT, "%s is empty", database->kind->what);
 }
 
 static int make_schema(struct database *database, struct err *err)
@@ -256,8 +257,9 @@ static int make_schema(struct database *database, struct err *err)
 		return r;
 	r = check_schema(database, true, err);	/* another process may have been quicker */
 	if (r > 0) {
-		snprintf(version, sizeof(version), "PRAGMA user_version = %d", SCHEMA_VERSION);
-		r = database_run(database, schema, err);
+		snprintf(version, sizeof(version), "PRAGMA user_version = %d",
+			 database->kind->version);
+		r = database_run(database, database->kind->schema, err);
 		if (r >= 0)
 			r = database_run(database, version, err);
 	}
@@ -273,12 +275,13 @@ static int open_file(struct database *database, const char *path, bool create, s
 	cleanup(freep) char *file = NULL;
 	int flags = database->writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, r;
 
-	if (asprintf(&file, "%s/" FILE_NAME, path) < 0) {
+	if (asprintf(&file, "%s/%s", path, database->kind->file) < 0) {
 		file = NULL;
 		return err_set(err, -ENOMEM, "no memory for the store");
 	}
-	if (!create && faccessat(database->dir, FILE_NAME, F_OK, 0) < 0)
-		return err_set(err, -errno, "the store '%s': %s", path, strerror(errno));
+	if (!create && faccessat(database->dir, database->kind->file, F_OK, 0) < 0)
+		return err_set(err, -errno, "%s '%s': %s", database->kind->what, path,
+			       strerror(errno));
 	r = sqlite3_open_v2(file, &database->sqlite, flags | (create ? SQLITE_OPEN_CREATE : 0) |
 			    SQLITE_OPEN_PRIVATECACHE, NULL);
 	if (r != SQLITE_OK)
@@ -291,12 +294,19 @@ static int open_file(struct database *database, const char *path, bool create, s
 
 int database_open(const char *path, bool create, struct database **ret, struct err *err)
 {
+	return database_open_kind(path, create, &store_kind, ret, err);
+}
+
+int database_open_kind(const char *path, bool create, const struct database_kind *kind,
+		       struct database **ret, struct err *err)
+{
 	cleanup(database_close) struct database *database = calloc(1, sizeof(*database));
 	int r;
 
 	if (!database)
 		return err_set(err, -ENOMEM, "no memory for the store");
-	database->dir = open_directory(path, create, err);
+	database->kind = kind;
+	database->dir = open_directory(path, create, kind->blobs, err);
 	if (database->dir < 0)
 		return database->dir;
 	database->writable = create || faccessat(database->dir, ".", W_OK, AT_EACCESS) == 0;

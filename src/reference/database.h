@@ -9,14 +9,24 @@
 #include "base/err.h"
 
 /*
- * The directory in which hvsm keeps what it has to remember, and the SQLite file in it: known
- * kernels (store.h) and what guests looked like (baseline.h).
+ * The directory in which hvsm keeps what it has to remember, and the SQLite files in it: known
+ * kernels (store.h) and what guests looked like (baseline.h), known programs (trust.h).
  *
  *	store.db   the tables
  *	blobs/     what is too large for them, named by SHA-256
  *	lock       held while blobs come or go
+ *	trust.db   tables of their own: what is in them has nothing to do with the others
  */
+struct database_kind {
+	const char *file;	/* its name in the directory */
+	const char *what;	/* what messages call it: "the store" */
+	const char *schema;	/* the tables, as statements */
+	int version;		/* of the schema, 1 … */
+	bool blobs;		/* it has a directory of them */
+};
+
 struct database {
+	const struct database_kind *kind;
 	sqlite3 *sqlite;
 	int dir;		/* the directory */
 	bool writable;
@@ -35,6 +45,11 @@ struct database {
  */
 nodiscard int database_open(const char *path, bool create, struct database **ret,
 			    struct err *err);
+
+/* The same with other tables. @kind must outlive it. */
+nodiscard int database_open_kind(const char *path, bool create,
+				 const struct database_kind *kind, struct database **ret,
+				 struct err *err);
 
 /* *@database becomes NULL. NULL is fine. */
 void database_close(struct database **database);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "reference/archive.h"
 #include "reference/bzimage.h"
+#include "reference/input.h"
 #include "reference/unpack.h"
 
 /* What a bare file begins with tells what it is. */
@@ -115,24 +116,6 @@ static bool member_of(const char *path, struct packaged *ret)
 	return true;
 }
 
-/* A regular file to read, or an errno. Nothing else: a FIFO would never end. */
-static int open_file(const char *path, struct stat *st, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), r = 0;
-
-	if (fd < 0)
-		return err_set(err, -errno, "'%s': %s", path, strerror(errno));
-	if (fstat(fd, st) < 0)
-		r = err_set(err, -errno, "'%s': %s", path, strerror(errno));
-	else if (!S_ISREG(st->st_mode))
-		r = err_set(err, -EBADMSG, "'%s': not a file", path);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
 static int read_all(int fd, struct blob *ret, struct err *err)
 {
 	cleanup(blob_free) struct blob blob = {0};
@@ -188,7 +171,7 @@ int packaged_read(struct packaged *member, struct blob *ret, struct err *err)
 int package_read_file(const char *path, struct blob *ret, struct err *err)
 {
 	struct stat st;
-	cleanup(fd_close) int fd = open_file(path, &st, err);
+	cleanup(fd_close) int fd = input_open(path, &st, err);
 	int r;
 
 	if (fd < 0)
@@ -211,30 +194,9 @@ static int visit_archived(const char *path, struct archive_file *archive, void *
 	return walk->visit(&member, walk->ctx, err);
 }
 
-/* SHA-256 of a package, which may be too large for our memory. */
-static int hash_file(int fd, char ret[65], struct err *err)
-{
-	unsigned char digest[crypto_hash_sha256_BYTES];
-	cleanup(freep) uint8_t *block = malloc(1 << 18);
-	crypto_hash_sha256_state state;
-	ssize_t got;
-
-	if (!block)
-		return err_set(err, -ENOMEM, "no memory to read a file");
-	crypto_hash_sha256_init(&state);
-	for (off_t at = 0; (got = pread(fd, block, 1 << 18, at)) != 0; at += got) {
-		if (got < 0)
-			return err_set(err, -EIO, "cannot be read: %s", strerror(errno));
-		crypto_hash_sha256_update(&state, block, (unsigned long long)got);
-	}
-	crypto_hash_sha256_final(&state, digest);
-	sodium_bin2hex(ret, 65, digest, sizeof(digest));
-	return 0;
-}
-
 static int walk_package(struct walk *walk, int fd, struct err *err)
 {
-	int r = hash_file(fd, walk->source.sha256, err);
+	int r = input_digest_text(fd, walk->source.sha256, err);
 
 	strcpy(walk->source.source, "package");
 	if (r >= 0)
@@ -271,7 +233,7 @@ static int sniff(int fd, const char *path, struct packaged *member, struct err *
 static int walk_file(struct walk *walk, const char *path, struct err *err)
 {
 	struct stat st;
-	cleanup(fd_close) int fd = open_file(path, &st, err);
+	cleanup(fd_close) int fd = input_open(path, &st, err);
 	struct package_reader reader = { .fd = fd };
 	struct packaged member;
 	int r;

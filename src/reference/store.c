@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "reference/database.h"
 #include "reference/pack.h"
+#include "reference/source.h"
 #include "reference/store_write.h"
 
 int store_open(const char *path, bool create, struct store **ret, struct err *err)
@@ -35,26 +36,6 @@ void store_close(struct store **store)
 	*store = NULL;
 }
 
-static void copy_text(sqlite3_stmt *row, int column, char *ret, size_t size)
-{
-	snprintf(ret, size, "%s", statement_text(row, column));
-}
-
-/* The columns that every statement begins with which asks for a source. */
-#define SOURCE_COLUMNS "s.kind, s.path, s.package, s.version, s.sha256, s.signature"
-#define SOURCE_COLUMNS_N 6
-
-static void read_source(sqlite3_stmt *row, struct reference_source *ret)
-{
-	*ret = (struct reference_source){0};
-	copy_text(row, 0, ret->source, sizeof(ret->source));
-	copy_text(row, 1, ret->path, sizeof(ret->path));
-	copy_text(row, 2, ret->package, sizeof(ret->package));
-	copy_text(row, 3, ret->version, sizeof(ret->version));
-	copy_text(row, 4, ret->sha256, sizeof(ret->sha256));
-	copy_text(row, 5, ret->signature, sizeof(ret->signature));
-}
-
 /* And behind them, where an item is asked for. */
 #define ITEM_COLUMNS "s.blob, i.offset, i.size, i.sha256, i.release, i.build_id, i.banner"
 
@@ -76,9 +57,9 @@ static int read_item(struct store *store, sqlite3_stmt *row, size_t limit, struc
 static void read_identified(sqlite3_stmt *row, int at, struct identified *ret)
 {
 	*ret = (struct identified){0};
-	copy_text(row, at, ret->release, sizeof(ret->release));
-	copy_text(row, at + 1, ret->build_id, sizeof(ret->build_id));
-	copy_text(row, at + 2, ret->banner, sizeof(ret->banner));
+	source_text(row, at, ret->release, sizeof(ret->release));
+	source_text(row, at + 1, ret->build_id, sizeof(ret->build_id));
+	source_text(row, at + 2, ret->banner, sizeof(ret->banner));
 }
 
 int store_describe(struct store *store, const char *sha256, struct identified *ret,
@@ -122,7 +103,7 @@ int store_kernel(struct store *store, const char *build_id, const char *sha256,
 	r = read_item(store, row, REFERENCE_FILE_MAX, ret, err);
 	if (r < 0)
 		return r;
-	read_source(row, source);
+	source_read(row, source);
 	read_identified(row, SOURCE_COLUMNS_N + 4, id);
 	return 0;
 }
@@ -175,51 +156,26 @@ int store_each(struct store *store, store_entry_fn *visit, void *ctx, struct err
 			.modules = statement_number(row, at + 3),
 		};
 
-		read_source(row, &entry.source);
-		copy_text(row, at + 4, entry.build_id, sizeof(entry.build_id));
-		copy_text(row, at + 5, entry.release, sizeof(entry.release));
+		source_read(row, &entry.source);
+		source_text(row, at + 4, entry.build_id, sizeof(entry.build_id));
+		source_text(row, at + 5, entry.release, sizeof(entry.release));
 		r = visit(&entry, ctx, err);
 	}
 	return r;
 }
 
-/* The source whose digest begins so. */
-static int find_source(struct store *store, const char *pattern, struct reference_source *ret,
-		       struct err *err)
-{
-	cleanup(statement_end) sqlite3_stmt *row = NULL;
-	int r = database_prepare(store->database, &row, err, "SELECT " SOURCE_COLUMNS
-				 " FROM source s WHERE s.sha256 GLOB ?", "s", pattern);
-
-	if (r >= 0)
-		r = database_step(store->database, row, err);
-	if (r == 0)
-		return err_set(err, -ENOENT, "the store has no such source");
-	if (r < 0)
-		return r;
-	read_source(row, ret);
-	r = database_step(store->database, row, err);
-	return r > 0 ? err_set(err, -ENOTUNIQ, "several sources begin so") : r;
-}
-
 int store_remove(struct store *store, const char *id, struct reference_source *ret,
 		 struct err *err)
 {
-	cleanup(fd_close) int lock = -1;
+	cleanup(fd_close) int lock = database_lock(store->database, err);
 	struct reference_source source;
-	char pattern[80];
 	int r;
 
-	if (strlen(id) < 4 || strlen(id) > 64 || id[strspn(id, "0123456789abcdef")])
-		return err_set(err, -EINVAL, "not an ID (4 to 64 hex digits)");
-	snprintf(pattern, sizeof(pattern), "%s*", id);
-	lock = database_lock(store->database, err);
 	if (lock < 0)
 		return lock;
-	r = find_source(store, pattern, &source, err);
+	r = source_find(store->database, id, &source, err);
 	if (r >= 0)
-		r = database_do(store->database, err, "DELETE FROM source WHERE sha256 = ?", "s",
-				source.sha256);
+		r = source_remove(store->database, source.sha256, err);
 	if (r >= 0)
 		r = store_sweep(store, err);
 	if (r < 0)

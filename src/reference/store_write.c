@@ -13,6 +13,7 @@
 #include "base/now.h"
 #include "reference/pack.h"
 #include "reference/package.h"
+#include "reference/source.h"
 
 struct new_item {
 	char module[64];
@@ -63,16 +64,6 @@ static int writer_begin(struct store *store, const struct reference_source *sour
 	writer->source = *source;
 	crypto_hash_sha256_init(&writer->state);
 	return 0;
-}
-
-/* Is this source there? 1, 0, or an errno. */
-static int is_known(struct store *store, const char *sha256, struct err *err)
-{
-	cleanup(statement_end) sqlite3_stmt *row = NULL;
-	int r = database_prepare(store->database, &row, err,
-				 "SELECT 1 FROM source WHERE sha256 = ?", "s", sha256);
-
-	return r < 0 ? r : database_step(store->database, row, err);
 }
 
 static int report(struct adding *adding, const struct writer *writer, bool known,
@@ -175,7 +166,7 @@ static int finish_loose(struct adding *adding, struct err *err)
 		strcpy(writer->source.source, "directory");
 		snprintf(writer->source.path, sizeof(writer->source.path), "%s", adding->path);
 	}
-	r = is_known(adding->store, writer->source.sha256, err);
+	r = source_known(adding->store->database, writer->source.sha256, err);
 	if (r > 0)
 		return report(adding, writer, true, err);
 	if (r == 0)
@@ -245,7 +236,7 @@ static int choose_writer(struct adding *adding, struct packaged *from, struct wr
 	if (!from->loose) {
 		struct writer known = { .source = *source };
 
-		r = is_known(adding->store, source->sha256, err);
+		r = source_known(adding->store->database, source->sha256, err);
 		if (r > 0 && report(adding, &known, true, err) < 0)
 			r = -ENOMEM;
 		if (r)
@@ -315,7 +306,7 @@ int store_add_kernel(struct store *store, const struct reference_source *source,
 
 	if (lock < 0)
 		return lock;
-	r = is_known(store, source->sha256, err);
+	r = source_known(store->database, source->sha256, err);
 	if (r)
 		return r < 0 ? r : 0;
 	r = identify_kernel(vmlinux, &id, err);

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import io
 import json
 import os
 import pty
@@ -15,6 +17,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tarfile
 import tempfile
 import termios
 import time
@@ -29,7 +32,8 @@ HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
 COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts",
-            "hooks", "bpf", "log", "symbols", "checks", "reference", "version", "help"]
+            "hooks", "bpf", "log", "symbols", "checks", "reference", "trust",
+            "version", "help"]
 ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "bpf", "log",
                 "symbols"]
 
@@ -353,6 +357,144 @@ class References(Case):
         self.assert_refused(self.call("remove", "zz", "--json"), "--json")
         self.call("add", self.path("vmlinuz"))
         self.assert_refused(self.call("remove", "xyz!"), "'xyz!'", "reference list")
+
+    def test_hostile_words_are_escaped(self) -> None:
+        self.assert_refused(self.call("add", HOSTILE), ESCAPED)
+        self.assert_refused(self.call(HOSTILE), ESCAPED)
+
+
+def make_deb(files: dict[str, bytes], mode: int = 0o755, claim: int = 0) -> bytes:
+    """A package with these files; @claim: bytes that each says to have."""
+    def tar(members: dict[str, bytes], says: int = 0) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            for name, content in members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = says or len(content), mode
+                archive.addfile(entry)
+                out.write(content + bytes(-len(content) % 512))
+        return out.getvalue()
+
+    control = tar({"./control": b"Package: ev\x1b[2Jil\nVersion: 1-1\n"})
+    deb = b"!<arch>\n"
+    for name, content in {"debian-binary": b"2.0\n", "control.tar": control,
+                          "data.tar": tar(files, claim)}.items():
+        deb += f"{name:16}{0:<12}{0:<6}{0:<6}{0o100644:<8o}{len(content):<10}`\n".encode()
+        deb += content + b"\n" * (len(content) % 2)
+    return deb
+
+
+class Trust(Case):
+    """The digests of known programs; with an agent in a guest they are used in tests/vm."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="hvsm-cli-")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.store = str(self.folder / "store")
+
+    def call(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return hvsm("trust", *args, "--store", self.store)
+
+    def put(self, name: str, content: bytes) -> str:
+        (self.folder / name).write_bytes(content)
+        return str(self.folder / name)
+
+    def items(self, *args: str) -> list[dict[str, object]]:
+        done = self.call("list", "--json", *args)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        document = json.loads(done.stdout)
+        validate(document)
+        return document["items"]
+
+    def test_add_list_remove(self) -> None:
+        files = {"./usr/bin/a": b"\x7fELF a", "./usr/lib/b.py": b"print()", "./bin/c": b"#!/bin/sh"}
+        done = self.call("add", self.put("a.deb", make_deb(files)), self.put("tool", b"\x7fELF b"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("1-1: 3 files\n", done.stdout)
+        self.assertIn("tool: 1 file\n", done.stdout)
+        package, single = sorted(self.items("--long"), key=lambda item: item["source"] == "file")
+        self.assertEqual((package["version"], package["files_n"]), ("1-1", 3))
+        self.assertEqual({file["path"]: file["kind"] for file in package["files"]},
+                         {"/usr/bin/a": "ELF", "/usr/lib/b.py": "script", "/bin/c": "script"})
+        digest = hashlib.sha256(b"\x7fELF b").hexdigest()
+        self.assertEqual((single["id"], single["files"][0]["sha256"]), (digest, digest))
+        self.assertNotIn("files", self.items()[0])
+
+        text = self.call("list").stdout
+        self.assertEqual(len(text.splitlines()), 3)
+        self.assertIn(digest[:12], text)
+        self.assertIn(hashlib.sha256(b"\x7fELF a").hexdigest(), self.call("list", "--long").stdout)
+        done = self.call("remove", digest[:12])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("removed", done.stdout)
+        self.assertEqual([item["id"] for item in self.items()], [package["id"]])
+
+    def test_golden_directory(self) -> None:
+        (self.folder / "golden").mkdir()
+        self.put("golden/tool", b"\x7fELF b")
+        self.put("golden/words", b"words")
+        golden = str(self.folder / "golden")
+        self.assertIn("golden: 1 file\n", self.call("add", golden).stdout)
+        self.assertIn("known already", self.call("add", golden).stdout)
+        self.assertEqual(len(self.items()), 1)
+
+    def test_nothing_there(self) -> None:
+        done = self.call("list")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertIn("trust add", done.stderr)
+        self.assertEqual(self.items(), [])
+        self.assert_refused(self.call("remove", "0123"), "nothing is trusted", self.store)
+        self.assertFalse(os.path.exists(self.store))
+
+    def test_what_cannot_be_added(self) -> None:
+        self.assert_refused(self.call("add", self.put("none", b"")), "none", "empty")
+        self.assert_refused(self.call("add", f"{self.folder}/gone"), "gone", "No such file")
+        self.assert_refused(self.call("add", "/dev/zero"), "/dev/zero", "not a file")
+        (self.folder / "empty").mkdir()
+        self.assert_refused(self.call("add", f"{self.folder}/empty"), "empty", "no program")
+        self.assertEqual(self.items(), [])
+
+    def test_hostile_packages(self) -> None:
+        good = make_deb({"./usr/bin/a": b"\x7fELF a", "./usr/bin/b": b"\x7fELF b" * 3000})
+        for cut in (8, 60, 300, 2000, len(good) // 2):
+            self.assert_refused(self.call("add", self.put("cut.deb", good[:cut])), "cut.deb",
+                                "damaged")
+        bomb = make_deb({"./a": b"a"}, claim=17 << 30)
+        self.assert_refused(self.call("add", self.put("bomb.deb", bomb)), "bomb.deb", "16 GiB")
+        deep = make_deb({"./" + "a/" * 3000 + "b": b"#!"})
+        self.assert_refused(self.call("add", self.put("deep.deb", deep)), "deep.deb", "path")
+        self.assertEqual(self.items(), [])
+
+    def test_what_a_package_says_is_escaped(self) -> None:
+        deb = make_deb({"../../" + HOSTILE: b"#!"})
+        done = self.call("add", self.put("a.deb", deb))
+        self.assertEqual(done.returncode, 0)
+        for text in (done.stdout, self.call("list").stdout, self.call("list", "--long").stdout):
+            self.assertNotIn("\x1b", text)
+            self.assertIn("ev\\x1b[2Jil", text)
+        path = self.items("--long")[0]["files"][0]["path"]
+        self.assertTrue(path.startswith("../../ev\\x1b[2J\\x0ail"), path)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a.deb", "store"])
+
+    def test_damaged_store(self) -> None:
+        self.call("add", self.put("a", b"a"))
+        (self.folder / "store" / "trust.db").write_bytes(b"no database " * 1000)
+        self.assert_refused(self.call("list"), "damaged")
+        self.assert_refused(self.call("add", self.put("a", b"a")), "damaged")
+
+    def test_store_that_others_may_write(self) -> None:
+        self.call("add", self.put("a", b"a"))
+        os.chmod(self.store, 0o777)
+        self.assert_refused(self.call("list"), "not safe", self.store)
+
+    def test_usage(self) -> None:
+        self.assert_refused(self.call("ad", "x"), "'ad'", "trust --help")
+        self.assert_refused(self.call("add"), "PACKAGE", "trust --help")
+        self.assert_refused(self.call("list", "x"), "no operand")
+        self.assert_refused(self.call("remove", "zz", "--json"), "--json")
+        self.call("add", self.put("a", b"a"))
+        self.assert_refused(self.call("remove", "xyz!"), "'xyz!'", "trust list")
 
     def test_hostile_words_are_escaped(self) -> None:
         self.assert_refused(self.call("add", HOSTILE), ESCAPED)

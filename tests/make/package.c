@@ -73,17 +73,18 @@ static void add_filter(struct archive *to, enum packing packing)
 		archive_write_set_filter_option(to, "gzip", "timestamp", NULL);
 }
 
-static void put_file(struct archive *to, const char *path, const void *data, size_t size)
+static void put_file(struct archive *to, const struct made_file *file)
 {
 	struct archive_entry *entry = must(archive_entry_new());
 
-	archive_entry_set_pathname(entry, path);
-	archive_entry_set_size(entry, (la_int64_t)size);
+	archive_entry_set_pathname(entry, file->path);
+	archive_entry_set_size(entry, (la_int64_t)file->blob.size);
 	archive_entry_set_filetype(entry, AE_IFREG);
-	archive_entry_set_perm(entry, 0644);
+	archive_entry_set_perm(entry, file->mode ? file->mode : 0644);
 	archive_entry_set_nlink(entry, 1);
 	if (archive_write_header(to, entry) != ARCHIVE_OK ||
-	    archive_write_data(to, data, size) != (la_ssize_t)size)
+	    archive_write_data(to, file->blob.data, file->blob.size) !=
+		    (la_ssize_t)file->blob.size)
 		abort();
 	archive_entry_free(entry);
 }
@@ -100,7 +101,7 @@ static struct blob archive_of(int (*format)(struct archive *), const struct made
 	    archive_write_open_memory(to, blob.data, ROOM, &blob.size) != ARCHIVE_OK)
 		abort();
 	for (size_t i = 0; i < n; i++)
-		put_file(to, files[i].path, files[i].blob.data, files[i].blob.size);
+		put_file(to, &files[i]);
 	if (archive_write_free(to) != ARCHIVE_OK)
 		abort();
 	return blob;

@@ -36,6 +36,7 @@ struct blob make_bzimage(const struct blob *vmlinux, enum packing packing);
 struct made_file {
 	const char *path;
 	struct blob blob;
+	unsigned mode;		/* permissions; 0: 0644 */
 };
 
 struct blob make_deb(const char *package, const char *version, const struct made_file *files,

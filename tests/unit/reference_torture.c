@@ -15,6 +15,7 @@
 #include "make/torture.h"
 #include "reference/baseline.h"
 #include "reference/store.h"
+#include "reference/trust.h"
 
 #define RELEASE "6.1.0-99-amd64"
 #define VERSION "6.1.9-1"
@@ -194,6 +195,21 @@ static int record_one(void)
 	return r < 0 ? r : baseline_commit(baseline, NULL);
 }
 
+static int trusting(void)
+{
+	cleanup(trust_close) struct trust *trust = NULL;
+	static const uint8_t digest[TRUST_DIGEST_BYTES];
+	struct trust_addition addition = {0};
+	int r = trust_open(store_path, true, &trust, NULL);
+
+	if (r >= 0)
+		r = trust_add(trust, package, &addition, NULL);
+	if (r >= 0)
+		r = trust_find(trust, digest, NULL, NULL);
+	vec_free(&addition.list);
+	return r;
+}
+
 /* Let @work fail at every allocation in turn, each time after @before. */
 static void torture(int (*work)(void), int (*before)(void))
 {
@@ -231,6 +247,7 @@ TORTURE(reading_a_package, from_package, NULL)
 TORTURE(reading_the_store, from_store, add)
 TORTURE(remembering_a_kernel_file, from_kernel_file, NULL)
 TORTURE(recording_a_baseline, record, record_one)
+TORTURE(trusting_a_package, trusting, NULL)
 
 int main(void)
 {
@@ -240,6 +257,7 @@ int main(void)
 		cmocka_unit_test(reading_the_store),
 		cmocka_unit_test(remembering_a_kernel_file),
 		cmocka_unit_test(recording_a_baseline),
+		cmocka_unit_test(trusting_a_package),
 	};
 
 	return cmocka_run_group_tests(tests, use_our_memory, remove_all);

@@ -140,6 +140,9 @@
 /* Physical pages whose digest is kept: 1 GiB of code, in 16 MiB of ours. */
 #define PAGE_DIGESTS_MAX	(1u << 18)
 
+/* What is missing in the agent's eyes, since when: some processes start at any time. */
+#define PATIENCE_MAX		(1u << 17)
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

@@ -12,6 +12,7 @@
 #include "guest/paging.h"
 #include "keeper/follow.h"
 #include "keeper/page_digests.h"
+#include "keeper/patience.h"
 #include "linux/clock.h"
 
 /*
@@ -37,6 +38,7 @@ struct keeper {
 	struct builds builds;
 	struct keeper_agent agent;
 	struct page_digests pages;
+	struct patience patience;
 
 	/* What the last look was of. */
 	const struct kernel *kernel;
@@ -74,6 +76,7 @@ void keeper_close(struct keeper **keeper)
 	measured_free(&(*keeper)->measured);
 	vec_free(&(*keeper)->agent.problems);
 	page_digests_free(&(*keeper)->pages);
+	patience_free(&(*keeper)->patience);
 	free(*keeper);
 	*keeper = NULL;
 }
@@ -91,6 +94,11 @@ const struct measured *keeper_measured(const struct keeper *keeper)
 struct page_digests *keeper_pages(struct keeper *keeper)
 {
 	return &keeper->pages;
+}
+
+struct patience *keeper_patience(struct keeper *keeper)
+{
+	return &keeper->patience;
 }
 
 const struct inside *keeper_inside(const struct keeper *keeper)

@@ -25,6 +25,7 @@ struct keeper;
 struct measured;	/* keeper/measured.h */
 struct inside;		/* keeper/inside.h */
 struct page_digests;	/* keeper/page_digests.h */
+struct patience;	/* keeper/patience.h */
 
 enum keeper_state {
 	KEEPER_ABSENT,		/* there is none, and in this boot never was */
@@ -120,6 +121,9 @@ const struct measured *keeper_measured(const struct keeper *keeper);
  * The keeper's; check process-code is who uses them.
  */
 struct page_digests *keeper_pages(struct keeper *keeper);
+
+/* Since when the agent has not seen something; the keeper's. */
+struct patience *keeper_patience(struct keeper *keeper);
 
 /* The newest whole inside view; NULL: none that can be believed. It changes with each look. */
 const struct inside *keeper_inside(const struct keeper *keeper);

@@ -18,10 +18,12 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "vm"))
 
+from lab import agent  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 
 BENCH = TOP / "build" / "tests" / "bench" / "bench"
 BENCH_REFERENCE = BENCH.with_name("bench-reference")
+BENCH_AGENT = BENCH.with_name("bench-agent")
 
 # What hvsm sets out to keep, in ms: (kernel, what) → at most. Told, not enforced: a timed test
 # says more about the machine than about the program.
@@ -31,6 +33,8 @@ GOALS = {("6.1-cloud", "attach"): 100.0, ("new-generic", "attach"): 200.0,
          ("6.1-cloud", "roots"): 5.0, ("new-generic", "roots"): 5.0}
 # A guest of this size is to be swept within so many ms, whatever the checks.
 TASKS, MODULES, SWEEP_MS = 200, 100, 10.0
+# The agent in a guest: programs that it measured, and what a look at it costs when nothing is new.
+PROGRAMS, LOOK_MS = 5000, 2.0
 
 
 def load_modules(guest: Guest, count: int) -> None:
@@ -103,6 +107,34 @@ def show_reference(kernel: str, backend: str) -> None:
               f"{'' if row['clean'] else '  NOT CLEAN'}")
 
 
+def show_agent(kernel: str, backend: str) -> None:
+    """A guest with an agent that measured PROGRAMS files, and with 100 processes."""
+    with Guest(kernel, backend=backend) as guest:
+        agent.install(guest)
+        agent.start(guest)
+        guest.sh("workload")
+        for _ in range(80):
+            guest.sh("sleep 10000 >/dev/null 2>&1 </dev/null &")
+        guest.sh(f"mkdir /tmp/p; for i in $(seq {PROGRAMS}); do echo '#!/bin/true' >/tmp/p/$i; "
+                 "chmod +x /tmp/p/$i; /tmp/p/$i; done", 600)
+        agent.wait_trusted(guest, "--only", "agent-present")
+        done = subprocess.run([str(BENCH_AGENT), str(agent.built()), f"qemu:{guest.pid}"],
+                              stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    result = json.loads(done.stdout)
+    looks = result["looks"]
+    print(f"\n{kernel}, {backend} RAM, agent {looks['state']}, {looks['records']} records of "
+          f"{looks['bytes'] >> 10} KiB: first look {looks['first_ns'] / 1e6:.3f} ms, further ones "
+          f"{looks['median_ns'] / 1e6:.3f} ms (goal ≤ {LOOK_MS:g})")
+    print(f"{'code':8} {'ms':>9} {'processes':>10} {'resident':>9} {'read':>7} {'hashed':>7} "
+          f"{'SHA-256 ms':>11} {'speed':>6}  goal: ≥ 0.5 of SHA-256's own")
+    for number, row in enumerate(result["code"], 1):
+        print(f"sweep {number:<2} {row['ns'] / 1e6:9.3f} {row['processes']:10} {row['resident']:9} "
+              f"{row['read']:7} {row['hashed']:7} {row['sha256_ns'] / 1e6:11.3f} "
+              f"{row['sha256_ns'] / row['ns']:6.2f}{'' if row['clean'] else '  NOT CLEAN'}")
+
+
 def show(kernel: str, title: str, result: Any) -> None:
     print(f"\n{title}: Linux {result['release']}, {result['ram_bytes'] >> 20} MiB of RAM")
     print(f"{'':10} {'median ms':>10} {'goal':>7} {'objects':>8} {'pages':>7} {'KiB read':>9} "
@@ -127,6 +159,8 @@ def main() -> None:
     for kernel in ("6.1-cloud", "new-generic"):
         for backend in ("anon", "memfd"):
             show_reference(kernel, backend)
+    for backend in ("anon", "memfd"):
+        show_agent("6.1-cloud", backend)
     for backend in ("anon", "memfd", "file-private"):
         show_ram(backend)
     for kernel in ("6.1-cloud", "new-generic"):

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_KEEPER_PATIENCE_H
+#define HVSM_KEEPER_PATIENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "base/vec.h"
+
+/*
+ * The agent needs time: what is seen outside and not by it may be seen by it in its next period.
+ * So it is kept since when something has been missing, over runs of a check and over sweeps; by
+ * the agent's own clock, which stands still where the agent does.
+ */
+struct patience {
+	struct map index;		/* hash of what is missing → place in @since_ns */
+	VEC(uint64_t) since_ns;
+};
+
+/**
+ * patience_since - since when has it been missing?
+ * @what:   what tells it from all others: "this file in this process"; without padding
+ * @now_ns: the agent's heartbeat
+ * @ret:    receives when it was asked for first: @now_ns where it was not before
+ *
+ * Return: 0, -ENOMEM.
+ */
+nodiscard int patience_since(struct patience *patience, const void *what, size_t size,
+			     uint64_t now_ns, uint64_t *ret);
+
+void patience_free(struct patience *patience);
+
+#endif

@@ -15,9 +15,11 @@
 #include <sys/signalfd.h>
 
 #include "agent/agent.h"
+#include "agent/confine.h"
 #include "agent/control.h"
 #include "agent/events.h"
 #include "agent/inside.h"
+#include "agent/notify.h"
 #include "base/cleanup.h"
 
 #define PERIOD_MIN_MS 100
@@ -36,9 +38,13 @@ void agent_say(const char *fmt, ...)
 
 /* What the agent consists of, started in this order, each with the loop at hand. */
 static int (*const parts[])(struct agent *agent, struct err *err) = {
+	notify_start,
 	control_start,
 	events_start,
+	confine_privileges,
 	inside_start,
+	confine_calls,
+	notify_ready,
 };
 
 static int beat(void *ctx, struct err *err)
@@ -174,6 +180,7 @@ int run_command(int argc, char **argv)
 		return 2;
 	}
 	anchor_set_state(AGENT_STOPPING);
+	notify_stopping();
 	r = log_append_type(&agent.log, AGENT_RECORD_STOP);
 	control_stop();
 	return r < 0 && r != -ENOSPC ? 2 : 0;

@@ -143,6 +143,9 @@
 /* What is missing in the agent's eyes, since when: some processes start at any time. */
 #define PATIENCE_MAX		(1u << 17)
 
+/* … of which the next run of hvsm is to know. */
+#define PATIENCE_SAVED_MAX	1024u
+
 /* CPUs: NR_CPUS of Debian is 8192 (CONFIG_MAXSMP). */
 #define CPUS_MAX		8192u
 

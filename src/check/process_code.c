@@ -25,13 +25,15 @@
 #define JUDGED_MAX    4096u	/* pages of all processes that are looked at once more */
 
 /*
- * The agent is told of what is executed, and finds what else is mapped in its next period: what
- * it has not measured after so many was not measured. How often it is looked for meanwhile, and
- * for how many periods of the host's time.
+ * The agent is told of what is executed, and looks at what it has mapped 50 ms and a second later;
+ * what processes load after that it finds in slow rounds (agent/process.c). So it is waited for a
+ * few of its periods, and what is not measured after some rounds was not measured. In between
+ * nobody can say.
  */
 #define PERIODS_GIVEN 3u
 #define LOOKS_A_PERIOD 4u
-#define PERIODS_WAIT  6u
+#define PERIODS_WAIT  6u	/* … of the host's time */
+#define ROUNDS_NS     60000000000ull	/* four of the agent's */
 #define PERIOD_MAX_MS 5000u	/* whatever the agent says that its period is */
 #define NS_PER_MS     1000000ull
 
@@ -51,7 +53,8 @@ struct code_look {
 	bool has_uprobes;
 	uint32_t judged;
 	uint64_t processes, resident, verified, compiled, probed, unmeasured;
-	uint64_t undecided;		/* files not measured that the agent may yet measure */
+	uint64_t fresh;			/* files of processes that the agent may measure soon */
+	uint64_t late;			/* … that it has not measured yet */
 };
 
 struct code_area {
@@ -198,10 +201,12 @@ static int judge_unmeasured(struct process_look *process, struct code_area *area
 	r = patience_since(look->patience, what, sizeof(what), now, &since);
 	if (r < 0)
 		return r;
-	if (now - since >= given_ns(look->agent))
+	if (now - since >= ROUNDS_NS)
 		tell_unmeasured(process, area->file, &area->vma);
+	else if (now - since >= given_ns(look->agent))
+		look->late++;
 	else
-		look->undecided++;
+		look->fresh++;
 	return 0;
 }
 
@@ -433,25 +438,23 @@ static int look(struct check_run *run, struct keeper *keeper, struct code_look *
 static int look_twice(struct check_run *run, struct keeper *keeper, struct code_look *code,
 		      struct err *err)
 {
+	bool live = ram_is_live(view_ram(check_view(run)));
 	int r = look(run, keeper, code, err);
 
-	if (r < 0 || !code->undecided)
-		return r;
-	if (code->agent->state != KEEPER_TRUSTED) {
-		check_note(run, "the agent has not measured yet all that runs");
-		return r;
+	if (r >= 0 && code->fresh && live && code->agent->state == KEEPER_TRUSTED) {
+		r = wait_for_agent(run, keeper, err);
+		if (r < 0 || !keeper_measured(keeper))
+			return r;
+		look_free(code);
+		r = look(run, keeper, code, err);
 	}
-	if (!ram_is_live(view_ram(check_view(run)))) {
-		check_inconclusive(run, "%" PRIu64 " files that run were not measured yet: whether "
-				   "they would be cannot be told from an image",
-				   code->undecided);
+	if (r < 0 || !(code->late || (code->fresh && !live)))
 		return r;
-	}
-	r = wait_for_agent(run, keeper, err);
-	if (r < 0 || !keeper_measured(keeper))
-		return r;
-	look_free(code);
-	return look(run, keeper, code, err);
+	if (code->agent->state == KEEPER_TRUSTED)
+		check_inconclusive(run, "the agent has not measured yet all files that run");
+	else
+		check_note(run, "the agent has not measured yet all files that run");
+	return r;
 }
 
 static int process_code_run(struct check_run *run, struct err *err)

@@ -501,6 +501,10 @@ int keeper_remember(const struct keeper *keeper, struct blob *ret, struct err *e
 	packed->memory = keeper->memory;
 	packed->lost = keeper->lost;
 	*ret = (struct blob){ (uint8_t *)packed, sizeof(*packed) };
+	if (patience_save(&keeper->patience, ret) < 0) {
+		blob_free(ret);
+		return err_set(err, -ENOMEM, "no memory for what is known of the agent");
+	}
 	return 0;
 }
 
@@ -508,7 +512,7 @@ int keeper_recall(struct keeper *keeper, const void *data, size_t size, struct e
 {
 	struct packed packed;
 
-	if (size != sizeof(packed))
+	if (size < sizeof(packed))
 		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
 	memcpy(&packed, data, sizeof(packed));
 	packed.memory.build_id[sizeof(packed.memory.build_id) - 1] = '\0';
@@ -518,5 +522,8 @@ int keeper_recall(struct keeper *keeper, const void *data, size_t size, struct e
 	keeper->memory = packed.memory;
 	keeper->lost = packed.lost;
 	keeper->follow = (struct follow){ .before = packed.memory.mark };
+	if (patience_load(&keeper->patience, (const uint8_t *)data + sizeof(packed),
+			  size - sizeof(packed)) < 0)
+		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
 	return 0;
 }

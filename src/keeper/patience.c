@@ -1,34 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/patience.h"
 
+#include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
+
+/* The same in every process, as it is kept on the host. Whom it is mixed up with waits no longer. */
+static uint64_t key_of(const void *what, size_t size)
+{
+	unsigned char digest[crypto_generichash_BYTES_MIN];
+	uint64_t key;
+
+	crypto_generichash(digest, sizeof(digest), what, size, NULL, 0);
+	memcpy(&key, digest, sizeof(key));
+	return key | 1;		/* 0 is no key */
+}
+
+static int add(struct patience *patience, uint64_t key, uint64_t since_ns)
+{
+	struct missing *missing;
+
+	/* Most is not missing any more by then; what still is waits once more. */
+	if (patience->all.n == PATIENCE_MAX)
+		patience_free(patience);
+	missing = vec_add(&patience->all);
+	if (!missing || map_put(&patience->index, key, (uint32_t)patience->all.n - 1) < 0)
+		return -ENOMEM;
+	*missing = (struct missing){ key, since_ns };
+	return 0;
+}
 
 int patience_since(struct patience *patience, const void *what, size_t size, uint64_t now_ns,
 		   uint64_t *ret)
 {
-	uint64_t key = hash_bytes(what, size, hash_secret()) | 1, *since;
+	uint64_t key = key_of(what, size);
 	uint32_t i;
+	int r;
 
 	if (map_get(&patience->index, key, &i)) {
-		*ret = patience->since_ns.v[i];
+		*ret = patience->all.v[i].since_ns;
 		return 0;
 	}
-	/* Most is not missing any more by then; what still is waits once more. */
-	if (patience->since_ns.n == PATIENCE_MAX)
-		patience_free(patience);
-	since = vec_add(&patience->since_ns);
-	if (!since || map_put(&patience->index, key, (uint32_t)patience->since_ns.n - 1) < 0)
+	r = add(patience, key, now_ns);
+	if (r >= 0)
+		*ret = now_ns;
+	return r;
+}
+
+int patience_save(const struct patience *patience, struct blob *blob)
+{
+	size_t n = patience->all.n < PATIENCE_SAVED_MAX ? patience->all.n : PATIENCE_SAVED_MAX;
+	uint8_t *data;
+
+	if (!n)
+		return 0;
+	data = realloc(blob->data, blob->size + n * sizeof(struct missing));
+	if (!data)
 		return -ENOMEM;
-	*since = now_ns;
-	*ret = now_ns;
+	memcpy(data + blob->size, patience->all.v + patience->all.n - n,
+	       n * sizeof(struct missing));
+	blob->data = data;
+	blob->size += n * sizeof(struct missing);
 	return 0;
+}
+
+int patience_load(struct patience *patience, const void *data, size_t size)
+{
+	struct missing missing;
+	int r = 0;
+
+	if (size % sizeof(missing) || size / sizeof(missing) > PATIENCE_SAVED_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < size && r >= 0; i += sizeof(missing)) {
+		memcpy(&missing, (const uint8_t *)data + i, sizeof(missing));
+		r = add(patience, missing.key | 1, missing.since_ns);
+	}
+	return r;
 }
 
 void patience_free(struct patience *patience)
 {
-	vec_free(&patience->since_ns);
+	vec_free(&patience->all);
 	map_free(&patience->index);
 }

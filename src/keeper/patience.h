@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/blob.h"
 #include "base/map.h"
 #include "base/vec.h"
 
@@ -14,8 +15,11 @@
  * the agent's own clock, which stands still where the agent does.
  */
 struct patience {
-	struct map index;		/* hash of what is missing → place in @since_ns */
-	VEC(uint64_t) since_ns;
+	struct map index;		/* key → place in @all */
+	VEC(struct missing {
+		uint64_t key;		/* hash of what is missing */
+		uint64_t since_ns;
+	}) all;
 };
 
 /**
@@ -28,6 +32,16 @@ struct patience {
  */
 nodiscard int patience_since(struct patience *patience, const void *what, size_t size,
 			     uint64_t now_ns, uint64_t *ret);
+
+/**
+ * patience_save - add the newest to what is kept on the host
+ * @blob: grows by a multiple of sizeof(struct missing); PATIENCE_SAVED_MAX of them at most
+ * Return: 0, -ENOMEM (@blob is as it was).
+ */
+nodiscard int patience_save(const struct patience *patience, struct blob *blob);
+
+/* Take back what patience_save() added. 0, -EBADMSG (@size is none that it adds), -ENOMEM. */
+nodiscard int patience_load(struct patience *patience, const void *data, size_t size);
 
 void patience_free(struct patience *patience);
 

@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "base/limits.h"
@@ -27,6 +29,31 @@ static void the_first_time_counts(void **state)
 	patience_free(&patience);
 }
 
+static void the_next_run_knows_of_it(void **state)
+{
+	struct patience patience = { 0 }, next = { 0 };
+	struct blob blob = { malloc(3), 3 };
+	uint64_t since;
+
+	(void)state;
+	memcpy(blob.data, "abc", 3);
+	assert_int_equal(patience_save(&patience, &blob), 0);
+	assert_int_equal(blob.size, 3);
+	for (uint64_t i = 0; i < PATIENCE_SAVED_MAX + 10; i++)
+		assert_int_equal(patience_since(&patience, &i, sizeof(i), 100 + i, &since), 0);
+	assert_int_equal(patience_save(&patience, &blob), 0);
+	assert_memory_equal(blob.data, "abc", 3);
+	assert_int_equal(patience_load(&next, blob.data + 3, blob.size - 3), 0);
+	for (uint64_t i = 0; i < PATIENCE_SAVED_MAX + 10; i++) {
+		assert_int_equal(patience_since(&next, &i, sizeof(i), 9999, &since), 0);
+		assert_int_equal(since, i < 10 ? 9999 : 100 + i);	/* the newest */
+	}
+	assert_int_equal(patience_load(&next, blob.data, blob.size), -EBADMSG);
+	blob_free(&blob);
+	patience_free(&patience);
+	patience_free(&next);
+}
+
 static void there_is_a_limit(void **state)
 {
 	struct patience patience = { 0 };
@@ -35,7 +62,7 @@ static void there_is_a_limit(void **state)
 	(void)state;
 	for (uint64_t i = 0; i <= 2 * PATIENCE_MAX; i++)
 		assert_int_equal(patience_since(&patience, &i, sizeof(i), i, &since), 0);
-	assert_in_range(patience.since_ns.n, 1, PATIENCE_MAX);
+	assert_in_range(patience.all.n, 1, PATIENCE_MAX);
 	assert_int_equal(since, 2 * PATIENCE_MAX);
 	patience_free(&patience);
 }
@@ -62,6 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_time_counts),
+		cmocka_unit_test(the_next_run_knows_of_it),
 		cmocka_unit_test(there_is_a_limit),
 		cmocka_unit_test(no_memory_is_an_error),
 	};

@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 
-/* The same in every process, as it is kept on the host. Whom it is mixed up with waits no longer. */
+/* The same in every process: it is kept on the host. Who is mixed up with another waits less. */
 static uint64_t key_of(const void *what, size_t size)
 {
 	unsigned char digest[crypto_generichash_BYTES_MIN];

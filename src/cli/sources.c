@@ -15,6 +15,8 @@
 #include "reference/store.h"
 #include "report/verdict.h"
 
+#define AGENT_ITEM "agent"	/* of the baseline */
+
 /* What QEMU was told to boot. Its words, seen from inside of its root. */
 struct booted {
 	struct proc proc;
@@ -106,6 +108,42 @@ static int open_keeper(const struct arguments *args, struct keeper **ret)
 	return r;
 }
 
+/* What earlier sweeps knew of the agent. */
+static void recall(const struct check_sources *sources)
+{
+	cleanup(blob_free) struct blob blob = {0};
+	struct err err = {0};
+	int r;
+
+	if (!sources->baseline || !sources->keeper)
+		return;
+	r = baseline_noted(sources->baseline, AGENT_ITEM, &blob, &err);
+	if (r >= 0)
+		r = keeper_recall(sources->keeper, blob.data, blob.size, &err);
+	if (r < 0 && r != -ENOENT)
+		say("what was known of the agent is not used: %s", err.text);
+}
+
+/*
+ * … and what the next ones need to. It says which agent was followed and how far, so it is kept
+ * of a guest that is compromised as well: only a log that grew is ever noted.
+ */
+static void remember(const struct check_sources *sources)
+{
+	cleanup(blob_free) struct blob blob = {0};
+	struct err err = {0};
+	int r;
+
+	if (!sources->baseline || !sources->keeper)
+		return;
+	r = keeper_remember(sources->keeper, &blob, &err);
+	if (r >= 0 && blob.size)
+		r = baseline_note(sources->baseline, AGENT_ITEM, blob.data, blob.size, &err);
+	if (r < 0)
+		say("what is known of the agent could not be recorded: %s",
+		    err.code ? err.text : strerror(-r));
+}
+
 int sources_open(const struct attached *guest, const struct arguments *args,
 		 struct check_sources *ret)
 {
@@ -138,6 +176,7 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 		return r;
 	}
 	sources.baseline = open_baseline(guest, options.store);
+	recall(&sources);
 	*ret = sources;
 	return 0;
 }
@@ -154,6 +193,8 @@ void sources_commit(struct check_sources *sources, const struct sweep *sweep)
 	struct err err = {0};
 	int r;
 
+	if (sweep->steady)
+		remember(sources);
 	if (!sources->baseline || !sweep->steady || verdict_of(sweep) == VERDICT_COMPROMISED)
 		return;
 	r = baseline_commit(sources->baseline, &err);

@@ -66,13 +66,14 @@ static int look_at(const struct task *task, void *ctx, struct err *err)
 	if (ptrace)
 		tell(alive, task, KEEPER_CODE, "tracer", "Agent is traced",
 		     "another process traces it, and can write into its memory");
-	/* A freezer's trap shows as a stop, too (cgroup_enter_frozen()). */
-	if (frozen || jobctl & JOBCTL_FREEZE || state & TASK_FROZEN || flags & PF_FROZEN)
-		tell(alive, task, KEEPER_ALIVE, "frozen", "Agent is frozen",
-		     "its control group is frozen");
-	else if (!ptrace && (task->state == 'T' || task->state == 't' || jobctl & JOBCTL_STOP))
+	/* Who is stopped counts as frozen to its control group as well (do_signal_stop()). */
+	if (!(jobctl & JOBCTL_FREEZE) && !ptrace &&
+	    (task->state == 'T' || task->state == 't' || jobctl & JOBCTL_STOP))
 		tell(alive, task, KEEPER_ALIVE, "stopped", "Agent is stopped",
 		     "it was stopped by a signal");
+	else if (frozen || jobctl & JOBCTL_FREEZE || state & TASK_FROZEN || flags & PF_FROZEN)
+		tell(alive, task, KEEPER_ALIVE, "frozen", "Agent is frozen",
+		     "its control group is frozen");
 	return 0;
 }
 

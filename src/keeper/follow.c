@@ -281,3 +281,57 @@ int follow_log(struct look *look, const struct claim *claim, const struct agent_
 	free(reading.data);
 	return look_partial(look, KEEPER_LOG, r, err);
 }
+
+/* --- the inside view --- */
+
+static int copy_inside(struct look *look, const struct claim *claim,
+		       const struct agent_anchor *anchor, struct blob *ret, struct err *err)
+{
+	uint64_t half = anchor->inside.size_bytes / 2, sequence = anchor->inside_sequence;
+	gva at = gva_of(anchor->inside.at + (sequence & 1) * half);
+	struct agent_inside head;
+	int r;
+
+	if (half < sizeof(head))
+		return err_set(err, -EBADMSG, "no room for an inside view");
+	r = view_read_space(look->view, claim->task.space, at, &head, sizeof(head), err);
+	if (r < 0)
+		return r;
+	if (head.sequence != sequence)
+		return err_set(err, -ESTALE, "the inside view was written meanwhile");
+	if (head.size_bytes < sizeof(head) || head.size_bytes > half)
+		return err_set(err, -EBADMSG, "an inside view of %u bytes", head.size_bytes);
+	ret->data = malloc(head.size_bytes);
+	if (!ret->data)
+		return err_set(err, -ENOMEM, "no memory for an inside view");
+	ret->size = head.size_bytes;
+	return view_read_space(look->view, claim->task.space, at, ret->data, ret->size, err);
+}
+
+int follow_inside(struct look *look, const struct claim *claim,
+		  const struct agent_anchor *anchor, struct inside *inside, struct err *err)
+{
+	struct keeper_problem problem = {
+		.topic = KEEPER_VIEW, .grave = true, .at = claim->task.at,
+		.object = "inside view", .title = "Agent's inside view cannot be",
+		.what = "inside view", .expected = "items within their bounds",
+	};
+	cleanup(blob_free) struct blob data = {0};
+	struct inside newer = {0};
+	int r;
+
+	if (!anchor->inside_sequence || anchor->inside_sequence == inside->head.sequence)
+		return 0;
+	r = copy_inside(look, claim, anchor, &data, err);
+	if (r >= 0)
+		r = inside_parse(&data, anchor->inside_sequence, &newer, err);
+	if (r == -EBADMSG) {
+		look_problem(look, &problem, "%s", err->text);
+		return 0;
+	}
+	if (r < 0)
+		return look_partial(look, KEEPER_VIEW, r, err);
+	inside_free(inside);
+	*inside = newer;
+	return 0;
+}

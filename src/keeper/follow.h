@@ -2,6 +2,7 @@
 #ifndef HVSM_KEEPER_FOLLOW_H
 #define HVSM_KEEPER_FOLLOW_H
 
+#include "keeper/inside.h"
 #include "keeper/look.h"
 #include "keeper/measured.h"
 
@@ -38,5 +39,15 @@ nodiscard int follow_anchor(struct look *look, const struct claim *claim,
 nodiscard int follow_log(struct look *look, const struct claim *claim,
 			 const struct agent_anchor *anchor, struct follow *follow,
 			 struct measured *measured, struct err *err);
+
+/**
+ * follow_inside - copy the newest inside view, unless @inside is it already
+ * @inside: replaced where there is a newer one
+ *
+ * Tells problems of KEEPER_VIEW. Return: 0, or what must end the look.
+ */
+nodiscard int follow_inside(struct look *look, const struct claim *claim,
+			    const struct agent_anchor *anchor, struct inside *inside,
+			    struct err *err);
 
 #endif

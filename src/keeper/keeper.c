@@ -13,6 +13,7 @@
 #include "keeper/follow.h"
 #include "keeper/page_digests.h"
 #include "keeper/patience.h"
+#include "keeper/since.h"
 #include "linux/clock.h"
 
 /*
@@ -50,7 +51,8 @@ struct keeper {
 	struct follow follow;
 	struct measured measured;
 	bool believed;			/* the log, as of the last look */
-	struct inside *inside;
+	struct inside inside;
+	struct since since;
 };
 
 int keeper_open(struct builds *builds, struct keeper **ret, struct err *err)
@@ -74,6 +76,8 @@ void keeper_close(struct keeper **keeper)
 		return;
 	builds_free(&(*keeper)->builds);
 	measured_free(&(*keeper)->measured);
+	inside_free(&(*keeper)->inside);
+	since_free(&(*keeper)->since);
 	vec_free(&(*keeper)->agent.problems);
 	page_digests_free(&(*keeper)->pages);
 	patience_free(&(*keeper)->patience);
@@ -103,7 +107,12 @@ struct patience *keeper_patience(struct keeper *keeper)
 
 const struct inside *keeper_inside(const struct keeper *keeper)
 {
-	return keeper->believed ? keeper->inside : NULL;
+	return keeper->believed && keeper->inside.head.sequence ? &keeper->inside : NULL;
+}
+
+struct since *keeper_since(struct keeper *keeper)
+{
+	return &keeper->since;
 }
 
 /* --- what the parts of a look tell --- */
@@ -314,6 +323,7 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 		if (memory->there && !memory->mark.ended && !keeper->lost.there)
 			keeper->lost = *memory;
 		keeper->follow = (struct follow){0};
+		inside_free(&keeper->inside);
 	}
 	memory->there = true;
 	snprintf(memory->build_id, sizeof(memory->build_id), "%s", claim->build->id);
@@ -333,7 +343,7 @@ static int look_inside(struct keeper *keeper, struct look *look, const struct cl
 	if (keeper->follow.joined && keeper->follow.mark.offset >= keeper->memory.mark.offset)
 		keeper->memory.mark = keeper->follow.mark;
 	keeper->believed = !look_has(look, KEEPER_LOG) && keeper->follow.mark.sequence;
-	return r;
+	return r < 0 ? r : follow_inside(look, claim, anchor, &keeper->inside, err);
 }
 
 static int look_at(struct keeper *keeper, struct look *look, const struct claim *claim,
@@ -413,14 +423,14 @@ static enum keeper_state judge(const struct keeper *keeper, const struct look *l
 	if (!agent->pid)
 		return state;
 	if (look_has(look, KEEPER_CODE) || look_has(look, KEEPER_LOG) ||
-	    look_has(look, KEEPER_WATCH))
+	    look_has(look, KEEPER_WATCH) || look_has(look, KEEPER_VIEW))
 		return KEEPER_TAMPERED;
 	if (keeper->lost.there)
 		return KEEPER_REPLACED;
 	if (look_has(look, KEEPER_ALIVE))
 		return KEEPER_STALLED;
 	for (int topic = 0; topic < KEEPER_TOPICS; topic++)
-		if (*agent->unseen[topic])
+		if (topic != KEEPER_VIEW && *agent->unseen[topic])
 			return KEEPER_STALLED;
 	return state;
 }

@@ -24,6 +24,7 @@
 struct keeper;
 struct measured;	/* keeper/measured.h */
 struct inside;		/* keeper/inside.h */
+struct since;		/* keeper/since.h */
 struct page_digests;	/* keeper/page_digests.h */
 struct patience;	/* keeper/patience.h */
 
@@ -47,6 +48,7 @@ enum keeper_topic {
 	KEEPER_ALIVE,		/* not stopped, not frozen, its heart beats */
 	KEEPER_LOG,		/* chained, and an extension of what was seen */
 	KEEPER_WATCH,		/* its fanotify marks */
+	KEEPER_VIEW,		/* its inside view: see keeper_inside() */
 	KEEPER_TOPICS
 };
 
@@ -127,6 +129,9 @@ struct patience *keeper_patience(struct keeper *keeper);
 
 /* The newest whole inside view; NULL: none that can be believed. It changes with each look. */
 const struct inside *keeper_inside(const struct keeper *keeper);
+
+/* Differences between inside and outside, and since which inside view: for who compares them. */
+struct since *keeper_since(struct keeper *keeper);
 
 /**
  * keeper_remember - what the next keeper of this guest and boot must know

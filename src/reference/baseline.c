@@ -198,6 +198,18 @@ static int compare_record(sqlite3_stmt *row, size_t size, const unsigned char di
 	return BASELINE_DIFFERS;
 }
 
+static int find_record(struct baseline *baseline, const char *item, sqlite3_stmt **row,
+		       struct err *err)
+{
+	int r = database_prepare(baseline->database, row, err,
+				 "SELECT r.size, r.sha256, r.data FROM record r"
+				 " JOIN boot b ON b.id = r.boot"
+				 " WHERE b.guest = ? AND b.boot = ? AND r.item = ?", "sbs",
+				 baseline->guest, baseline->boot, sizeof(baseline->boot), item);
+
+	return r < 0 ? r : database_step(baseline->database, *row, err);
+}
+
 int baseline_compare(struct baseline *baseline, const char *item, const void *data, size_t size,
 		     struct blob *was, struct err *err)
 {
@@ -208,13 +220,7 @@ int baseline_compare(struct baseline *baseline, const char *item, const void *da
 	if (size > BASELINE_ITEM_MAX)
 		return err_set(err, -ELOOP, "over %u MiB for a baseline", BASELINE_ITEM_MAX >> 20);
 	crypto_hash_sha256(digest, data, size);
-	r = database_prepare(baseline->database, &row, err,
-			     "SELECT r.size, r.sha256, r.data FROM record r"
-			     " JOIN boot b ON b.id = r.boot"
-			     " WHERE b.guest = ? AND b.boot = ? AND r.item = ?", "sbs",
-			     baseline->guest, baseline->boot, sizeof(baseline->boot), item);
-	if (r >= 0)
-		r = database_step(baseline->database, row, err);
+	r = find_record(baseline, item, &row, err);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -277,4 +283,43 @@ int baseline_commit(struct baseline *baseline, struct err *err)
 	}
 	drop_all(baseline);
 	return 0;
+}
+
+int baseline_noted(struct baseline *baseline, const char *item, struct blob *ret, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	int r = find_record(baseline, item, &row, err);
+
+	if (r <= 0)
+		return r < 0 ? r : err_set(err, -ENOENT, "nothing was kept as '%s'", item);
+	return unpack_record(row, ret, err);
+}
+
+int baseline_note(struct baseline *baseline, const char *item, const void *data, size_t size,
+		  struct err *err)
+{
+	cleanup(blob_free) struct blob packed = {0};
+	unsigned char digest[DIGEST_BYTES];
+	int r;
+
+	if (size > BASELINE_ITEM_MAX)
+		return err_set(err, -ELOOP, "over %u MiB for a baseline", BASELINE_ITEM_MAX >> 20);
+	crypto_hash_sha256(digest, data, size);
+	r = pack(data, size, &packed, err);
+	if (r >= 0)
+		r = database_begin(baseline->database, err);
+	if (r < 0)
+		return r;
+	r = write_boot(baseline, (int64_t)(now_ns(CLOCK_REALTIME) / 1000000000), err);
+	if (r >= 0)
+		r = database_do(baseline->database, err, "INSERT OR REPLACE INTO record(boot, item,"
+				" size, sha256, data) SELECT id, ?, ?, ?, ? FROM boot"
+				" WHERE guest = ? AND boot = ?", "sibbsb", item, (int64_t)size,
+				digest, sizeof(digest), packed.data, packed.size, baseline->guest,
+				baseline->boot, sizeof(baseline->boot));
+	if (r >= 0)
+		r = database_commit(baseline->database, err);
+	if (r < 0)
+		database_undo(baseline->database);
+	return r;
 }

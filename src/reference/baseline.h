@@ -50,6 +50,24 @@ nodiscard int baseline_compare(struct baseline *baseline, const char *item, cons
 /* Forget what was given as new for this item since the last commit. */
 void baseline_drop(struct baseline *baseline, const char *item);
 
+/**
+ * baseline_note - keep what changes from sweep to sweep, at once
+ * @item: apart from those that are compared
+ * @data: replaces what was kept under this name; up to 16 MiB
+ *
+ * Return: 0, or an error as of baseline_open(), -ELOOP.
+ */
+nodiscard int baseline_note(struct baseline *baseline, const char *item, const void *data,
+			    size_t size, struct err *err);
+
+/**
+ * baseline_noted - what was kept last
+ * @ret: for blob_free()
+ * Return: 0, -ENOENT (nothing), -EBADMSG, -ENOMEM, -EIO.
+ */
+nodiscard int baseline_noted(struct baseline *baseline, const char *item, struct blob *ret,
+			     struct err *err);
+
 /* Record what is new. 0, or an error as of baseline_open(). */
 nodiscard int baseline_commit(struct baseline *baseline, struct err *err);
 

@@ -93,7 +93,7 @@ static const struct call {
 	{ SYS_fstat }, { SYS_newfstatat }, { SYS_statx }, { SYS_stat }, { SYS_lstat },
 	{ SYS_fstatfs }, { SYS_statfs }, { SYS_readlink }, { SYS_readlinkat },
 	{ SYS_getdents64 }, { SYS_fadvise64 }, { SYS_access }, { SYS_faccessat },
-	{ SYS_fcntl }, { SYS_dup },
+	{ SYS_fcntl }, { SYS_dup }, { SYS_uname },
 
 	/* The loop: to wait for descriptors, for time, for another thread. */
 	{ SYS_epoll_wait }, { SYS_epoll_pwait }, { SYS_epoll_ctl }, { SYS_poll }, { SYS_ppoll },

@@ -19,11 +19,15 @@
 #include "agent/control.h"
 #include "agent/events.h"
 #include "agent/inside.h"
+#include "agent/measure.h"
 #include "agent/notify.h"
+#include "agent/process.h"
+#include "agent/watch.h"
 #include "base/cleanup.h"
 
 #define PERIOD_MIN_MS 100
 #define PERIOD_MAX_MS 60000
+#define FILES_MAX     8192	/* the workers' queues, the events of a batch, and the rest */
 
 void agent_say(const char *fmt, ...)
 {
@@ -43,6 +47,9 @@ static int (*const parts[])(struct agent *agent, struct err *err) = {
 	events_start,
 	confine_privileges,
 	inside_start,
+	measure_start,
+	watch_start,
+	process_start,
 	confine_calls,
 	notify_ready,
 };
@@ -89,12 +96,14 @@ static int watch_signals(struct agent *agent, struct err *err)
 static int lock_memory(struct err *err)
 {
 	const struct rlimit any = { RLIM_INFINITY, RLIM_INFINITY };
+	const struct rlimit files = { FILES_MAX, FILES_MAX };
 	FILE *adjust;
 
 	/* One heap, however many threads; each more would take its own locked pages. */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	setrlimit(RLIMIT_MEMLOCK, &any);
+	setrlimit(RLIMIT_NOFILE, &files);
 	/* If memory runs out, it is not the agent that has to go. */
 	adjust = fopen("/proc/self/oom_score_adj", "we");
 	if (adjust) {
@@ -171,10 +180,8 @@ int run_command(int argc, char **argv)
 		return 2;
 	}
 	r = start(&agent, period_ms, &err);
-	if (r >= 0) {
-		anchor_set_state(AGENT_RUNNING);
+	if (r >= 0)
 		r = loop_run(&agent.loop, &err);
-	}
 	if (r < 0) {
 		agent_say("%s", err.text);
 		return 2;

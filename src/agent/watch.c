@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "agent/watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/fanotify.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/interpreter.h"
+#include "agent/measure.h"
+#include "agent/mounts.h"
+#include "agent/process.h"
+#include "agent/thread.h"
+#include "base/cleanup.h"
+#include "base/map.h"
+#include "base/vec.h"
+
+#define NAMESPACES_MAX	1024u		/* containers, and services of systemd */
+#define DEVICES_MAX	8192u
+#define MOUNTINFO_MAX	(16u << 20)	/* of one namespace: 100,000 mounts */
+#define EVENT_BATCH	16384u		/* bytes of events that are read at a time */
+#define BATCHES_MAX	8		/* … before others have their turn */
+#define SLOW_POLL_MS	1000
+
+enum group {
+	GROUP_LOCAL,
+	GROUP_SLOW,
+	GROUPS
+};
+
+struct namespace {
+	uint64_t inode;
+	uint32_t pid;		/* somebody in it */
+};
+
+struct device {
+	uint64_t device;
+	enum group group;	/* whose mark it has */
+	bool slow;		/* the file system itself may stand still */
+	bool marked;
+	uint32_t scan;		/* the last that saw it */
+};
+
+static struct {
+	int fan[GROUPS];
+	struct agent *agent;
+	bool paused;			/* the local worker has too much to do */
+	bool changed;			/* mounts of the initial namespace */
+	uint32_t scan;			/* number of the current one */
+	struct post slow;
+	uint64_t memory_device;		/* of memfd_create(2) */
+	pthread_mutex_t lock;		/* of what follows */
+	VEC(struct namespace) namespaces;	/* the first is init's */
+	VEC(struct device) devices;
+} watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* --- what is mounted --- */
+
+static int read_mountinfo(uint32_t pid, char **ret)
+{
+	cleanup(file_close) FILE *file = NULL;
+	cleanup(freep) char *text = NULL;
+	size_t room = 0, n = 0;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%u/mountinfo", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	for (;;) {
+		size_t got;
+
+		if (room - n < 2) {
+			char *more = room < MOUNTINFO_MAX ? realloc(text, room + 65536) : NULL;
+
+			if (!more)
+				return -ENOMEM;
+			text = more;
+			room += 65536;
+		}
+		got = fread(text + n, 1, room - n - 1, file);
+		if (!got)
+			break;
+		n += got;
+	}
+	if (ferror(file))
+		return -EIO;
+	text[n] = 0;
+	*ret = take_ptr(&text);
+	return 0;
+}
+
+/* The number of the mount that an open descriptor is on; 0: not known. */
+static uint64_t mount_id_of(int fd)
+{
+	cleanup(file_close) FILE *file = NULL;
+	unsigned long long id;
+	char line[64];
+
+	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+	file = fopen(line, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "mnt_id: %llu", &id) == 1)
+			return id;
+	return 0;
+}
+
+/* A mark on the file system that is mounted there, unless something else covers that place. */
+static bool mark(enum group group, uint32_t pid, const struct mount_line *mount)
+{
+	cleanup(freep) char *path = NULL;
+	cleanup(fd_close) int fd = -1;
+	char link[48];
+
+	if (asprintf(&path, "/proc/%u/root%s", pid, mount->point) < 0)
+		return false;
+	/* An O_PATH descriptor starts no automount, and is no file that is open. */
+	fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || mount_id_of(fd) != mount->id)
+		return false;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return fanotify_mark(watch.fan[group], FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC,
+			     AT_FDCWD, link) == 0;
+}
+
+static struct device *device_of(uint64_t device, enum group group)
+{
+	for (size_t i = 0; i < watch.devices.n; i++)
+		if (watch.devices.v[i].device == device && watch.devices.v[i].group == group)
+			return &watch.devices.v[i];
+	return NULL;
+}
+
+static void note_device(const struct device *device)
+{
+	struct device *known;
+
+	pthread_mutex_lock(&watch.lock);
+	known = device_of(device->device, device->group);
+	if (!known && watch.devices.n < DEVICES_MAX)
+		known = vec_add(&watch.devices);
+	if (known)
+		*known = *device;
+	pthread_mutex_unlock(&watch.lock);
+}
+
+static bool is_marked(uint64_t device, enum group group, uint32_t scan)
+{
+	const struct device *known;
+	bool marked;
+
+	pthread_mutex_lock(&watch.lock);
+	known = device_of(device, group);
+	marked = known && known->marked && known->scan == scan;
+	pthread_mutex_unlock(&watch.lock);
+	return marked;
+}
+
+/* What this scan did not see is not mounted any more. */
+static void forget_devices(enum group group, uint32_t scan)
+{
+	uint32_t marks = 0;
+
+	pthread_mutex_lock(&watch.lock);
+	for (size_t i = 0; i < watch.devices.n;) {
+		struct device *device = &watch.devices.v[i];
+
+		if (device->group == group && device->scan != scan) {
+			*device = watch.devices.v[--watch.devices.n];
+			continue;
+		}
+		marks += device->marked;
+		i++;
+	}
+	__atomic_store_n(&our_anchor->marks, marks, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&watch.lock);
+}
+
+enum watch_device watch_device(uint64_t device)
+{
+	enum watch_device is = DEVICE_UNKNOWN;
+
+	pthread_mutex_lock(&watch.lock);
+	for (size_t i = 0; i < watch.devices.n; i++)
+		if (watch.devices.v[i].device == device)
+			is = watch.devices.v[i].slow ? DEVICE_SLOW : DEVICE_LOCAL;
+	pthread_mutex_unlock(&watch.lock);
+	return is == DEVICE_UNKNOWN && device == watch.memory_device ? DEVICE_LOCAL : is;
+}
+
+/* Of which mounts of a namespace the way there leads through one that may stand still. */
+static bool way_is_slow(const struct mount_line *mounts, size_t n, const char *point)
+{
+	for (size_t i = 0; i < n; i++)
+		if (mount_is_slow(mounts[i].type) && strcmp(mounts[i].type, "autofs") != 0 &&
+		    mount_covers(mounts[i].point, point))
+			return true;
+	return false;
+}
+
+/* Mark what belongs to @group among the mounts of the namespace that @pid is in. */
+static void scan_mounts(enum group group, uint32_t pid, uint32_t scan)
+{
+	cleanup(freep) char *text = NULL;
+	VEC(struct mount_line) mounts = {0};
+	size_t n_slow = 0;
+	char *rest, *line;
+
+	if (read_mountinfo(pid, &text) < 0)
+		return;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		struct mount_line *mount = vec_add(&mounts);
+		struct mount_line swap;
+
+		if (!mount)
+			break;
+		if (mount_parse(line, mount) < 0) {
+			mounts.n--;
+			continue;
+		}
+		/* The slow ones first, for way_is_slow(). */
+		if (mount_is_slow(mount->type)) {
+			swap = mounts.v[n_slow];
+			mounts.v[n_slow++] = *mount;
+			*mount = swap;
+		}
+	}
+	for (size_t i = 0; i < mounts.n; i++) {
+		const struct mount_line *mount = &mounts.v[i];
+		struct device device = { mount->device, group, i < n_slow, false, scan };
+
+		if (!strcmp(mount->type, "autofs") ||
+		    way_is_slow(mounts.v, n_slow, mount->point) != (group == GROUP_SLOW) ||
+		    is_marked(mount->device, group, scan))
+			continue;
+		device.marked = mark(group, pid, mount);
+		note_device(&device);
+	}
+	vec_free(&mounts);
+}
+
+/* --- namespaces --- */
+
+static uint64_t namespace_of(uint32_t pid)
+{
+	struct stat stat_;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/mnt", pid);
+	return stat(path, &stat_) < 0 ? 0 : stat_.st_ino;
+}
+
+bool watch_namespace(uint32_t pid)
+{
+	uint64_t inode = namespace_of(pid);
+	struct namespace *added = NULL;
+
+	if (!inode)
+		return false;
+	pthread_mutex_lock(&watch.lock);
+	for (size_t i = 0; i < watch.namespaces.n; i++) {
+		if (watch.namespaces.v[i].inode != inode)
+			continue;
+		pthread_mutex_unlock(&watch.lock);
+		return false;
+	}
+	if (watch.namespaces.n < NAMESPACES_MAX)
+		added = vec_add(&watch.namespaces);
+	if (added)
+		*added = (struct namespace){ inode, pid };
+	pthread_mutex_unlock(&watch.lock);
+	return added;
+}
+
+bool watch_forget(void)
+{
+	bool gone = false;
+
+	pthread_mutex_lock(&watch.lock);
+	for (size_t i = 1; i < watch.namespaces.n;) {
+		struct namespace *namespace = &watch.namespaces.v[i];
+
+		if (namespace_of(namespace->pid) == namespace->inode) {
+			i++;
+			continue;
+		}
+		*namespace = watch.namespaces.v[--watch.namespaces.n];
+		gone = true;
+	}
+	pthread_mutex_unlock(&watch.lock);
+	return gone;
+}
+
+static uint32_t pid_of_namespace(size_t i)
+{
+	uint32_t pid = 0;
+
+	pthread_mutex_lock(&watch.lock);
+	if (i < watch.namespaces.n)
+		pid = watch.namespaces.v[i].pid;
+	pthread_mutex_unlock(&watch.lock);
+	return pid;
+}
+
+static void scan_group(enum group group, uint32_t scan)
+{
+	uint32_t pid;
+
+	for (size_t i = 0; (pid = pid_of_namespace(i)); i++)
+		scan_mounts(group, pid, scan);
+	forget_devices(group, scan);
+}
+
+void watch_rescan(void)
+{
+	uint32_t scan = __atomic_add_fetch(&watch.scan, 1, __ATOMIC_ACQ_REL);
+
+	scan_group(GROUP_LOCAL, scan);
+}
+
+bool watch_changed(void)
+{
+	return __atomic_exchange_n(&watch.changed, false, __ATOMIC_ACQ_REL);
+}
+
+/* --- what is executed --- */
+
+static bool names_interpreter(int fd)
+{
+	char link[32], path[512];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return false;
+	path[n] = 0;
+	return interpreter_by_name(path);
+}
+
+/* Opened to be executed; our descriptor of it is @fd. */
+static void executed(enum group group, int fd, uint32_t pid)
+{
+	cleanup(fd_close) int owned = fd;
+	struct cache_entry entry = {0};
+	struct stat stat;
+	int r;
+
+	if (fstat(fd, &stat) < 0)
+		return;
+	if (measure_known(&stat, COVER_NONE, &entry)) {
+		process_executed(pid, entry.runs_files);
+		return;
+	}
+	process_executed(pid, names_interpreter(fd));
+	r = measure_fd(group == GROUP_SLOW ? MEASURE_SLOW : MEASURE_LOCAL, take_fd(&owned),
+		       AGENT_EXEC, COVER_NONE);
+	if (r < 0)
+		measure_lost(1);
+}
+
+/* A batch of events; 1: there may be more, 0: there are none. */
+static int read_events(enum group group)
+{
+	_Alignas(struct fanotify_event_metadata) char buffer[EVENT_BATCH];
+	const struct fanotify_event_metadata *event = (void *)buffer;
+	ssize_t n = read(watch.fan[group], buffer, sizeof(buffer));
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		measure_lost(1);	/* the file of an event could not be opened for us */
+	if (n <= 0)
+		return n < 0 && errno != EAGAIN;
+	for (; FAN_EVENT_OK(event, n); event = FAN_EVENT_NEXT(event, n)) {
+		if (event->vers != FANOTIFY_METADATA_VERSION)
+			continue;
+		if (event->mask & FAN_Q_OVERFLOW)
+			measure_lost(1);
+		if (event->fd >= 0)
+			executed(group, event->fd, (uint32_t)event->pid);
+	}
+	return 1;
+}
+
+static int on_events(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	(void)events;
+	(void)ctx;
+	(void)err;
+	for (int i = 0; i < BATCHES_MAX; i++) {
+		/* What we do not take the kernel keeps. */
+		if (measure_room(MEASURE_LOCAL) < EVENT_BATCH / FAN_EVENT_METADATA_LEN + 1) {
+			loop_remove(&watch.agent->loop, fd);
+			watch.paused = true;
+			return 0;
+		}
+		if (!read_events(GROUP_LOCAL))
+			return 0;
+	}
+	return 0;
+}
+
+static int on_tick(void *ctx, struct err *err)
+{
+	(void)ctx;
+	if (post_watch(&watch.slow))
+		measure_lost(1);
+	if (!watch.paused)
+		return 0;
+	watch.paused = false;
+	return loop_add(&watch.agent->loop, watch.fan[GROUP_LOCAL], EPOLLIN, on_events, NULL, err);
+}
+
+static int on_mounts(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	(void)fd;
+	(void)events;
+	(void)ctx;
+	(void)err;
+	__atomic_store_n(&watch.changed, true, __ATOMIC_RELEASE);
+	process_wake();
+	return 0;
+}
+
+static void watch_slow(struct post *post, uint32_t turn, void *ctx)
+{
+	uint32_t scanned = 0;
+
+	(void)ctx;
+	for (;;) {
+		struct pollfd fan = { watch.fan[GROUP_SLOW], POLLIN, 0 };
+		uint32_t scan;
+
+		if (!post_waits(post, turn))
+			return;
+		poll(&fan, 1, SLOW_POLL_MS);
+		if (!post_busy(post, turn))
+			return;
+		scan = __atomic_load_n(&watch.scan, __ATOMIC_ACQUIRE);
+		if (scan != scanned)
+			scan_group(GROUP_SLOW, scan);
+		scanned = scan;
+		if (fan.revents && measure_room(MEASURE_SLOW) >
+				   EVENT_BATCH / FAN_EVENT_METADATA_LEN)
+			read_events(GROUP_SLOW);
+	}
+}
+
+/* --- start --- */
+
+/* Files without a name (memfd_create(2)) are on a file system that is mounted nowhere. */
+static void find_memory_device(void)
+{
+	cleanup(fd_close) int fd = memfd_create("", MFD_CLOEXEC);
+	struct stat stat;
+
+	if (fd >= 0 && fstat(fd, &stat) >= 0)
+		watch.memory_device = cache_device(stat.st_dev);
+}
+
+int watch_start(struct agent *agent, struct err *err)
+{
+	struct namespace *first;
+	int mounts, r;
+
+	watch.agent = agent;
+	for (int i = 0; i < GROUPS; i++) {
+		watch.fan[i] = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK |
+					     FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+					     O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NOATIME);
+		if (watch.fan[i] < 0)
+			return err_set(err, -errno, "fanotify (is this root?)");
+	}
+	find_memory_device();
+	first = vec_add(&watch.namespaces);
+	if (!first)
+		return -ENOMEM;
+	*first = (struct namespace){ namespace_of(1), 1 };
+
+	mounts = open("/proc/1/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (mounts < 0)
+		return err_set(err, -errno, "/proc/1/mountinfo");
+	r = loop_add(&agent->loop, mounts, EPOLLPRI, on_mounts, NULL, err);
+	if (r >= 0)
+		r = loop_add(&agent->loop, watch.fan[GROUP_LOCAL], EPOLLIN, on_events, NULL, err);
+	if (r >= 0)
+		r = loop_every(&agent->loop, on_tick, NULL, err);
+	if (r < 0)
+		return r;
+	watch_rescan();
+	return post_start(&watch.slow, watch_slow, NULL, err);
+}

@@ -355,13 +355,17 @@ static int physical_run(struct view *view, struct space space, gva at, size_t le
 	return 0;
 }
 
-/* The size is a constant for nearly all reads: a copy of it needs no call. */
+/* Numbers, links of lists and of trees: a copy of those needs no call. */
 static inline void copy_out(void *to, const uint8_t *from, size_t len)
 {
 	if (len == 8)
 		memcpy(to, from, 8);
 	else if (len == 4)
 		memcpy(to, from, 4);
+	else if (len == 16)
+		memcpy(to, from, 16);
+	else if (len == 24)
+		memcpy(to, from, 24);
 	else
 		memcpy(to, from, len);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "linux/rbtree.h"
 
+#include "linux/object.h"
+
 #define COLOR_BITS 3ull		/* of __rb_parent_color: colour and a spare bit */
 
 /* A red-black tree of n nodes is at most 2 log2(n + 1) deep: 64 suffices for 2^32 of them. */
@@ -25,17 +27,20 @@ struct links {
 static int read_links(const struct rb_fields *f, struct view *view, gva at, struct links *ret,
 		      struct err *err)
 {
+	struct object node;
 	int r;
 
 	if (!gva_is_kernel(at) || at.v % sizeof(uint64_t))
 		return fail(err, -EBADMSG, at, "no place for a tree node");
-	r = field_ptr(view, at, &f->parent, &ret->parent, err);
-	if (r >= 0)
-		r = field_ptr(view, at, &f->left, &ret->left, err);
-	if (r >= 0)
-		r = field_ptr(view, at, &f->right, &ret->right, err);
-	ret->parent.v &= ~COLOR_BITS;
-	return r;
+	r = object_read(view, at, &f->size, &node, err);
+	if (r < 0)
+		return r;
+	*ret = (struct links){
+		.parent = gva_of(object_uint(&node, &f->parent) & ~COLOR_BITS),
+		.left = object_ptr(&node, &f->left),
+		.right = object_ptr(&node, &f->right),
+	};
+	return 0;
 }
 
 /* A node that is still to be visited, and the one that leads to it. */

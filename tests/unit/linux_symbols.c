@@ -412,6 +412,44 @@ static void found_by_address(void **state)
 	assert_false(symbols_is_start(symbols, gva_of(TEXT + 0x3201), NULL));
 }
 
+/* The search by pages of the image finds what a look at all of them does. */
+static void found_by_address_in_every_page(void **state)
+{
+	const uint64_t by = 0x1400000;
+	cleanup(symbols_free) struct symbols *symbols = NULL, *moved = NULL;
+
+	(void)state;
+	for (uint32_t i = 0; i < 100; i++)
+		t->symbols[i].at = 0x1000ull * i;
+	t->symbols[0].name = "fixed_percpu_data";
+	t->symbols[100] = (struct symbol_in){ "_text", 'T', TEXT };
+	for (uint32_t i = 101; i < MANY; i++)
+		t->symbols[i].at = TEXT + (i / 7) * 0x7c0ull + (i % 7 ? 0 : 0x40);
+	t->symbols[100 + 1].at = TEXT;
+	for (uint32_t i = 102; i < MANY; i++)
+		if (t->symbols[i].at < t->symbols[i - 1].at)
+			t->symbols[i].at = t->symbols[i - 1].at;
+	t->symbols[MANY - 20].name = "_end";
+	make(NEW, 1);
+	assert_int_equal(parse(t->parts.end, &symbols), 0);
+	assert_true(symbols_lookup(symbols, "_end").v > TEXT + 10 * 4096ull);
+	assert_int_equal(symbols_move(symbols, by, &moved), 0);
+
+	for (uint64_t at = TEXT; at < TEXT + 0x7c0ull * (MANY / 7 + 2); at += 0x20) {
+		struct symbol symbol;
+		uint64_t below = 0;
+
+		for (size_t i = 0; i < symbols_count(symbols); i++)
+			if (symbols_get(symbols, i).at.v <= at)
+				below = symbols_get(symbols, i).at.v;
+		assert_int_equal(symbols_at(symbols, gva_of(at), &symbol, NULL), 0);
+		assert_int_equal(symbol.at.v, below);
+		assert_int_equal(symbols_at(moved, gva_of(at + by), &symbol, NULL), 0);
+		assert_int_equal(symbol.at.v, below + by);
+		assert_int_equal(symbols_is_start(symbols, gva_of(at), NULL), at == below);
+	}
+}
+
 static void printed_with_offset_or_bare(void **state)
 {
 	cleanup(symbols_free) struct symbols *symbols = some_symbols();
@@ -527,6 +565,7 @@ int main(void)
 		T(decoys_of_markers_end_the_search),
 		T(found_by_name),
 		T(found_by_address),
+		T(found_by_address_in_every_page),
 		T(printed_with_offset_or_bare),
 		T(moved_with_the_kernel),
 		T(equal_symbol_for_symbol),

@@ -37,7 +37,6 @@ uint64_t object_odd_uint(const struct object *object, const struct field *field)
 /* A member as a number; 0 where it is not there, no number, or outside of the struct. */
 static inline uint64_t object_uint(const struct object *object, const struct field *field)
 {
-	const uint8_t *bytes = object->bytes + field->at;
 	uint64_t value;
 	uint32_t small;
 	uint16_t tiny;
@@ -47,13 +46,13 @@ static inline uint64_t object_uint(const struct object *object, const struct fie
 		return object_odd_uint(object, field);
 	switch (field->size_bytes) {
 	case sizeof(value):
-		memcpy(&value, bytes, sizeof(value));
+		memcpy(&value, object->bytes + field->at, sizeof(value));
 		return value;
 	case sizeof(small):
-		memcpy(&small, bytes, sizeof(small));
+		memcpy(&small, object->bytes + field->at, sizeof(small));
 		return small;
 	case sizeof(tiny):
-		memcpy(&tiny, bytes, sizeof(tiny));
+		memcpy(&tiny, object->bytes + field->at, sizeof(tiny));
 		return tiny;
 	default:
 		return object_odd_uint(object, field);

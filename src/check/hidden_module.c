@@ -317,6 +317,21 @@ static void describe_range(const struct hidden *hidden, struct finding *finding,
 	code_evidence_bytes(hidden->run, hidden->owners, finding, "code there", range->start);
 }
 
+/*
+ * Nobody holds a module that is not listed yet or was taken off the list: it has no reference
+ * count yet, or none any more. It is made in one piece with its init code, before it is listed
+ * (load_module(), where its text may be executable from the start: execmem's caches); when it
+ * is off the list it is unformed, and its memory goes (free_module()).
+ */
+static bool is_in_flight(const struct module_info *module)
+{
+	if (module->refcount >= 0)
+		return false;
+	return module->state == MODULE_UNFORMED ||
+	       (module->state == MODULE_LIVE && (module->area[MODULE_INIT_TEXT].size_bytes ||
+						 module->block[1].size_bytes));
+}
+
 static int check_range(struct hidden *hidden, const struct exec_range *range, struct err *err)
 {
 	const struct module_info *known = known_module(hidden, range->start);
@@ -335,7 +350,10 @@ static int check_range(struct hidden *hidden, const struct exec_range *range, st
 	if (hidden->scans++ < SCANS_MAX)
 		r = module_scan(hidden->kernel, hidden->view, range->start, range->size_bytes,
 				&module, err);
-	if (r >= 0 && (module.state == MODULE_LIVE || !hidden->flux)) {
+	if (r >= 0 && is_in_flight(&module)) {
+		check_inconclusive(hidden->run, "module %s is just being loaded or unloaded",
+				   module.name);
+	} else if (r >= 0 && (module.state == MODULE_LIVE || !hidden->flux)) {
 		finding = module_finding(hidden, &module, "Module that is in no list");
 		finding_evidence(finding, "struct module", module.at, NULL,
 				 "the list, the tree of addresses and /sys/module",

@@ -13,6 +13,7 @@
 #define MUTEX_FLAGS	7ull	/* of mutex.owner; the rest is the task */
 #define WORK_PENDING	1ull	/* WORK_STRUCT_PENDING_BIT of work_struct.data */
 #define POOLS_PER_CPU	2u	/* NR_STD_WORKER_POOLS */
+#define IDEM_HEADS	256u	/* 1 << IDEM_HASH_BITS */
 
 static gva space_start(const struct kernel *kernel)
 {
@@ -191,6 +192,25 @@ static int is_running(const struct kernel *kernel, struct view *view,
 	return r < 0 ? r : walk.busy;
 }
 
+/*
+ * From 6.5 on the kernel knows which modules finit_module(2) is loading, so that a second request
+ * for the same one waits (kernel/module/main.c, idempotent()): any entry is a load under way.
+ */
+static int is_loading(const struct kernel *kernel, struct view *view, struct err *err)
+{
+	gva hash = symbols_lookup(kernel->symbols, "idem_hash");
+	uint64_t heads[IDEM_HEADS];
+	int r;
+
+	if (!hash.v)
+		return 0;
+	r = view_read(view, hash, heads, sizeof(heads), err);
+	for (size_t i = 0; i < IDEM_HEADS && r >= 0; i++)
+		if (heads[i])
+			return 1;
+	return r;
+}
+
 int module_in_flux(const struct kernel *kernel, struct view *view, struct err *err)
 {
 	gva mutex = symbols_lookup(kernel->symbols, "module_mutex");
@@ -217,5 +237,7 @@ int module_in_flux(const struct kernel *kernel, struct view *view, struct err *e
 		if (r >= 0 && value & WORK_PENDING)
 			return 1;
 	}
-	return r < 0 || !function.v ? r : is_running(kernel, view, f, function, err);
+	if (r >= 0 && function.v)
+		r = is_running(kernel, view, f, function, err);
+	return r ? r : is_loading(kernel, view, err);
 }

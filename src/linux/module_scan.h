@@ -24,7 +24,7 @@ nodiscard int module_scan(const struct kernel *kernel, struct view *view, gva co
  * module_in_flux - is the kernel just loading or unloading a module?
  * Then there may be code without an owner: that of a module that was taken off the lists,
  * which goes after a grace period under module_mutex (kernel/module/main.c, free_module()),
- * and init code that waits for do_free_init().
+ * init code that waits for do_free_init(), and code that is not listed yet (load_module()).
  *
  * Return: 1 (yes), 0 (no), or an error as view_read().
  */

@@ -52,7 +52,7 @@ struct keeper {
 	struct measured measured;
 	bool believed;			/* the log, as of the last look */
 	struct inside inside;
-	struct since since;
+	struct since since, marks;
 };
 
 int keeper_open(struct builds *builds, struct keeper **ret, struct err *err)
@@ -78,6 +78,7 @@ void keeper_close(struct keeper **keeper)
 	measured_free(&(*keeper)->measured);
 	inside_free(&(*keeper)->inside);
 	since_free(&(*keeper)->since);
+	since_free(&(*keeper)->marks);
 	vec_free(&(*keeper)->agent.problems);
 	page_digests_free(&(*keeper)->pages);
 	patience_free(&(*keeper)->patience);
@@ -465,6 +466,7 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 	struct keeper_agent *agent = &keeper->agent;
 	struct look look = {
 		.kernel = kernel, .view = view, .builds = &keeper->builds, .agent = agent,
+		.since = &keeper->marks,
 	};
 	uint64_t refreshes = view_stats(view).refreshes;
 	int r;

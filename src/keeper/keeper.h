@@ -81,6 +81,7 @@ struct keeper_agent {
 	uint64_t pages;		/* of its code and constants, each equal to the host's copy */
 	uint64_t marks;		/* of fanotify */
 	uint64_t systems;	/* file systems that must have one */
+	bool young;		/* one has none: it may have been mounted just now */
 
 	VEC(struct keeper_problem) problems;
 	char unseen[KEEPER_TOPICS][224];	/* why something could not be seen; "": all was */

@@ -3,6 +3,7 @@
 #define HVSM_KEEPER_LOOK_H
 
 #include "keeper/keeper.h"
+#include "keeper/since.h"
 #include "linux/task.h"
 #include "linux/vma.h"
 
@@ -12,6 +13,7 @@ struct look {
 	struct view *view;
 	const struct builds *builds;
 	struct keeper_agent *agent;	/* receives what is found */
+	struct since *since;		/* of what it does not watch */
 };
 
 /**

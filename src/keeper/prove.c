@@ -84,6 +84,7 @@ static int prove_identity(struct proof *proof, struct err *err)
 		{ "user", own.user, init.user },
 		{ "PID", own.pid, init.pid },
 		{ "network", own.net, init.net },
+		{ "mount", own.mnt, init.mnt },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)

@@ -1,9 +1,296 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "guest/list.h"
 #include "keeper/look.h"
+#include "linux/file_table.h"
+#include "linux/mount.h"
+#include "linux/task_ns.h"
+
+/*
+ * Is the agent still told of what is executed? Its fanotify groups (fs/notify/) are files that it
+ * has open, and each file system has a mark of theirs. The mark leads to its file system by a
+ * connector: to the super_block, or up to 6.9 to the place in it where connectors hang.
+ */
+
+#define FS_OPEN_EXEC	0x1000u		/* include/linux/fsnotify_backend.h */
+#define SB_I_NOEXEC	0x2u		/* include/linux/fs.h: nothing in it can be executed */
+#define MARKS_MAX	65536u
+#define PERIODS		3u		/* in which the agent marks what was mounted */
+
+struct watch_fields {
+	struct field ops, data, marks, link, mask, ignored, connector;
+	struct field type, object, type_sb, sb_marks, sb, sb_flags, sb_mask;
+	struct field fs, root, dentry_sb;
+};
+
+static const struct member watch_members[] = {
+	MEMBER(struct watch_fields, ops, "file.f_op"),
+	MEMBER(struct watch_fields, data, "file.private_data"),
+	MEMBER(struct watch_fields, marks, "fsnotify_group.marks_list"),
+	MEMBER(struct watch_fields, link, "fsnotify_mark.g_list"),
+	MEMBER(struct watch_fields, mask, "fsnotify_mark.mask"),
+	MEMBER(struct watch_fields, ignored,
+	       "fsnotify_mark.ignore_mask|fsnotify_mark.ignored_mask"),
+	MEMBER(struct watch_fields, connector, "fsnotify_mark.connector"),
+	MEMBER(struct watch_fields, type, "fsnotify_mark_connector.type"),
+	MEMBER(struct watch_fields, object, "fsnotify_mark_connector.obj"),
+	MEMBER(struct watch_fields, type_sb, "enum fsnotify_obj_type.FSNOTIFY_OBJ_TYPE_SB"),
+	MEMBER_OPTIONAL(struct watch_fields, sb_marks, "super_block.s_fsnotify_marks"),
+	MEMBER(struct watch_fields, sb, "mount.mnt.mnt_sb"),
+	MEMBER(struct watch_fields, sb_flags, "super_block.s_iflags"),
+	MEMBER_OPTIONAL(struct watch_fields, sb_mask, "super_block.s_fsnotify_mask"),
+	MEMBER(struct watch_fields, fs, "task_struct.fs"),
+	MEMBER(struct watch_fields, root, "fs_struct.root.dentry"),
+	MEMBER(struct watch_fields, dentry_sb, "dentry.d_sb"),
+};
+LAYOUT(watch_layout, struct watch_fields, watch_members);
+
+struct watch {
+	struct look *look;
+	const struct claim *claim;
+	const struct agent_anchor *anchor;
+	const struct watch_fields *f;
+	gva fanotify;			/* file_operations of its groups */
+	struct map marked;		/* super_block → 1 */
+	struct map seen;		/* those that were judged */
+	uint32_t groups, marks;
+};
+
+static void tell(struct watch *watch, const char *object, const char *title, gva at,
+		 const char *expected, const char *found)
+{
+	struct keeper_problem problem = { .topic = KEEPER_WATCH, .grave = true, .at = at };
+
+	snprintf(problem.object, sizeof(problem.object), "%s", object);
+	snprintf(problem.title, sizeof(problem.title), "%s", title);
+	snprintf(problem.what, sizeof(problem.what), "%s", object);
+	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
+	look_problem(watch->look, &problem, "%s", found);
+}
+
+/* --- the marks of its groups --- */
+
+static int visit_mark(gva link, void *ctx, struct err *err)
+{
+	struct watch *watch = ctx;
+	const struct watch_fields *f = watch->f;
+	struct view *view = watch->look->view;
+	gva mark = field_object(link, &f->link), connector, object;
+	uint64_t mask = 0, ignored = 0, type = 0;
+	int r;
+
+	r = field_read(view, mark, &f->mask, &mask, err);
+	if (r >= 0)
+		r = field_read(view, mark, &f->ignored, &ignored, err);
+	if (r >= 0)
+		r = field_ptr(view, mark, &f->connector, &connector, err);
+	if (r < 0 || !connector.v)
+		return r;	/* it is being taken away, with its file system */
+	r = field_read(view, connector, &f->type, &type, err);
+	if (r >= 0)
+		r = field_ptr(view, connector, &f->object, &object, err);
+	if (r < 0)
+		return r;
+	watch->marks++;
+	if ((uint32_t)type != f->type_sb.at) {
+		tell(watch, "foreign mark", "Agent's fanotify group has a mark that is not its own",
+		     mark, "marks of file systems", "one of a file, or of a mount");
+		return 0;
+	}
+	if (f->sb_marks.there)
+		object = field_object(object, &f->sb_marks);
+	if (!(mask & FS_OPEN_EXEC) || ignored & FS_OPEN_EXEC || !gva_is_kernel(object))
+		return 0;
+	r = map_put(&watch->marked, object.v, 1);
+	return r < 0 ? r : 0;
+}
+
+static int visit_file(const struct file_slot *slot, void *ctx, struct err *err)
+{
+	struct watch *watch = ctx;
+	gva ops, group;
+	int r;
+
+	r = field_ptr(watch->look->view, slot->file, &watch->f->ops, &ops, err);
+	if (r < 0 || ops.v != watch->fanotify.v)
+		return r;
+	r = field_ptr(watch->look->view, slot->file, &watch->f->data, &group, err);
+	if (r < 0)
+		return r;
+	watch->groups++;
+	return list_walk(watch->look->view, field_at(group, &watch->f->marks), MARKS_MAX,
+			 visit_mark, watch, err);
+}
+
+/* --- the file systems that must have one --- */
+
+static bool covers(const char *point, const char *path)
+{
+	size_t n = strlen(point);
+
+	return !strcmp(point, "/") ||
+	       (!strncmp(point, path, n) && (!path[n] || path[n] == '/'));
+}
+
+static bool is_ancestor(const struct mount *all, size_t n, const struct mount *mount,
+			uint32_t id)
+{
+	uint32_t at = mount->parent;
+
+	for (size_t steps = 0; steps < n; steps++) {
+		size_t i = 0;
+
+		if (at == id)
+			return true;
+		while (i < n && all[i].id != at)
+			i++;
+		if (i == n || all[i].parent == at)
+			return false;
+		at = all[i].parent;
+	}
+	return false;
+}
+
+/* Does its path lead to something that was mounted over it? Then nobody can reach it. */
+static bool is_covered(const struct mount *all, size_t n, const struct mount *mount)
+{
+	for (size_t i = 0; i < n; i++)
+		if (all[i].id != mount->id && covers(all[i].point, mount->point) &&
+		    !is_ancestor(all, n, mount, all[i].id))
+			return true;
+	return false;
+}
+
+/* Its look at these may stand still, so it marks them in its own time. */
+static bool is_slow(const char *type)
+{
+	static const char *const local[] = {
+		"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "ramfs", "rootfs",
+		"overlay", "squashfs", "erofs", "iso9660", "vfat", "devtmpfs", "zfs", "bcachefs",
+		"jfs", "reiserfs", "nilfs2", "exfat", "ntfs3", "udf",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(local); i++)
+		if (!strcmp(type, local[i]))
+			return false;
+	return true;
+}
+
+/* The file system of init's root was there before the agent was. */
+static int root_of_init(struct watch *watch, gva *ret, struct err *err)
+{
+	const struct watch_fields *f = watch->f;
+	struct view *view = watch->look->view;
+	gva at = watch->look->kernel->boot.first_task;
+	int r;
+
+	r = field_ptr(view, at, &f->fs, &at, err);
+	if (r >= 0)
+		r = field_ptr(view, at, &f->root, &at, err);
+	return r < 0 ? r : field_ptr(view, at, &f->dentry_sb, ret, err);
+}
+
+static int judge_mount(struct watch *watch, const struct mount *mount, gva root, struct err *err)
+{
+	const struct watch_fields *f = watch->f;
+	struct look *look = watch->look;
+	uint64_t flags = 0, mask = FS_OPEN_EXEC, first;
+	char key[32];
+	gva sb;
+	int r;
+
+	r = field_ptr(look->view, mount->at, &f->sb, &sb, err);
+	if (r >= 0)
+		r = map_put(&watch->seen, sb.v, 1);
+	if (r)		/* it was judged before, or failed */
+		return r < 0 ? r : 0;
+	r = field_read(look->view, sb, &f->sb_flags, &flags, err);
+	if (r >= 0 && f->sb_mask.there)
+		r = field_read(look->view, sb, &f->sb_mask, &mask, err);
+	if (r < 0 || flags & SB_I_NOEXEC)
+		return r;
+	look->agent->systems++;
+	if (map_get(&watch->marked, sb.v, NULL) && mask & FS_OPEN_EXEC)
+		return 0;
+	snprintf(key, sizeof(key), "%#llx", (unsigned long long)sb.v);
+	r = since_get(look->since, key, watch->anchor->heartbeat_ns, &first);
+	if (r < 0)
+		return r;
+	if (sb.v == root.v || watch->anchor->heartbeat_ns - first >
+				      PERIODS * watch->anchor->period_ms * 1000000ull)
+		tell(watch, "mark", "Agent is not told of what is executed", sb,
+		     "a mark of the agent's on each file system", mount->point);
+	else
+		look->agent->young = true;
+	return 0;
+}
+
+static int judge_mounts(struct watch *watch, struct err *err)
+{
+	struct look *look = watch->look;
+	struct task first = { .at = look->kernel->boot.first_task, .pid = 1 };
+	struct tasks one = { .v = &first, .n = 1 };
+	struct mounts mounts = {0};
+	struct task_ns ns = {0};
+	gva root;
+	int r;
+
+	r = root_of_init(watch, &root, err);
+	if (r >= 0)
+		r = task_namespaces(look->kernel, look->view, &first, &ns, err);
+	if (r >= 0)
+		r = mount_list(look->kernel, look->view, &one, &mounts, err);
+	for (size_t i = 0; i < mounts.namespaces.n && r >= 0; i++) {
+		const struct mount_ns *here = &mounts.namespaces.v[i];
+		const struct mount *all = mounts.all.v + here->mounts_at;
+
+		for (size_t j = 0; here->inode == ns.mnt && j < here->mounts_n && r >= 0; j++)
+			if (!(all[j].flags & MOUNT_NOEXEC) && !is_slow(all[j].type) &&
+			    !is_covered(all, here->mounts_n, &all[j]))
+				r = judge_mount(watch, &all[j], root, err);
+	}
+	mounts_free(&mounts);
+	return r;
+}
+
+static int watch_all(struct watch *watch, struct err *err)
+{
+	struct tasks one = { .v = (struct task *)&watch->claim->task, .n = 1 };
+	struct look *look = watch->look;
+	int r;
+
+	r = types_layout(look->kernel->types, &watch_layout, (const void **)&watch->f, err);
+	if (r >= 0)
+		r = kernel_symbol(look->kernel, "fanotify_fops", &watch->fanotify, err);
+	if (r >= 0)
+		r = file_table_walk(look->kernel, look->view, &one, visit_file, watch, err);
+	if (r < 0)
+		return r;
+	look->agent->marks = watch->marks;
+	if (watch->anchor->state == AGENT_STARTING)
+		return 0;	/* it has just begun to make them */
+	if (!watch->groups)
+		tell(watch, "group", "Agent is not told of what is executed",
+		     watch->claim->task.at, "a fanotify group of its own", "none");
+	return judge_mounts(watch, err);
+}
 
 int prove_watch(struct look *look, const struct claim *claim, const struct agent_anchor *anchor,
 		struct err *err)
 {
-	(void)look; (void)claim; (void)anchor; (void)err;
-	return 0;
+	struct watch watch = { .look = look, .claim = claim, .anchor = anchor };
+	int r;
+
+	since_begin(look->since);
+	r = watch_all(&watch, err);
+	since_end(look->since);
+	map_free(&watch.marked);
+	map_free(&watch.seen);
+	return look_partial(look, KEEPER_WATCH, r == -ENOENT ? -ESTALE : r, err);
 }

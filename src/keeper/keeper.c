@@ -325,6 +325,7 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 			keeper->lost = *memory;
 		keeper->follow = (struct follow){0};
 		inside_free(&keeper->inside);
+		memory->mark = (struct log_mark){0};
 	}
 	memory->there = true;
 	snprintf(memory->build_id, sizeof(memory->build_id), "%s", claim->build->id);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/events.h"
 #include "agent/interpreter.h"
 #include "agent/maps.h"
 #include "agent/measure.h"
@@ -139,7 +140,9 @@ static int measure_named(const char *path, enum agent_reason reason)
 	cleanup(fd_close) int fd = measure_open(path);
 	struct stat stat;
 
-	if (fd < 0 || fstat(fd, &stat) < 0 || measure_known(&stat, COVER_NONE, NULL))
+	/* What is in /proc has no size; an empty script does nothing. */
+	if (fd < 0 || fstat(fd, &stat) < 0 || !stat.st_size ||
+	    measure_known(&stat, COVER_NONE, NULL))
 		return 0;
 	return measure_fd(MEASURE_SLOW, take_fd(&fd), reason, COVER_NONE);
 }
@@ -160,6 +163,10 @@ static void look_at_script(uint32_t pid, const char *exe)
 		return;
 	if (base && (!strcmp(base, "/insmod") || !strcmp(base, "/kmod")))
 		reason = AGENT_MODULE;
+	/* One program of many names, of which few run files. */
+	if (base && (!strcmp(base, "/busybox") || !strcmp(base, "/toybox")) &&
+	    (!memchr(arguments, 0, (size_t)n) || !interpreter_by_name(arguments)))
+		return;
 	n_files = interpreter_files(arguments, (size_t)n, files);
 	for (unsigned i = 0; i < n_files; i++) {
 		n = snprintf(path, sizeof(path), "/proc/%u/%s%s", pid,
@@ -313,7 +320,7 @@ static bool round_step(struct post *post, uint32_t turn, DIR *proc)
 static void do_chores(uint64_t now)
 {
 	process.chores_ns = now + CHORES_NS;
-	if (watch_forget() | watch_changed())
+	if (watch_look() | watch_changed())
 		watch_rescan();
 	modules_measure();
 	/* The files that the first round has found are measured as well. */
@@ -391,6 +398,14 @@ static int on_tick(void *ctx, struct err *err)
 	return 0;
 }
 
+/* The kernel says that an exec is done: the best time to see what a script is called. */
+static uint64_t on_exec(uint32_t pid, void *ctx)
+{
+	(void)ctx;
+	process_executed(pid, true);
+	return UINT64_MAX;
+}
+
 int process_start(struct agent *agent, struct err *err)
 {
 	pthread_condattr_t attributes;
@@ -400,6 +415,7 @@ int process_start(struct agent *agent, struct err *err)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&process.more, &attributes);
 	pthread_condattr_destroy(&attributes);
+	events_of(agent)->record = on_exec;
 	r = loop_every(&agent->loop, on_tick, NULL, err);
 	return r < 0 ? r : post_start(&process.post, work, NULL, err);
 }

@@ -19,6 +19,7 @@
 #include "agent/process.h"
 #include "agent/thread.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/vec.h"
 
@@ -26,6 +27,7 @@
 #define DEVICES_MAX	8192u
 #define MOUNTINFO_MAX	(16u << 20)	/* of one namespace: 100,000 mounts */
 #define EVENT_BATCH	16384u		/* bytes of events that are read at a time */
+#define NAMESPACE_STEP	16u		/* namespaces whose mounts are asked for at a time */
 #define BATCHES_MAX	8		/* … before others have their turn */
 #define SLOW_POLL_MS	1000
 
@@ -37,6 +39,7 @@ enum group {
 
 struct namespace {
 	uint64_t inode;
+	uint64_t mounts;	/* hash of what was mounted there; 0: not known yet */
 	uint32_t pid;		/* somebody in it */
 };
 
@@ -59,6 +62,7 @@ static struct {
 	pthread_mutex_t lock;		/* of what follows */
 	VEC(struct namespace) namespaces;	/* the first is init's */
 	VEC(struct device) devices;
+	size_t next;			/* namespace whose mounts are asked for */
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- what is mounted --- */
@@ -275,12 +279,13 @@ bool watch_namespace(uint32_t pid)
 	if (watch.namespaces.n < NAMESPACES_MAX)
 		added = vec_add(&watch.namespaces);
 	if (added)
-		*added = (struct namespace){ inode, pid };
+		*added = (struct namespace){ .inode = inode, .pid = pid };
 	pthread_mutex_unlock(&watch.lock);
 	return added;
 }
 
-bool watch_forget(void)
+/* Drop namespaces whose process is gone; true where there was one. */
+static bool forget(void)
 {
 	bool gone = false;
 
@@ -297,6 +302,48 @@ bool watch_forget(void)
 	}
 	pthread_mutex_unlock(&watch.lock);
 	return gone;
+}
+
+/*
+ * Is something else mounted in a namespace than the last time? The initial one tells of itself
+ * (on_mounts()); a descriptor for each of the others would keep them from going away.
+ */
+static bool mounts_changed(uint32_t pid, uint64_t inode)
+{
+	cleanup(freep) char *text = NULL;
+	bool changed = false;
+	uint64_t hash;
+
+	if (read_mountinfo(pid, &text) < 0)
+		return false;
+	hash = hash_bytes(text, strlen(text), hash_secret()) | 1;
+	pthread_mutex_lock(&watch.lock);
+	for (size_t i = 0; i < watch.namespaces.n; i++) {
+		if (watch.namespaces.v[i].inode != inode)
+			continue;
+		changed = watch.namespaces.v[i].mounts != hash;
+		watch.namespaces.v[i].mounts = hash;
+	}
+	pthread_mutex_unlock(&watch.lock);
+	return changed;
+}
+
+bool watch_look(void)
+{
+	bool changed = forget();
+
+	for (unsigned i = 0; i < NAMESPACE_STEP && i + 1 < watch.namespaces.n; i++) {
+		struct namespace namespace = {0};
+
+		pthread_mutex_lock(&watch.lock);
+		watch.next = watch.next + 1 < watch.namespaces.n ? watch.next + 1 : 1;
+		if (watch.next < watch.namespaces.n)
+			namespace = watch.namespaces.v[watch.next];
+		pthread_mutex_unlock(&watch.lock);
+		if (namespace.pid)
+			changed |= mounts_changed(namespace.pid, namespace.inode);
+	}
+	return changed;
 }
 
 static uint32_t pid_of_namespace(size_t i)
@@ -482,7 +529,7 @@ int watch_start(struct agent *agent, struct err *err)
 	first = vec_add(&watch.namespaces);
 	if (!first)
 		return -ENOMEM;
-	*first = (struct namespace){ namespace_of(1), 1 };
+	*first = (struct namespace){ .inode = namespace_of(1), .pid = 1 };
 
 	mounts = open("/proc/1/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (mounts < 0)

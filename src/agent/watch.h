@@ -32,8 +32,11 @@ bool watch_changed(void);
  */
 bool watch_namespace(uint32_t pid);
 
-/* Drop namespaces whose process is gone; true where there was one. */
-bool watch_forget(void);
+/*
+ * Look at the namespaces but the initial one, at some of them each time: whether they are still
+ * there, and have the same mounts. True: watch_rescan() would help.
+ */
+bool watch_look(void);
 
 enum watch_device {
 	DEVICE_UNKNOWN,		/* of no file system that was seen mounted */

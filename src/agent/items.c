@@ -52,10 +52,17 @@ const struct agent_item *items_at(const struct items *items, uint64_t at)
 		(const struct agent_item *)(items->memory->at + at) : NULL;
 }
 
+/* A module's size goes down when it has started and its init code is freed: it is still the same. */
+static uint64_t identity(uint16_t kind, uint64_t number)
+{
+	return kind == AGENT_ITEM_MODULE ? 0 : number;
+}
+
 uint64_t item_hash(const struct item *item)
 {
 	size_t text_bytes = item->text_bytes < AGENT_PATH_MAX ? item->text_bytes : AGENT_PATH_MAX;
-	const uint64_t head[] = { item->kind, item->number, item->value, text_bytes };
+	const uint64_t head[] = { item->kind, identity(item->kind, item->number),
+				  item->value, text_bytes };
 
 	return hash_bytes(head, sizeof(head), hash_secret()) ^
 	       hash_bytes(text_bytes ? item->text : "", text_bytes, hash_secret() + 2);
@@ -70,7 +77,8 @@ static bool same(const struct agent_item *a, const struct item *b)
 {
 	size_t text_bytes = b->text_bytes < AGENT_PATH_MAX ? b->text_bytes : AGENT_PATH_MAX;
 
-	return a->kind == b->kind && a->number == b->number && a->value == b->value &&
+	return a->kind == b->kind && a->value == b->value &&
+	       identity(a->kind, a->number) == identity(b->kind, b->number) &&
 	       a->text_bytes == text_bytes && memcmp(a + 1, b->text, text_bytes) == 0;
 }
 

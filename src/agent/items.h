@@ -44,7 +44,7 @@ const struct agent_item *items_at(const struct items *items, uint64_t at);
 #define ITEM_SET_PLACES 32768u
 
 /*
- * Which items a view has, by all that they say. Made of one run of items at a time, out of memory
+ * Which items a view has, by what makes each another one. Made of one run of items at a time, out of memory
  * that was there from the start: nothing that is done once a period may fail for lack of it.
  */
 struct item_set {
@@ -59,7 +59,7 @@ bool item_set_make(struct item_set *set, const struct items *items, uint64_t fro
 
 bool item_set_has(const struct item_set *set, const struct item *item);
 
-/* A hash of all that an item says. */
+/* A hash of what makes an item another one: all that it says, but for the size of a module. */
 uint64_t item_hash(const struct item *item);
 
 #endif

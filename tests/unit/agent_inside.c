@@ -165,7 +165,8 @@ static void views_take_turns_and_the_ring_tells_changes(void **state)
 	assert_int_equal(anchor.inside_sequence, 2);
 	assert_int_equal(anchor.events_next, 0);	/* nothing has changed */
 
-	make_file("modules", "evil\x01 8192 0 - Live 0x0\next4 4096 1 - Live 0x0\n");
+	/* The size of ext4 is another, as its init code has gone; that is no news. */
+	make_file("modules", "evil\x01 8192 0 - Live 0x0\next4 2048 1 - Live 0x0\n");
 	make_file("1/mountinfo", "22 1 0:9 / /a/very/long/place/that/has/no/room/in/it rw - t t rw\n");
 	make_dir("99");
 	assert_int_equal(inside_take(&inside), 0);

@@ -3,17 +3,22 @@
 #include "agent/events.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "agent/measure.h"
 #include "base/cleanup.h"
 #include "base/now.h"
 
@@ -256,6 +261,30 @@ static int listen_to(int fd)
 	return send(fd, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1;
 }
 
+/*
+ * The record of the file that a process runs. Nothing is asked of a file server that may be dead:
+ * what is known of the file by now has to do.
+ */
+static uint64_t record_of(uint32_t pid, void *ctx)
+{
+	struct cache_entry entry = { .sequence = UINT64_MAX };
+	struct statx file;
+	struct stat stat = {0};
+	char path[32];
+
+	(void)ctx;
+	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &file) < 0)
+		return UINT64_MAX;
+	stat.st_dev = makedev(file.stx_dev_major, file.stx_dev_minor);
+	stat.st_ino = file.stx_ino;
+	stat.st_size = (off_t)file.stx_size;
+	stat.st_mtim = (struct timespec){ file.stx_mtime.tv_sec, file.stx_mtime.tv_nsec };
+	stat.st_ctim = (struct timespec){ file.stx_ctime.tv_sec, file.stx_ctime.tv_nsec };
+	(void)measure_known(&stat, COVER_NONE, &entry);
+	return entry.unreadable ? UINT64_MAX : entry.sequence;
+}
+
 /* A kernel without it (CONFIG_PROC_EVENTS), or a container: then there is none. */
 static int connector_open(void)
 {
@@ -294,6 +323,7 @@ int events_start(struct agent *agent, struct err *err)
 		return 0;
 	}
 	ours.fd = fd;
+	ours.record = record_of;
 	ours.loop = &agent->loop;
 	ours.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (ours.clock < 0)

@@ -17,6 +17,9 @@
 /* How often the list of modules is read until it stands still. */
 #define MODULE_PASSES 4
 
+/* Of IPv6 a line has some 180 bytes: numbers of a fixed width, but for the last ones. */
+#define SOCKET_LINE_MAX 512
+
 /* Of mountinfo: 100,000 mounts (fs.mount-max) of 500 bytes; a path has no bound of its own. */
 #define MOUNTINFO_MAX (64u << 20)
 
@@ -98,7 +101,8 @@ static int list_once(struct items *items, const struct file *file, int fd,
 		     const struct item_set *known, uint64_t *hash)
 {
 	struct pass pass = { items, file, known, 1, 0 };
-	int r = proc_lines_read(&lines, fd, on_line, &pass);
+	size_t line_max = file->kind == AGENT_ITEM_SOCKET ? SOCKET_LINE_MAX : 0;
+	int r = proc_lines_read(&lines, fd, line_max, on_line, &pass);
 
 	if (r < 0)
 		items_missing(items, file->kind);

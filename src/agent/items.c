@@ -52,7 +52,7 @@ const struct agent_item *items_at(const struct items *items, uint64_t at)
 		(const struct agent_item *)(items->memory->at + at) : NULL;
 }
 
-/* A module's size goes down when it has started and its init code is freed: it is still the same. */
+/* A module gets smaller when it has started and its init code is freed: it is still the same. */
 static uint64_t identity(uint16_t kind, uint64_t number)
 {
 	return kind == AGENT_ITEM_MODULE ? 0 : number;

@@ -44,8 +44,9 @@ const struct agent_item *items_at(const struct items *items, uint64_t at);
 #define ITEM_SET_PLACES 32768u
 
 /*
- * Which items a view has, by what makes each another one. Made of one run of items at a time, out of memory
- * that was there from the start: nothing that is done once a period may fail for lack of it.
+ * Which items a view has, by what makes each another one. Made of one run of items at a time,
+ * out of memory that was there from the start: nothing that is done once a period may fail for
+ * lack of it.
  */
 struct item_set {
 	const struct items *items;

@@ -14,6 +14,9 @@ int proc_open(int dir, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* What the kernel fills at least, before it has somebody read on. */
+#define SEQ_BYTES 4096u
+
 /* What stands in the buffer while it is worked on. */
 struct buffer {
 	size_t used;
@@ -48,27 +51,32 @@ static bool whole_lines(struct proc_lines *lines, struct buffer *buffer, proc_li
 	return fn(lines->text, sizeof(lines->text), ctx);
 }
 
-int proc_lines_read(struct proc_lines *lines, int fd, proc_line_fn *fn, void *ctx)
+int proc_lines_read(struct proc_lines *lines, int fd, size_t line_max, proc_line_fn *fn,
+		    void *ctx)
 {
 	struct buffer buffer = {0};
+	bool last;
 
 	lines->reads = 0;
 	while (buffer.lines < PROC_LINES_MAX) {
-		ssize_t n = read(fd, lines->text + buffer.used, sizeof(lines->text) - buffer.used);
+		size_t room = sizeof(lines->text) - buffer.used;
+		ssize_t n = read(fd, lines->text + buffer.used, room);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (n == 0) {
+		last = n == 0 || (line_max && room >= SEQ_BYTES &&
+				  (size_t)n + line_max < SEQ_BYTES);
+		lines->reads += n > 0;
+		buffer.used += (size_t)n;
+		if (!whole_lines(lines, &buffer, fn, ctx))
+			return 0;
+		if (last) {
 			if (buffer.used && !buffer.skip)
 				fn(lines->text, buffer.used, ctx);
 			return 0;
 		}
-		lines->reads++;
-		buffer.used += (size_t)n;
-		if (!whole_lines(lines, &buffer, fn, ctx))
-			return 0;
 	}
 	return -ELOOP;
 }

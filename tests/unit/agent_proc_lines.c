@@ -42,13 +42,13 @@ static void lines_with_and_without_an_end(void **state)
 	int fd = made("one\n\nthree", 10);
 
 	(void)state;
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), 0);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), 0);
 	assert_int_equal(seen, 3);
 	assert_int_equal(last, 5);
 	assert_int_equal(lines.reads, 1);
 	close(fd);
 	fd = made("", 0);
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), 0);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), 0);
 	assert_int_equal(seen, 0);
 	assert_int_equal(lines.reads, 0);
 	close(fd);
@@ -64,7 +64,7 @@ static void a_line_longer_than_the_buffer_is_cut_once(void **state)
 	memset(text, 'x', len);
 	memcpy(text + len, "\nend\n", 5);
 	fd = made(text, len + 5);
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), 0);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), 0);
 	assert_int_equal(seen, 2);
 	assert_int_equal(longest, PROC_LINES_BYTES);
 	assert_int_equal(last, 3);
@@ -73,7 +73,7 @@ static void a_line_longer_than_the_buffer_is_cut_once(void **state)
 
 	/* As the file's last, and without an end. */
 	fd = made(text, len);
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), 0);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), 0);
 	assert_int_equal(seen, 1);
 	close(fd);
 	free(text);
@@ -85,7 +85,7 @@ static void one_that_has_enough_is_not_called_again(void **state)
 
 	(void)state;
 	stop_at = 2;
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), 0);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), 0);
 	assert_int_equal(seen, 2);
 	close(fd);
 }
@@ -99,17 +99,38 @@ static void a_list_without_an_end_has_one(void **state)
 	(void)state;
 	memset(text, '\n', len);
 	fd = made(text, len);
-	assert_int_equal(proc_lines_read(&lines, fd, on_line, NULL), -ELOOP);
+	assert_int_equal(proc_lines_read(&lines, fd, 0, on_line, NULL), -ELOOP);
 	assert_true(seen >= PROC_LINES_MAX);
 	close(fd);
 	free(text);
+}
+
+static void a_page_that_is_not_full_is_the_last(void **state)
+{
+	char text[4000];
+	int fd;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "1\n2\n", 4);
+	fd = made(text, 3000);
+	assert_int_equal(proc_lines_read(&lines, fd, 1000, on_line, NULL), 0);
+	assert_int_equal(seen, 3);
+	assert_int_equal(lines.reads, 1);
+	close(fd);
+	/* One that may have ended for lack of room is asked again. */
+	fd = made(text, sizeof(text));
+	assert_int_equal(proc_lines_read(&lines, fd, 1000, on_line, NULL), 0);
+	assert_int_equal(seen, 3);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), sizeof(text));
+	close(fd);
 }
 
 static void errors_are_told(void **state)
 {
 	(void)state;
 	seen = 0;
-	assert_int_equal(proc_lines_read(&lines, -1, on_line, NULL), -EBADF);
+	assert_int_equal(proc_lines_read(&lines, -1, 0, on_line, NULL), -EBADF);
 	assert_int_equal(proc_open(AT_FDCWD, "/nowhere/at/all"), -ENOENT);
 	assert_int_equal(seen, 0);
 }
@@ -121,6 +142,7 @@ int main(void)
 		cmocka_unit_test(a_line_longer_than_the_buffer_is_cut_once),
 		cmocka_unit_test(one_that_has_enough_is_not_called_again),
 		cmocka_unit_test(a_list_without_an_end_has_one),
+		cmocka_unit_test(a_page_that_is_not_full_is_the_last),
 		cmocka_unit_test(errors_are_told),
 	};
 

@@ -16,7 +16,7 @@
 #define NAME_BYTES 256u		/* NAME_MAX, and its end */
 
 struct program_fields {
-	struct field dentry, inode, hash, parent;
+	struct field dentry, inode, hash, parent, dentry_inode;
 	struct field mode, uid, number, size, sb, device;
 };
 
@@ -25,6 +25,7 @@ static const struct member program_members[] = {
 	MEMBER(struct program_fields, inode, "file.f_inode"),
 	MEMBER(struct program_fields, hash, "dentry.d_hash.pprev"),
 	MEMBER(struct program_fields, parent, "dentry.d_parent"),
+	MEMBER(struct program_fields, dentry_inode, "dentry.d_inode"),
 	MEMBER(struct program_fields, mode, "inode.i_mode"),
 	MEMBER(struct program_fields, uid, "inode.i_uid"),
 	MEMBER(struct program_fields, number, "inode.i_ino"),
@@ -259,20 +260,46 @@ int programs_get(struct programs *programs, gva file, const struct program **ret
 	return map_put(&programs->index, dentry.v, (uint32_t)programs->all.n - 1);
 }
 
+/* The dentry that has the name which a deleted file had. As program_is_replaced(). */
+static int find_successor(struct programs *programs, const struct program_fields *f,
+			  const struct program *program, gva *ret, struct err *err)
+{
+	char name[NAME_BYTES];
+	gva directory;
+	int r;
+
+	r = field_ptr(programs->view, program->dentry, &f->parent, &directory, err);
+	if (r >= 0)
+		r = dcache_find(programs->kernel, programs->view, directory,
+				print_name(program, name, sizeof(name)), ret, err);
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 int program_is_replaced(struct programs *programs, const struct program *program, struct err *err)
 {
 	const struct program_fields *f;
-	char name[NAME_BYTES];
-	gva directory, found;
-	int r;
+	gva found;
+	int r = types_layout(programs->kernel->types, &program_layout, (const void **)&f, err);
 
-	r = types_layout(programs->kernel->types, &program_layout, (const void **)&f, err);
+	return r < 0 ? r : find_successor(programs, f, program, &found, err);
+}
+
+int program_successor(struct programs *programs, const struct program *program, gva *inode,
+		      struct err *err)
+{
+	const struct program_fields *f;
+	gva found, at;
+	int r = types_layout(programs->kernel->types, &program_layout, (const void **)&f, err);
+
 	if (r >= 0)
-		r = field_ptr(programs->view, program->dentry, &f->parent, &directory, err);
-	if (r >= 0)
-		r = dcache_find(programs->kernel, programs->view, directory,
-				print_name(program, name, sizeof(name)), &found, err);
-	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+		r = find_successor(programs, f, program, &found, err);
+	if (r <= 0)
+		return r;
+	r = field_ptr(programs->view, found, &f->dentry_inode, &at, err);
+	if (r < 0)
+		return r;
+	*inode = at;
+	return 1;
 }
 
 void programs_free(struct programs *programs)

@@ -82,6 +82,14 @@ void programs_free(struct programs *programs);
 nodiscard int program_is_replaced(struct programs *programs, const struct program *program,
 				  struct err *err);
 
+/**
+ * program_successor - the file that stands by now under the name that a deleted one had
+ * @inode: receives its struct inode, where there is one
+ * As program_is_replaced().
+ */
+nodiscard int program_successor(struct programs *programs, const struct program *program,
+				gva *inode, struct err *err);
+
 /* Is it a regular file: no device, no directory? */
 bool program_is_regular(const struct program *program);
 

@@ -13,6 +13,7 @@
 #include "ram/qemu.h"
 #include "reference/baseline.h"
 #include "reference/store.h"
+#include "reference/trust.h"
 #include "report/verdict.h"
 
 #define AGENT_ITEM "agent"	/* of the baseline */
@@ -144,6 +145,19 @@ static void remember(const struct check_sources *sources)
 		    err.code ? err.text : strerror(-r));
 }
 
+/* No program need be trusted. A store that cannot be read is told; scans go on without it. */
+static struct trust *open_trust(const char *store)
+{
+	struct trust *trust = NULL;
+	struct err err = {0};
+	int r = trust_open(store, false, &trust, &err);
+
+	if (r < 0 && r != -ENOENT)
+		say_failed(r, &err, r == -EBADMSG ? "remove its trust.db, and add again" :
+			   "may you read it?", "no programs are known");
+	return trust;
+}
+
 int sources_open(const struct attached *guest, const struct arguments *args,
 		 struct check_sources *ret)
 {
@@ -175,6 +189,8 @@ int sources_open(const struct attached *guest, const struct arguments *args,
 		sources_close(&sources);
 		return r;
 	}
+	if (sources.keeper)
+		sources.trust = open_trust(options.store);
 	sources.baseline = open_baseline(guest, options.store);
 	recall(&sources);
 	*ret = sources;
@@ -186,6 +202,7 @@ void sources_close(struct check_sources *sources)
 	reference_close(&sources->reference);
 	baseline_close(&sources->baseline);
 	keeper_close(&sources->keeper);
+	trust_close(&sources->trust);
 }
 
 void sources_commit(struct check_sources *sources, const struct sweep *sweep)

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "report/encode.h"
+#include "report/processes.h"
 #include "report/verdict.h"
 
 static json_t *techniques_json(const char *const *techniques)
@@ -198,7 +199,7 @@ enum assurance report_assurance(const struct report *report)
 
 json_t *report_json(const struct report *report)
 {
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o}",
 			 "schema", "hvsm.report/1",
 			 "guest", identity_json(report->guest),
 			 "kernel", report_kernel_json(report->kernel),
@@ -208,5 +209,6 @@ json_t *report_json(const struct report *report)
 			 "verdict", verdict_name(verdict_of(report->sweep)),
 			 "assurance", assurance_name(report_assurance(report)),
 			 "checks", checks_json(report->sweep),
-			 "findings", findings_json(report->sweep));
+			 "findings", findings_json(report->sweep),
+			 "processes", processes_json(report->sweep));
 }

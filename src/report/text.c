@@ -10,6 +10,7 @@
 #include "base/columns.h"
 #include "base/escape.h"
 #include "report/human.h"
+#include "report/processes.h"
 #include "report/verdict.h"
 
 /* Where the text of a finding begins, its facts, and their values. */
@@ -304,4 +305,5 @@ void text_report(const struct report *report, bool colour, FILE *to)
 	put_sweep(&page, report);
 	put_reference(&page, report);
 	put_agent(&page, report);
+	processes_text(report->sweep, to);
 }

@@ -196,6 +196,7 @@ static void json_has_what_was_found(void **state)
 	assert_string_equal(string_at(report, "assurance"), "none");
 	assert_true(json_is_null(json_object_get(report, "reference")));
 	assert_true(json_is_null(json_object_get(report, "agent")));
+	assert_true(json_is_null(json_object_get(report, "processes")));
 	assert_string_equal(string_at(json_object_get(report, "sweep"), "started"),
 			    "2023-11-14T22:13:20.123456Z");
 	assert_string_equal(string_at(json_object_get(report, "kernel"), "text_base"),
@@ -423,6 +424,45 @@ static void what_is_not_covered_says_why(void **state)
 	assert_int_equal(verdict_of(&f.sweep), VERDICT_CLEAN);
 }
 
+static void processes_are_counted_and_those_not_known_named(void **state)
+{
+	cleanup(fixture_deinit) struct fixture f;
+	cleanup(freep) char *text = NULL, *none = NULL;
+	json_t *report, *first;
+	struct process_seen *process;
+
+	(void)state;
+	fixture_init(&f);
+	none = text_of(&f.report, false);
+	assert_null(strstr(none, "processes:"));
+	f.sweep.joined = true;
+	process = process_table_get(&f.sweep.processes, 7, 20, "ev\033il");
+	process->path = strdup("/tmp/x");
+	process->marks = PROCESS_UNKNOWN;
+	process->has_digest = true;
+	memset(process->digest, 0xab, sizeof(process->digest));
+	process->executable = 3;
+	for (int i = 0; i < 12; i++)
+		process_table_get(&f.sweep.processes, 100 + i, 20, "sh");
+	process_table_get(&f.sweep.processes, 1, 0, "init")->has_digest = true;
+
+	report = report_json(&f.report);
+	first = json_array_get(json_object_get(report, "processes"), 0);
+	assert_int_equal(json_array_size(json_object_get(report, "processes")), 14);
+	assert_string_equal(string_at(first, "comm"), "ev\\x1bil");
+	assert_string_equal(string_at(first, "result"), "unknown");
+	assert_int_equal(strlen(string_at(first, "digest")), 64);
+	assert_true(json_is_null(json_object_get(first, "package")));
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(first, "pages"),
+							    "executable")), 3);
+	json_decref(report);
+	text = text_of(&f.report, false);
+	assert_non_null(strstr(text, "processes: 1 known, 1 unknown, 12 unmeasured\n"));
+	assert_non_null(strstr(text, "  unknown: 7 ev\\x1bil, /tmp/x\n"));
+	assert_non_null(strstr(text, "  unmeasured: 2 more\n"));
+	process_table_free(&f.sweep.processes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +481,7 @@ int main(void)
 		cmocka_unit_test(assurance_needs_all_of_the_kernel),
 		cmocka_unit_test(reference_is_in_the_report),
 		cmocka_unit_test(what_is_not_covered_says_why),
+		cmocka_unit_test(processes_are_counted_and_those_not_known_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

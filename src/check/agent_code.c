@@ -11,6 +11,9 @@ static int agent_code_run(struct check_run *run, struct err *err)
 
 	if (agent)
 		check_covered(run, "pages", agent->pages);
+	/* The agent sees what its kernel shows it. */
+	if (agent && !check_reference(run))
+		check_note(run, "the kernel beneath it has no reference to be compared with");
 	return r;
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "guest/paging.h"
+#include "make/agent_build.h"
 #include "make/agent_log.h"
 #include "make/btf.h"
 #include "make/kernel.h"
@@ -342,6 +343,34 @@ static void save_log(uint32_t last, const char *name)
 	made_log_free(&log);
 }
 
+/* A process, a module with a name, and a mount. */
+static void save_inside(void)
+{
+	struct {
+		struct agent_inside head;
+		struct agent_item task, module;
+		char name[8];
+		struct agent_item mount;
+	} view = {
+		.head = { .sequence = 7, .begun_ns = 1, .ended_ns = 2,
+			  .size_bytes = sizeof(view), .items = 3 },
+		.task = { sizeof(view.task), AGENT_ITEM_TASK, 0, 42, 0 },
+		.module = { sizeof(view.module) + 8, AGENT_ITEM_MODULE, 4, 4096, 0 },
+		.name = "ext4",
+		.mount = { sizeof(view.mount), AGENT_ITEM_MOUNT, 0, 21, 3 },
+	};
+
+	save("keeper_inside", "three", &view, sizeof(view));
+}
+
+static void save_build(void)
+{
+	struct made_build build = made_build();
+	cleanup(blob_free) struct blob file = made_build_file(&build);
+
+	save("keeper_build", "made", file.data, file.size);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -366,6 +395,8 @@ int main(int argc, char **argv)
 	save_types();
 	save_log(AGENT_RECORD_FULL, "full");
 	save_log(AGENT_RECORD_STOP, "stopped");
+	save_inside();
+	save_build();
 	save_packages();
 	save_ko();
 	save_tables();

@@ -7,7 +7,9 @@
  *	meddle poke|write PID		change a byte of its code: by ptrace(2), by /proc/PID/mem
  *	meddle constant PID		… of its program's read-only data
  *	meddle map|memfd PID		have it map code that no file has, and run it
+ *	meddle anchor PID		change what says that an agent is one
  *	meddle log PID			change a byte in the middle of an agent's log
+ *	meddle forge PID		… and chain all records anew
  *	meddle truncate PID		take the last half of its records out of an agent's log
  *	meddle unmark PID		take an agent's fanotify marks away
  *	meddle storm SECONDS PROGRAM	execute PROGRAM as often as it can; prints how often
@@ -18,6 +20,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -328,6 +331,11 @@ static uint64_t half(int fd, const struct agent_anchor *anchor, struct agent_rec
 	return at - record->size_bytes;
 }
 
+static void change_anchor(void)
+{
+	flip(section(AGENT_ANCHOR_SECTION) + offsetof(struct agent_anchor, magic));
+}
+
 static void change_log(void)
 {
 	struct agent_record record = { .size_bytes = 0 }, before;
@@ -344,6 +352,45 @@ static void change_log(void)
 #define LOCKED_AT  offsetof(struct agent_anchor, log_sequence)
 #define LOCKED_END (offsetof(struct agent_anchor, log_head) + AGENT_DIGEST_BYTES)
 
+static void write_head(int fd, uint64_t at, struct agent_anchor *anchor)
+{
+	anchor->log_sequence += 2;
+	must((int)pwrite(fd, (char *)anchor + LOCKED_AT, LOCKED_END - LOCKED_AT,
+			 (off_t)(at + LOCKED_AT)));
+}
+
+static void chain(uint8_t head[AGENT_DIGEST_BYTES], struct agent_record *record)
+{
+	crypto_hash_sha256_state state;
+
+	memset(record->chain, 0, sizeof(record->chain));
+	crypto_hash_sha256_init(&state);
+	crypto_hash_sha256_update(&state, head, AGENT_DIGEST_BYTES);
+	crypto_hash_sha256_update(&state, (void *)record, record->size_bytes);
+	crypto_hash_sha256_final(&state, head);
+	memcpy(record->chain, head, AGENT_DIGEST_BYTES);
+}
+
+static void forge_log(void)
+{
+	struct agent_record record = { .size_bytes = 0 }, before;
+	struct agent_anchor anchor;
+	int fd = memory();
+	uint64_t at = read_anchor(fd, &anchor);
+	size_t from = half(fd, &anchor, &record, &before) - anchor.log.at;
+	uint8_t *log = malloc(anchor.log_bytes);
+
+	if (!log || pread(fd, log, anchor.log_bytes, (off_t)anchor.log.at) < 0)
+		die("its log");
+	log[from + sizeof(record) + 8] ^= FLIP;
+	memcpy(anchor.log_head, before.chain, sizeof(before.chain));
+	for (size_t i = from; i < anchor.log_bytes; i += ((struct agent_record *)(log + i))->size_bytes)
+		chain(anchor.log_head, (struct agent_record *)(log + i));
+	must((int)pwrite(fd, log + from, anchor.log_bytes - from, (off_t)(anchor.log.at + from)));
+	write_head(fd, at, &anchor);
+	close(fd);
+}
+
 static void truncate_log(void)
 {
 	struct agent_record record = { .size_bytes = 0 }, before;
@@ -354,8 +401,7 @@ static void truncate_log(void)
 	anchor.log_bytes = half(fd, &anchor, &record, &before) - anchor.log.at;
 	anchor.log_records = record.sequence;
 	memcpy(anchor.log_head, before.chain, sizeof(before.chain));
-	anchor.log_sequence += 2;
-	must((int)pwrite(fd, (char *)&anchor + LOCKED_AT, LOCKED_END - LOCKED_AT, (off_t)(at + LOCKED_AT)));
+	write_head(fd, at, &anchor);
 	close(fd);
 }
 
@@ -405,8 +451,8 @@ static const struct {
 } modes[] = {
 	{ "start", start }, { "run", run }, { "poke", change_poked }, { "write", change_written },
 	{ "constant", change_constant }, { "map", inject }, { "memfd", inject_memfd },
-	{ "log", change_log }, { "truncate", truncate_log }, { "unmark", unmark },
-	{ "storm", storm },
+	{ "anchor", change_anchor }, { "log", change_log }, { "forge", forge_log },
+	{ "truncate", truncate_log }, { "unmark", unmark }, { "storm", storm },
 };
 
 int main(int argc, char **argv)

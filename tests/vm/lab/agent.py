@@ -13,7 +13,8 @@ from .guest import Guest
 from .product import binary, scan
 
 PROGRAM = "/usr/sbin/hvsm-agent"
-READY_S = 120       # a guard against one that hangs, no measure of anything
+PID_FILE = "/tmp/agent.pid"
+READY_S = 60       # a guard against one that hangs, no measure of anything
 
 
 def built() -> Path:
@@ -34,7 +35,7 @@ def start(guest: Guest, program: str = PROGRAM) -> int:
     if guest.system == "debian":
         guest.sh("systemctl start hvsm-agent")
         return int(guest.sh("systemctl show -p MainPID --value hvsm-agent"))
-    return int(guest.sh(f"{program} run </dev/null >/tmp/agent.log 2>&1 & echo $!"))
+    return int(guest.sh(f"{program} run </dev/null >/tmp/agent.log 2>&1 & echo $! | tee {PID_FILE}"))
 
 
 def stop(guest: Guest, pid: int) -> None:
@@ -43,6 +44,12 @@ def stop(guest: Guest, pid: int) -> None:
         guest.sh("systemctl stop hvsm-agent")
     else:
         guest.sh(f"kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.05; done")
+
+
+def wait_views(guest: Guest, count: int) -> None:
+    """Wait until the agent has looked around COUNT times more, from the beginning on."""
+    views = f"{PROGRAM} status | awk '$1 == \"views\" {{ print $2 }}'"
+    guest.sh(f"first=$({views}); until [ $({views}) -gt $((first + {count})) ]; do sleep 0.2; done")
 
 
 def scan_with_agent(guest: Guest, *options: object) -> Any:

@@ -63,7 +63,8 @@ def programs() -> dict[str, Path]:
             if not file.exists():
                 part = file.with_suffix(".part")
                 run("gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-pthread",
-                    "-iquote", TOP / "src", "-o", part, source, what=f"guest program {source.name}")
+                    "-iquote", TOP / "src", "-o", part, source, "-lsodium",
+                    what=f"guest program {source.name}")
                 part.rename(file)
         made[source.stem] = file
     return made

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lab import agent, inside  # noqa: E402
+from lab import agent, debian, inside  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.inside import Inside, View  # noqa: E402
 from lab.technique import CLOUD  # noqa: E402
@@ -244,6 +244,27 @@ class InsideTest(unittest.TestCase):
         guest.sh("umount /run")
 
 
+    def as_a_service(self) -> None:
+        """systemd starts it, hears of it, and ends it; who logs in is in its view."""
+        guest = self.guest
+        guest.sh("systemctl enable hvsm-agent")
+        shown = dict(line.split("=", 1) for line in guest.sh(
+            "systemctl show -p ActiveState -p StatusText -p WatchdogUSec -p WatchdogTimestamp hvsm-agent").splitlines())
+        self.assertEqual((shown["ActiveState"], shown["WatchdogUSec"]), ("active", "2min"))
+        self.assertTrue(shown["StatusText"] and shown["WatchdogTimestamp"], "it does not speak to systemd")
+        self.it_has_given_up_what_it_can()
+        self.compare()
+        guest.sh("ip link set lo up; mkdir -p /root/.ssh /run/sshd; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/key;"
+                 "cp /root/.ssh/key.pub /root/.ssh/authorized_keys")
+        guest.sh("ssh -tt -i /root/.ssh/key -o StrictHostKeyChecking=no root@127.0.0.1 sleep 600 </dev/null "
+                 ">/dev/null 2>&1 & until who | grep -q root; do sleep 0.2; done")
+        users = self.memory.next_view().of(inside.USER)
+        line = guest.sh("who").split()[1]
+        self.assertEqual([user.text for user in users], [b"root\0" + line.encode()])
+        guest.sh("systemctl stop hvsm-agent")
+        self.assertEqual(guest.sh("systemctl show -p Result --value hvsm-agent").strip(), "success")
+
+
 STEPS: tuple[Callable[[InsideTest], None], ...] = (
     InsideTest.everything, InsideTest.what_happens_is_in_the_ring, InsideTest.it_has_given_up_what_it_can,
     InsideTest.a_crowd_is_listed_whole, InsideTest.a_fork_storm_passes, InsideTest.proc_may_hide_others,
@@ -265,6 +286,16 @@ def case(kernel: str) -> Callable[[InsideTest], None]:
 
 for name in CLOUD:
     setattr(InsideTest, f"test_{re.sub(r'[^0-9a-z]', '_', name)}", case(name))
+
+def service(self: InsideTest) -> None:
+    with Guest("6.1-cloud", system="debian", memory=debian.MEMORY, smp=2) as guest:
+        agent.install(guest)
+        self.guest, self.pid = guest, agent.start(guest)
+        self.memory = Inside(guest, self.pid)
+        self.as_a_service()
+
+
+setattr(InsideTest, "test_debian", service)
 
 if __name__ == "__main__":
     unittest.main()

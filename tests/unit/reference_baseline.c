@@ -190,6 +190,27 @@ static void changed_record_is_noticed(void **state)
 	}
 }
 
+static void the_newest_note_counts(void **state)
+{
+	cleanup(baseline_close) struct baseline *baseline = opened(*state, GUEST, &boot);
+	cleanup(blob_free) struct blob blob = {0};
+	struct kernel other = boot;
+
+	assert_int_equal(baseline_noted(baseline, "agent", &blob, NULL), -ENOENT);
+	assert_int_equal(baseline_note(baseline, "agent", "first", 5, NULL), 0);
+	assert_int_equal(baseline_note(baseline, "agent", "second", 6, NULL), 0);
+	baseline_close(&baseline);
+	baseline = opened(*state, GUEST, &boot);
+	assert_int_equal(baseline_noted(baseline, "agent", &blob, NULL), 0);
+	assert_int_equal(blob.size, 6);
+	assert_memory_equal(blob.data, "second", 6);
+	blob_free(&blob);
+	baseline_close(&baseline);
+	other.boot.canary++;
+	baseline = opened(*state, GUEST, &other);
+	assert_int_equal(baseline_noted(baseline, "agent", &blob, NULL), -ENOENT);
+}
+
 static void items_have_a_limit(void **state)
 {
 	cleanup(baseline_close) struct baseline *baseline = opened(*state, GUEST, &boot);
@@ -229,6 +250,7 @@ int main(void)
 		TEST(old_boots_are_pruned),
 		TEST(first_record_counts),
 		TEST(changed_record_is_noticed),
+		TEST(the_newest_note_counts),
 		TEST(items_have_a_limit),
 		TEST(nowhere_to_keep_it),
 	};

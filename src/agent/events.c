@@ -248,17 +248,17 @@ static int filter(int fd)
 
 static int listen_to(int fd)
 {
-	struct {
-		struct nlmsghdr header;
-		struct cn_msg connector;
-		uint32_t op;
-	} __attribute__((packed)) ask = {
-		.header = { .nlmsg_len = sizeof(ask), .nlmsg_type = NLMSG_DONE },
-		.connector = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(ask.op) },
-		.op = PROC_CN_MCAST_LISTEN,
+	const uint32_t op = PROC_CN_MCAST_LISTEN;
+	const struct cn_msg connector = {
+		.id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(op),
 	};
+	char ask[AT_EVENT + sizeof(op)];
+	const struct nlmsghdr header = { .nlmsg_len = sizeof(ask), .nlmsg_type = NLMSG_DONE };
 
-	return send(fd, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1;
+	memcpy(ask, &header, sizeof(header));
+	memcpy(ask + sizeof(header), &connector, sizeof(connector));
+	memcpy(ask + AT_EVENT, &op, sizeof(op));
+	return send(fd, ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1;
 }
 
 /*

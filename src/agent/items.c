@@ -79,7 +79,8 @@ static bool same(const struct agent_item *a, const struct item *b)
 
 	return a->kind == b->kind && a->value == b->value &&
 	       identity(a->kind, a->number) == identity(b->kind, b->number) &&
-	       a->text_bytes == text_bytes && memcmp(a + 1, b->text, text_bytes) == 0;
+	       a->text_bytes == text_bytes &&
+	       (!text_bytes || memcmp(a + 1, b->text, text_bytes) == 0);
 }
 
 /* Where the item is, or the free place where it would be. */

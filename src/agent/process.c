@@ -123,7 +123,7 @@ static bool take_due(uint64_t now, enum look *look, uint32_t *pid, uint64_t *nex
 				*next = due->at_ns;
 			continue;
 		}
-		*look = i;
+		*look = (enum look)i;
 		*pid = due->pid;
 		process.looks[i].first = (process.looks[i].first + 1) % TURNS_MAX;
 		process.looks[i].n--;
@@ -319,8 +319,10 @@ static bool round_step(struct post *post, uint32_t turn, DIR *proc)
 
 static void do_chores(uint64_t now)
 {
+	bool new_ones = watch_look();
+
 	process.chores_ns = now + CHORES_NS;
-	if (watch_look() | watch_changed())
+	if (watch_changed() || new_ones)
 		watch_rescan();
 	modules_measure();
 	/* The files that the first round has found are measured as well. */

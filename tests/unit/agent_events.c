@@ -80,7 +80,9 @@ static void an_overrun_is_seen(void **state)
 /* A datagram as the kernel sends it. */
 struct datagram {
 	struct nlmsghdr header;
-	struct cn_msg connector;
+	struct cb_id id;
+	uint32_t seq, ack;
+	uint16_t len, flags;	/* struct cn_msg, but for its data */
 	struct proc_event event;
 } __attribute__((packed));
 
@@ -88,8 +90,8 @@ static struct datagram datagram(uint32_t what)
 {
 	struct datagram made = {
 		.header.nlmsg_len = sizeof(made),
-		.connector.id = { CN_IDX_PROC, CN_VAL_PROC },
-		.connector.len = sizeof(made.event),
+		.id = { CN_IDX_PROC, CN_VAL_PROC },
+		.len = sizeof(made.event),
 	};
 
 	made.event.what = what;
@@ -141,7 +143,7 @@ static void what_is_none_of_ours_is_left(void **state)
 	thread.event.event_data.exit.process_tgid = 10;
 	events_message(&events, &thread, sizeof(thread));
 	events_message(&events, &fork, sizeof(fork));
-	other.connector.id.idx = CN_IDX_CIFS;
+	other.id.idx = CN_IDX_CIFS;
 	events_message(&events, &other, sizeof(other));
 
 	/* Shorter than they say, shorter than an event, and of no length at all. */

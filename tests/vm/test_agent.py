@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab import agent  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.product import findings  # noqa: E402
-from lab.technique import CLOUD, Technique  # noqa: E402
+from lab.technique import CALM, CLOUD, Technique, clean  # noqa: E402
 
 AGENT = f"$(cat {agent.PID_FILE})"
 CGROUP = "/sys/fs/cgroup/agent"
@@ -114,7 +114,7 @@ class AgentTest(unittest.TestCase):
         assert technique.start
         technique.start(guest)
         try:
-            outcome = agent.scan_with_agent(guest, *only)
+            outcome = clean(f"qemu:{guest.pid}", "--agent", agent.built(), *only)
             said = f"{technique.name}: {outcome.out}{outcome.err}"
             self.assertEqual(outcome.status, 1, said)
             found = [f for f in findings(outcome.json, technique.check)
@@ -132,10 +132,13 @@ class AgentTest(unittest.TestCase):
             self.trusted(guest, *only)
 
     def trusted(self, guest: Guest, *options: object) -> None:
-        report = agent.wait_trusted(guest, *options)
-        self.assertEqual(findings(report), [], report)
-        self.assertEqual({c["id"]: c["result"] for c in report["checks"]},
-                         dict.fromkeys(CHECKS, "clean"), report)
+        for _ in range(CALM):       # a host that is busy lets the guest's clock stand still
+            report = agent.wait_trusted(guest, *options)
+            self.assertEqual(findings(report), [], report)
+            results = {check["id"]: check["result"] for check in report["checks"]}
+            if results == dict.fromkeys(CHECKS, "clean"):
+                return
+        self.fail(f"{report}")
 
 
 def case(kernel: str) -> Callable[[AgentTest], None]:

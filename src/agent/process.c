@@ -32,7 +32,8 @@
 /*
  * When to look at a process that executes something: at its script at once, and again when exec(2)
  * is surely done, as the event comes before that; at what it maps when it has loaded its
- * libraries; and once it has come up.
+ * libraries; and once it has come up. The latter two at whole steps of their clocks, so that we
+ * wake once for many: most that execute something in a storm are gone by then.
  */
 enum look {
 	LOOK_SCRIPT,
@@ -42,8 +43,13 @@ enum look {
 	LOOKS
 };
 
-static const uint64_t delay_ns[LOOKS] = {
-	[LOOK_SCRIPT_AGAIN] = 5 * MS, [LOOK_EARLY] = 50 * MS, [LOOK_UP] = 1000 * MS,
+static const struct {
+	uint64_t after_ns, step_ns;
+} delays[LOOKS] = {
+	[LOOK_SCRIPT] = { 0, 1 },
+	[LOOK_SCRIPT_AGAIN] = { 5 * MS, 5 * MS },
+	[LOOK_EARLY] = { 40 * MS, 50 * MS },
+	[LOOK_UP] = { 1000 * MS, 250 * MS },
 };
 
 /* All of one kind have the same delay, so they are due in their order. */
@@ -59,6 +65,7 @@ static struct {
 		struct due v[TURNS_MAX];
 		uint32_t first, n;
 	} looks[LOOKS];
+	uint32_t interpreters[256];	/* PIDs by their last bits: the last that began one */
 	bool round_now;			/* there was no room: look at all */
 	bool wake;
 	struct post post;
@@ -76,6 +83,7 @@ static struct {
 static void add(enum look look, uint32_t pid, uint64_t now)
 {
 	uint32_t n = process.looks[look].n, last = process.looks[look].first + n - 1;
+	uint64_t at;
 
 	if (n && process.looks[look].v[last % TURNS_MAX].pid == pid)
 		return;
@@ -83,7 +91,9 @@ static void add(enum look look, uint32_t pid, uint64_t now)
 		process.round_now = true;
 		return;
 	}
-	process.looks[look].v[(last + 1) % TURNS_MAX] = (struct due){ now + delay_ns[look], pid };
+	at = now + delays[look].after_ns + delays[look].step_ns - 1;
+	at -= at % delays[look].step_ns;
+	process.looks[look].v[(last + 1) % TURNS_MAX] = (struct due){ at, pid };
 	process.looks[look].n++;
 	if (!n)
 		pthread_cond_signal(&process.more);
@@ -95,6 +105,7 @@ void process_executed(uint32_t pid, bool runs_files)
 
 	pthread_mutex_lock(&process.lock);
 	if (runs_files) {
+		process.interpreters[pid % 256] = pid;
 		add(LOOK_SCRIPT, pid, now);
 		add(LOOK_SCRIPT_AGAIN, pid, now);
 	}
@@ -404,7 +415,11 @@ static int on_tick(void *ctx, struct err *err)
 static uint64_t on_exec(uint32_t pid, void *ctx)
 {
 	(void)ctx;
-	process_executed(pid, true);
+	pthread_mutex_lock(&process.lock);
+	if (process.interpreters[pid % 256] == pid)
+		add(LOOK_SCRIPT, pid, now_ns(CLOCK_MONOTONIC));
+	add(LOOK_EARLY, pid, now_ns(CLOCK_MONOTONIC));
+	pthread_mutex_unlock(&process.lock);
 	return UINT64_MAX;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/fanotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "agent/interpreter.h"
@@ -29,6 +30,13 @@
 #define EVENT_BATCH	16384u		/* bytes of events that are read at a time */
 #define NAMESPACE_STEP	16u		/* namespaces whose mounts are asked for at a time */
 #define BATCHES_MAX	8		/* … before others have their turn */
+
+/*
+ * To be woken costs more than an event does. After so many wakes in a period we are not woken for
+ * each exec any more, but by a clock, until there are fewer of them again.
+ */
+#define WAKES_MAX	24u
+#define PACE_NS		20000000
 #define SLOW_POLL_MS	1000
 
 enum group {
@@ -54,7 +62,9 @@ struct device {
 static struct {
 	int fan[GROUPS];
 	struct agent *agent;
-	bool paused;			/* the local worker has too much to do */
+	int clock;
+	bool paced;
+	unsigned wakes, events;		/* in this period */
 	bool changed;			/* mounts of the initial namespace */
 	uint32_t scan;			/* number of the current one */
 	struct post slow;
@@ -426,6 +436,7 @@ static int read_events(enum group group)
 	if (n <= 0)
 		return n < 0 && errno != EAGAIN;
 	for (; FAN_EVENT_OK(event, n); event = FAN_EVENT_NEXT(event, n)) {
+		watch.events += group == GROUP_LOCAL;
 		if (event->vers != FANOTIFY_METADATA_VERSION)
 			continue;
 		if (event->mask & FAN_Q_OVERFLOW)
@@ -436,32 +447,55 @@ static int read_events(enum group group)
 	return 1;
 }
 
+static void take_events(void)
+{
+	for (int i = 0; i < BATCHES_MAX; i++)
+		/* What we do not take the kernel keeps. */
+		if (measure_room(MEASURE_LOCAL) < EVENT_BATCH / FAN_EVENT_METADATA_LEN + 1 ||
+		    !read_events(GROUP_LOCAL))
+			return;
+}
+
 static int on_events(int fd, uint32_t events, void *ctx, struct err *err)
 {
+	const struct itimerspec pace = { { 0, PACE_NS }, { 0, PACE_NS } };
+
 	(void)events;
 	(void)ctx;
 	(void)err;
-	for (int i = 0; i < BATCHES_MAX; i++) {
-		/* What we do not take the kernel keeps. */
-		if (measure_room(MEASURE_LOCAL) < EVENT_BATCH / FAN_EVENT_METADATA_LEN + 1) {
-			loop_remove(&watch.agent->loop, fd);
-			watch.paused = true;
-			return 0;
-		}
-		if (!read_events(GROUP_LOCAL))
-			return 0;
-	}
+	take_events();
+	if (++watch.wakes < WAKES_MAX || timerfd_settime(watch.clock, 0, &pace, NULL) < 0)
+		return 0;
+	loop_remove(&watch.agent->loop, fd);
+	watch.paced = true;
+	return 0;
+}
+
+static int on_clock(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	uint64_t n;
+
+	(void)events;
+	(void)ctx;
+	(void)err;
+	if (read(fd, &n, sizeof(n)) == sizeof(n))
+		take_events();
 	return 0;
 }
 
 static int on_tick(void *ctx, struct err *err)
 {
+	const struct itimerspec never = {0};
+	bool calm = watch.events < WAKES_MAX;
+
 	(void)ctx;
+	watch.wakes = watch.events = 0;
 	if (post_watch(&watch.slow))
 		measure_lost(1);
-	if (!watch.paused)
+	if (!watch.paced || !calm)
 		return 0;
-	watch.paused = false;
+	timerfd_settime(watch.clock, 0, &never, NULL);
+	watch.paced = false;
 	return loop_add(&watch.agent->loop, watch.fan[GROUP_LOCAL], EPOLLIN, on_events, NULL, err);
 }
 
@@ -534,7 +568,12 @@ int watch_start(struct agent *agent, struct err *err)
 	mounts = open("/proc/1/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (mounts < 0)
 		return err_set(err, -errno, "/proc/1/mountinfo");
+	watch.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (watch.clock < 0)
+		return err_set(err, -errno, "timer");
 	r = loop_add(&agent->loop, mounts, EPOLLPRI, on_mounts, NULL, err);
+	if (r >= 0)
+		r = loop_add(&agent->loop, watch.clock, EPOLLIN, on_clock, NULL, err);
 	if (r >= 0)
 		r = loop_add(&agent->loop, watch.fan[GROUP_LOCAL], EPOLLIN, on_events, NULL, err);
 	if (r >= 0)

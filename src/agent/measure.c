@@ -275,6 +275,9 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 		note_unreadable(fd, &result.stat, job->reason, -r);
 		return;
 	}
+	/* The other worker may have been faster: a script is executed, and given by name. */
+	if (measure_known(&result.stat, job->cover, NULL))
+		return;
 	path_of(fd, &result.stat, path);
 	entry = entry_of(&result, path);
 	/* Looked at once more because it was fresh, and it is what it was. */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/measure.h"
+#include "agent/process.h"
 #include "base/cleanup.h"
 #include "base/now.h"
 
@@ -273,6 +274,7 @@ static uint64_t record_of(uint32_t pid, void *ctx)
 	char path[32];
 
 	(void)ctx;
+	process_exec_done(pid);
 	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
 	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &file) < 0)
 		return UINT64_MAX;

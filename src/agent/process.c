@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/events.h"
 #include "agent/interpreter.h"
 #include "agent/maps.h"
 #include "agent/measure.h"
@@ -411,16 +410,13 @@ static int on_tick(void *ctx, struct err *err)
 	return 0;
 }
 
-/* The kernel says that an exec is done: the best time to see what a script is called. */
-static uint64_t on_exec(uint32_t pid, void *ctx)
+void process_exec_done(uint32_t pid)
 {
-	(void)ctx;
 	pthread_mutex_lock(&process.lock);
 	if (process.interpreters[pid % 256] == pid)
 		add(LOOK_SCRIPT, pid, now_ns(CLOCK_MONOTONIC));
 	add(LOOK_EARLY, pid, now_ns(CLOCK_MONOTONIC));
 	pthread_mutex_unlock(&process.lock);
-	return UINT64_MAX;
 }
 
 int process_start(struct agent *agent, struct err *err)
@@ -432,7 +428,6 @@ int process_start(struct agent *agent, struct err *err)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&process.more, &attributes);
 	pthread_condattr_destroy(&attributes);
-	events_of(agent)->record = on_exec;
 	r = loop_every(&agent->loop, on_tick, NULL, err);
 	return r < 0 ? r : post_start(&process.post, work, NULL, err);
 }

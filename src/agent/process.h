@@ -25,6 +25,9 @@ nodiscard int process_start(struct agent *agent, struct err *err);
  */
 void process_executed(uint32_t pid, bool runs_files);
 
+/* The kernel says that its exec is done: the best time to see what a script is called. */
+void process_exec_done(uint32_t pid);
+
 /* There is something new to do: mounts. From any thread. */
 void process_wake(void);
 

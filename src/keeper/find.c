@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "guest/paging.h"
 #include "keeper/look.h"
+#include "linux/page_cache.h"
 
 /*
  * An agent is known by what it has mapped: the build ID in its first page, or its first page of
@@ -17,17 +18,19 @@
 #define PF_EXITING 4u	/* include/linux/sched.h */
 
 struct find_fields {
-	struct field inode;
+	struct field inode, size;
 };
 
 static const struct member find_members[] = {
 	MEMBER(struct find_fields, inode, "file.f_inode"),
+	MEMBER(struct find_fields, size, "inode.i_size"),
 };
 LAYOUT(find_layout, struct find_fields, find_members);
 
 struct find {
 	struct look *look;
 	const struct find_fields *f;
+	struct map programs;	/* inodes of programs → may it be an agent? */
 	struct map others;	/* inodes whose mappings are no agent's */
 	const struct task *task;
 	struct claim claim;	/* of the task; no build: none */
@@ -156,6 +159,58 @@ static int read_magic(struct find *find, struct err *err)
 	return r == -EFAULT ? 0 : r;
 }
 
+/* By its size, or the build ID in its first page, as far as that is in memory. */
+static int is_suspect(struct find *find, gva inode, struct err *err)
+{
+	const struct builds *builds = find->look->builds;
+	struct view *view = find->look->view;
+	uint64_t size;
+	int r = field_read(view, inode, &find->f->size, &size, err);
+
+	for (size_t i = 0; i < builds->all.n && r >= 0; i++)
+		if (builds->all.v[i]->file.size == size)
+			return 1;
+	if (r >= 0)
+		r = page_cache_read(find->look->kernel, view, inode, 0, find->page, err);
+	if (r < 0)
+		return r == -ELOOP || r == -ESRCH ? r : 1;
+	for (size_t i = 0; i < builds->all.n; i++) {
+		const struct build *build = builds->all.v[i];
+		const struct build_range *range = &build->ranges.v[0];
+		uint64_t at = range->offset + (build->id_at - range->start);
+
+		if (build->id_at >= range->end || at > GUEST_PAGE_SIZE - build->id_size ||
+		    !memcmp(find->page + at, build->id_bytes, build->id_size))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Who runs another program is no agent, whatever he has mapped besides: most processes need not
+ * be looked at any further. Return: 1 (may be), 0, or an error.
+ */
+static int may_be_agent(struct find *find, const struct task *task, struct err *err)
+{
+	struct vma_space space;
+	uint32_t known;
+	gva inode;
+	int r;
+
+	r = vma_space(find->look->kernel, find->look->view, task->mm, &space, err);
+	if (r < 0 || !space.exe.v)
+		return r < 0 ? r : 1;
+	r = field_ptr(find->look->view, space.exe, &find->f->inode, &inode, err);
+	if (r < 0)
+		return r;
+	if (map_get(&find->programs, inode.v, &known))
+		return (int)known;
+	r = is_suspect(find, inode, err);
+	if (r >= 0 && inode.v && map_put(&find->programs, inode.v, (uint32_t)r) < 0)
+		return -ENOMEM;
+	return r;
+}
+
 static int look_at(struct find *find, const struct task *task, struct claims *claims,
 		   struct err *err)
 {
@@ -165,7 +220,9 @@ static int look_at(struct find *find, const struct task *task, struct claims *cl
 
 	find->task = task;
 	find->claim = (struct claim){0};
-	r = vma_walk(find->look->kernel, find->look->view, task->mm, visit_vma, find, err);
+	r = may_be_agent(find, task, err);
+	if (r > 0)
+		r = vma_walk(find->look->kernel, find->look->view, task->mm, visit_vma, find, err);
 	if (r >= 0 && find->claim.build)
 		r = read_magic(find, err);
 	if (r < 0)
@@ -233,5 +290,6 @@ int find_claims(struct look *look, int32_t known_pid, uint64_t known_ns,
 	}
 	tasks_free(&tasks);
 	map_free(&find->others);
+	map_free(&find->programs);
 	return r;
 }

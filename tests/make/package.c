@@ -81,7 +81,8 @@ static void put_file(struct archive *to, const struct made_file *file)
 	archive_entry_set_size(entry, (la_int64_t)file->blob.size);
 	archive_entry_set_filetype(entry, AE_IFREG);
 	archive_entry_set_perm(entry, file->mode ? file->mode : 0644);
-	archive_entry_set_nlink(entry, 1);
+	archive_entry_set_nlink(entry, file->inode ? 2 : 1);
+	archive_entry_set_ino(entry, file->inode);
 	if (archive_write_header(to, entry) != ARCHIVE_OK ||
 	    archive_write_data(to, file->blob.data, file->blob.size) !=
 		    (la_ssize_t)file->blob.size)

@@ -37,6 +37,7 @@ struct made_file {
 	const char *path;
 	struct blob blob;
 	unsigned mode;		/* permissions; 0: 0644 */
+	unsigned inode;		/* of a file with two names; 0: it has one */
 };
 
 struct blob make_deb(const char *package, const char *version, const struct made_file *files,

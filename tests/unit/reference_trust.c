@@ -232,6 +232,24 @@ static void an_rpm_does_so_too(void **state)
 	assert_string_equal(find(f, &program)->by, "tool 1.0-1.fc40");
 }
 
+/* Of two names of one file, cpio has the bytes with the second. */
+static void a_file_with_two_names(void **state)
+{
+	const struct made_file files[] = {
+		{ "./usr/bin/first", {0}, 0755, 7 },
+		{ "./usr/bin/second", program.blob, 0755, 7 },
+	};
+	struct fixture *f = *state;
+	struct blob rpm = make_rpm("tool", "1.0", "1.fc40", files, 2, PACKED_XZ);
+	uint64_t n;
+
+	put(f, "a.rpm", rpm.data, rpm.size);
+	blob_free(&rpm);
+	assert_int_equal(add(f, f->path, &n), 1);
+	assert_int_equal(n, 1);
+	assert_string_equal(find(f, &program)->path, "/usr/bin/second");
+}
+
 static void a_file_is_trusted_whatever_it_is(void **state)
 {
 	struct fixture *f = *state;
@@ -374,6 +392,7 @@ static void several_processes_at_once(void **state)
 			if (trust_open(f->store, true, &f->trust, NULL) < 0 ||
 			    trust_add(f->trust, paths[(child + i) % 4], &addition, NULL) < 0)
 				_exit(1);
+			vec_free(&addition.list);
 			trust_close(&f->trust);
 		}
 		_exit(0);
@@ -407,6 +426,7 @@ int main(void)
 		cmocka_unit_test(what_runs_is_trusted),
 		cmocka_unit_test_setup_teardown(a_package_vouches_for_its_programs, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_rpm_does_so_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_with_two_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_is_trusted_whatever_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_directory_is_one_source_and_its_packages_are_others, setup, teardown),

@@ -71,16 +71,24 @@ static void join(struct process_seen *to, struct process_seen *from)
 		to->package = take_ptr(&from->package);
 }
 
-void process_table_join(struct process_table *to, struct process_table *from)
+int process_table_join(struct process_table *to, struct process_table *from)
 {
 	for (size_t i = 0; i < from->all.n; i++) {
 		struct process_seen *process = from->all.v[i];
 		struct process_seen *known = process_table_find(to, process->pid,
 								process->start_ns);
 
-		if (known)
+		if (!known && process->marks & PROCESS_HIDDEN_INSIDE)
+			known = process_table_get(to, process->pid, process->start_ns,
+						  process->comm);
+		else if (!known)
+			continue;
+		if (!known)
+			return -ENOMEM;
+		if (known->start_ns == process->start_ns)	/* not another one by now */
 			join(known, process);
 	}
+	return 0;
 }
 
 void process_table_free(struct process_table *table)

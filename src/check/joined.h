@@ -66,9 +66,12 @@ struct process_seen *process_table_find(const struct process_table *table, int32
 
 /**
  * process_table_join - add what another check came to know of the same processes
- * Those that are not in @to are left out. Texts are moved.
+ * Those that are not in @to are left out, but for hidden ones: who is unlinked from the list of
+ * tasks is listed by nobody. Texts are moved.
+ *
+ * Return: 0, -ENOMEM (some are missing).
  */
-void process_table_join(struct process_table *to, struct process_table *from);
+nodiscard int process_table_join(struct process_table *to, struct process_table *from);
 
 void process_table_free(struct process_table *table);
 

@@ -224,7 +224,7 @@ static bool has_findings(const struct sweep *sweep)
 }
 
 /* Who is listed is the listing check's to say; what is known of them comes from all. */
-static void join_processes(struct sweep *sweep)
+static int join_processes(struct sweep *sweep)
 {
 	struct process_table *table = &sweep->processes;
 
@@ -238,7 +238,9 @@ static void join_processes(struct sweep *sweep)
 		*from = (struct process_table){0};
 	}
 	for (size_t i = 0; i < sweep->results_n && sweep->joined; i++)
-		process_table_join(table, &sweep->results[i].processes);
+		if (process_table_join(table, &sweep->results[i].processes) < 0)
+			return -ENOMEM;
+	return 0;
 }
 
 int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep_options *options,
@@ -283,7 +285,8 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 		r = guest_after(kernel, view, &pulse, has_findings(sweep), &why);
 	judge(sweep, r, &why);
 	sweep->steady = r >= 0;
-	join_processes(sweep);
+	if (join_processes(sweep) < 0)
+		return err_set(err, -ENOMEM, "no memory for the processes");
 
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;

@@ -31,7 +31,7 @@ static void a_reused_pid_is_another_process(void **state)
 	(void)state;
 	process_table_get(&to, 7, 20, "sh")->has_digest = true;
 	process_table_get(&from, 7, 99, "evil")->marks = PROCESS_MODIFIED_MEMORY;
-	process_table_join(&to, &from);
+	assert_int_equal(process_table_join(&to, &from), 0);
 	assert_int_equal(to.all.n, 1);
 	assert_int_equal(process_result(to.all.v[0]), PROCESS_IS_KNOWN);
 	process_table_free(&from);
@@ -51,13 +51,32 @@ static void what_all_know_is_joined(void **state)
 	looked->verified = 19;
 	looked->marks = PROCESS_MODIFIED_MEMORY;
 	looked->package = strdup("dash 0.5.12");
-	process_table_join(&to, &from);
+	assert_int_equal(process_table_join(&to, &from), 0);
 	process_table_free(&from);
 	assert_int_equal(listed->executable, 30);
 	assert_int_equal(listed->resident, 20);
 	assert_int_equal(listed->verified, 19);
 	assert_string_equal(listed->package, "dash 0.5.12");
 	assert_int_equal(process_result(listed), PROCESS_IS_MODIFIED_MEMORY);
+	process_table_free(&to);
+}
+
+/* Also who is in no list; but not who came and went under another's PID. */
+static void who_is_hidden_is_there(void **state)
+{
+	struct process_table to = {0}, from = {0};
+
+	(void)state;
+	process_table_get(&to, 7, 20, "sh");
+	process_table_get(&from, 8, 30, "evil")->marks = PROCESS_HIDDEN_INSIDE;
+	process_table_get(&from, 7, 99, "gone")->marks = PROCESS_HIDDEN_INSIDE;
+	process_table_get(&from, 9, 40, "other")->marks = PROCESS_UNMEASURED;
+	assert_int_equal(process_table_join(&to, &from), 0);
+	assert_int_equal(to.all.n, 2);
+	assert_int_equal(process_result(process_table_find(&to, 8, 30)),
+			 PROCESS_IS_HIDDEN_INSIDE);
+	assert_int_equal(process_table_find(&to, 7, 20)->marks, 0);
+	process_table_free(&from);
 	process_table_free(&to);
 }
 
@@ -106,6 +125,7 @@ int main(void)
 		cmocka_unit_test(one_entry_for_each_process),
 		cmocka_unit_test(a_reused_pid_is_another_process),
 		cmocka_unit_test(what_all_know_is_joined),
+		cmocka_unit_test(who_is_hidden_is_there),
 		cmocka_unit_test(the_gravest_counts),
 		cmocka_unit_test(without_a_digest_it_is_unmeasured),
 		cmocka_unit_test(every_result_has_a_name_of_its_own),

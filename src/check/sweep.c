@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/now.h"
 #include "check/run.h"
+#include "linux/clock.h"
 #include "linux/pulse.h"
 
 /*
@@ -20,6 +21,15 @@
 #define RUNS_MAX	6u
 #define RUNS_AGREE	3u
 #define PAUSE_US	2000u
+
+/*
+ * What was found is looked at once more when the guest's own clock has gone on for so long: a busy
+ * host may take a vCPU away in the middle of an update for longer than all those runs take, while
+ * the others go on. The wait is bounded, as the clock of an idle guest may rest.
+ */
+#define CONFIRM_GUEST_NS (250ull * 1000 * 1000)
+#define CONFIRM_HOST_NS	 (1500ull * 1000 * 1000)
+#define CONFIRM_POLL_US	 10000u
 
 /* How long the guest's clock may stand still before what was read is not believed. */
 #define PULSE_WAIT_MS	3000u
@@ -85,6 +95,32 @@ static void move_result(struct check_result *to, struct check_result *from)
 	memset(from, 0, sizeof(*from));
 }
 
+static struct check_result fresh_result(const struct check_result *result)
+{
+	return (struct check_result){
+		.repeats = result->repeats + 1,
+		.sources = result->sources,
+		.shared = result->shared,
+	};
+}
+
+/* So many runs in a row have to say the same of what is to be reported. */
+static uint32_t runs_agree(const struct check_result *result)
+{
+	return result->repeats + 1 < RUNS_AGREE ? result->repeats + 1 : RUNS_AGREE;
+}
+
+/* What only runs said that did not agree is neither clean nor found. */
+static void settle(struct check_result *result, uint32_t agree)
+{
+	drop_passing(result, agree);
+	if (result->state != CHECK_FINDING || result->findings.n)
+		return;
+	result->state = CHECK_INCONCLUSIVE;
+	if (!result->incomplete)
+		strcpy(result->reason, "the guest changed what was looked at in every run");
+}
+
 /*
  * Run a check until it is clean, or until what it says has persisted. What came and went on
  * the way were updates in flight; a check that ends with nothing else was never clean and
@@ -103,11 +139,7 @@ static void run_check(const struct kernel *kernel, struct view *view,
 	while (result->state != CHECK_CLEAN && result->state != CHECK_NOT_COVERED &&
 	       !result->final && result->repeats + 1 < runs &&
 	       !(result->spent && result->repeats)) {
-		struct check_result again = {
-			.repeats = result->repeats + 1,
-			.sources = result->sources,
-			.shared = result->shared,
-		};
+		struct check_result again = fresh_result(result);
 
 		usleep(pause_us << result->repeats);
 		view_refresh(view);
@@ -116,12 +148,54 @@ static void run_check(const struct kernel *kernel, struct view *view,
 		carry_over(&again, result);
 		move_result(result, &again);
 	}
-	drop_passing(result, result->repeats + 1 < RUNS_AGREE ? result->repeats + 1 : RUNS_AGREE);
-	if (result->state != CHECK_FINDING || result->findings.n)
-		return;
-	result->state = CHECK_INCONCLUSIVE;
-	if (!result->incomplete)
-		strcpy(result->reason, "the guest changed what was looked at in every run");
+	settle(result, runs_agree(result));
+}
+
+static bool is_to_be_confirmed(const struct check_result *result)
+{
+	return result->findings.n && !result->final && !result->spent;
+}
+
+static void let_guest_go_on(const struct kernel *kernel, struct view *view)
+{
+	uint64_t until_ns = now_ns(CLOCK_MONOTONIC) + CONFIRM_HOST_NS;
+	uint64_t since_ns, guest_ns;
+	int r = clock_boot_now(kernel, view, &since_ns, NULL);
+
+	guest_ns = since_ns;
+	while (r >= 0 && guest_ns - since_ns < CONFIRM_GUEST_NS &&
+	       now_ns(CLOCK_MONOTONIC) < until_ns) {
+		usleep(CONFIRM_POLL_US);
+		view_refresh(view);
+		r = clock_boot_now(kernel, view, &guest_ns, NULL);
+	}
+	if (r < 0)
+		usleep(CONFIRM_GUEST_NS / 1000);
+}
+
+/* Only what is still there counts; one wait serves all checks. */
+static void confirm(const struct kernel *kernel, struct view *view, struct sweep *sweep)
+{
+	bool waited = false;
+
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		struct check_result *result = &sweep->results[i];
+		uint32_t agree = runs_agree(result);
+		struct check_result again = fresh_result(result);
+
+		if (!is_to_be_confirmed(result))
+			continue;
+		if (!waited)
+			let_guest_go_on(kernel, view);
+		waited = true;
+		view_refresh(view);
+		check_execute(result->check, kernel, view, &again);
+		count_runs(&again, result);
+		carry_over(&again, result);
+		agree += !again.incomplete;
+		move_result(result, &again);
+		settle(result, agree);
+	}
 }
 
 /* Nothing that came out can be clean any more; what was found stays. */
@@ -277,6 +351,8 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 			};
 	for (size_t i = 0; i < sweep->results_n && r >= 0; i++)
 		run_check(kernel, view, options, &sweep->results[i]);
+	if (r >= 0 && !options->runs_max && ram_is_live(view_ram(view)))
+		confirm(kernel, view, sweep);
 	check_shared_end(&shared);
 
 	/* Not counted: an idle guest's clock may take its time. */

@@ -417,24 +417,30 @@ static void look_for_gone(struct keeper *keeper, struct look *look)
 		      "the agent that was there in this boot", found);
 }
 
+/* By what was seen. */
 static enum keeper_state judge(const struct keeper *keeper, const struct look *look)
 {
 	const struct keeper_agent *agent = &keeper->agent;
-	enum keeper_state state = agent->state;
 
 	if (!agent->pid)
-		return state;
+		return agent->state;
 	if (look_has(look, KEEPER_CODE) || look_has(look, KEEPER_LOG) ||
 	    look_has(look, KEEPER_WATCH) || look_has(look, KEEPER_VIEW))
 		return KEEPER_TAMPERED;
 	if (keeper->lost.there)
 		return KEEPER_REPLACED;
-	if (look_has(look, KEEPER_ALIVE))
-		return KEEPER_STALLED;
-	for (int topic = 0; topic < KEEPER_TOPICS; topic++)
+	return look_has(look, KEEPER_ALIVE) ? KEEPER_STALLED : agent->state;
+}
+
+/* Who is not seen whole is not trusted, if nothing worse is known of him. */
+static enum keeper_state doubt(const struct keeper_agent *agent)
+{
+	bool is_well = agent->apparent == KEEPER_TRUSTED || agent->apparent == KEEPER_STARTING;
+
+	for (int topic = 0; topic < KEEPER_TOPICS && is_well; topic++)
 		if (topic != KEEPER_VIEW && *agent->unseen[topic])
 			return KEEPER_STALLED;
-	return state;
+	return agent->apparent;
 }
 
 static int look_all(struct keeper *keeper, struct look *look, struct err *err)
@@ -481,7 +487,8 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 	r = look_all(keeper, &look, err);
 	if (r < 0)
 		return r;
-	agent->state = judge(keeper, &look);
+	agent->apparent = judge(keeper, &look);
+	agent->state = doubt(agent);
 	agent->log_records = keeper->memory.mark.sequence;
 	agent->log_bytes = keeper->memory.mark.offset;
 	memcpy(agent->log_digest, keeper->memory.mark.chain, AGENT_DIGEST_BYTES);

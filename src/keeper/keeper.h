@@ -66,6 +66,7 @@ struct keeper_problem {
 /* The agent as it was found last. */
 struct keeper_agent {
 	enum keeper_state state;
+	enum keeper_state apparent;	/* … leaving aside what this one look could not see */
 	char build_id[41];	/* "": absent. Of one that is gone it is what was known last, */
 	gva task;		/* task_struct of its leader; 0: there is none */
 	int32_t pid;

@@ -139,9 +139,25 @@ static json_t *reference_json(const struct reference_source *source)
 			 "signature", encode_text_or_null(source->signature));
 }
 
-/* What is not known is null: of an agent that is not there, all but its state. */
-static json_t *agent_json(const struct keeper_agent *agent)
+/*
+ * Later checks may look again, at an agent that is just writing. Where each of its own checks saw
+ * all that it is about, in whichever look, nothing was hidden.
+ */
+enum keeper_state report_agent_state(const struct report *report)
 {
+	const struct sweep *sweep = report->sweep;
+
+	for (size_t i = 0; i < sweep->results_n; i++)
+		if (sweep->results[i].check->group == GROUP_AGENT &&
+		    sweep->results[i].state == CHECK_INCONCLUSIVE)
+			return report->agent->state;
+	return report->agent->apparent;
+}
+
+/* What is not known is null: of an agent that is not there, all but its state. */
+static json_t *agent_json(const struct report *report)
+{
+	const struct keeper_agent *agent = report->agent;
 	char digest[2 * AGENT_DIGEST_BYTES + 1] = "";
 
 	if (!agent)
@@ -149,7 +165,7 @@ static json_t *agent_json(const struct keeper_agent *agent)
 	if (agent->log_records)
 		sodium_bin2hex(digest, sizeof(digest), agent->log_digest, AGENT_DIGEST_BYTES);
 	return json_pack("{s:s, s:o, s:o, s:o}",
-			 "state", keeper_state_name(agent->state),
+			 "state", keeper_state_name(report_agent_state(report)),
 			 "build_id", encode_text_or_null(agent->build_id),
 			 "log_length", encode_count(agent->log_records),
 			 "log_digest", encode_text_or_null(digest));
@@ -204,7 +220,7 @@ json_t *report_json(const struct report *report)
 			 "guest", identity_json(report->guest),
 			 "kernel", report_kernel_json(report->kernel),
 			 "reference", reference_json(report->reference),
-			 "agent", agent_json(report->agent),
+			 "agent", agent_json(report),
 			 "sweep", sweep_json(report->sweep),
 			 "verdict", verdict_name(verdict_of(report->sweep)),
 			 "assurance", assurance_name(report_assurance(report)),

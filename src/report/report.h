@@ -31,6 +31,9 @@ json_t *report_json(const struct report *report);
 /* {os, release, banner, build_id, text_base, paging_levels, symbols}; as report_json(). */
 json_t *report_kernel_json(const struct kernel *kernel);
 
+/* What the agent is, by all that its checks saw; there must be one (@report->agent). */
+enum keeper_state report_agent_state(const struct report *report);
+
 /**
  * report_assurance - what stands behind the verdict
  *

@@ -270,15 +270,15 @@ static void put_reference(const struct page *page, const struct report *report)
 static void put_agent(const struct page *page, const struct report *report)
 {
 	const struct keeper_agent *agent = report->agent;
+	const char *state = agent ? keeper_state_name(report_agent_state(report)) : "";
 
 	if (!agent)
 		text_wrap(page->to, 0, 2, "agent: not covered (no copy of it is at hand: --agent)");
 	else if (!agent->pid)
-		text_wrap(page->to, 0, 2, "agent: %s", keeper_state_name(agent->state));
+		text_wrap(page->to, 0, 2, "agent: %s", state);
 	else
 		text_wrap(page->to, 0, 2, "agent: %s (PID %d, build %.16s, %" PRIu64 " records)",
-			  keeper_state_name(agent->state), agent->pid, agent->build_id,
-			  agent->log_records);
+			  state, agent->pid, agent->build_id, agent->log_records);
 }
 
 static void put_sweep(const struct page *page, const struct report *report)

@@ -32,6 +32,8 @@ static struct {
 	struct view *view;
 	struct kernel *kernel;
 	struct sweep *sweep;
+	const struct ram_ops *image_ops;
+	uint64_t jiffies;
 } g;
 
 static void find(struct check_run *run, const char *name)
@@ -321,6 +323,38 @@ static void clock_that_stands_still_is_not_believed(void **state)
 	assert_int_equal(g.sweep->results[0].state, CHECK_INCONCLUSIVE);
 }
 
+/* Each look at the guest is a tick later. */
+static int read_later(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
+		      struct err *err)
+{
+	g.jiffies++;
+	memory_u64(&g.m, g.in.image + KERNEL_JIFFIES, g.jiffies);
+	return g.image_ops->read(ram, range, offset, buf, len, err);
+}
+
+/* A vCPU that the host took away may leave an update half done for longer than six runs. */
+static void finding_in_a_running_guest_is_looked_at_later(void **state)
+{
+	static struct ram_ops ops;
+
+	(void)state;
+	g.image_ops = g.ram->ops;
+	g.jiffies = 1ull << 33;
+	ops = *g.ram->ops;
+	ops.alive = alive;
+	ops.read = read_later;
+	g.ram->ops = &ops;
+
+	assert_finding("A", "A");
+	assert_int_equal(runs, 7);
+	assert_int_equal(sweep("AAAAAA.")->state, CHECK_CLEAN);
+	assert_int_equal(sweep("AAAAAAB")->state, CHECK_INCONCLUSIVE);
+	assert_finding("++++++A", "A");
+	assert_finding("AAAAAA?", "A");
+	assert_int_equal(sweep(".")->state, CHECK_CLEAN);
+	assert_int_equal(runs, 1);
+}
+
 static void memory_runs_out_at_every_allocation(void **state)
 {
 	const struct sweep_options options = { .wanted = ours, .pause_us = 1 };
@@ -368,6 +402,7 @@ int main(void)
 		T(guest_that_ends_leaves_its_findings),
 		T(kernel_that_boots_is_not_looked_at),
 		T(clock_that_stands_still_is_not_believed),
+		T(finding_in_a_running_guest_is_looked_at_later),
 		T(memory_runs_out_at_every_allocation),
 	};
 

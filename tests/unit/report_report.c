@@ -424,6 +424,32 @@ static void what_is_not_covered_says_why(void **state)
 	assert_int_equal(verdict_of(&f.sweep), VERDICT_CLEAN);
 }
 
+/* A look that came too early to see all counts only where no check of the agent saw more. */
+static void agent_is_what_its_checks_saw(void **state)
+{
+	static const struct check agent_log = {
+		.id = "agent-log", .group = GROUP_AGENT, .title = "Log", .proves = "It.",
+		.techniques = techniques,
+	};
+	const struct keeper_agent agent = {
+		.state = KEEPER_STALLED, .apparent = KEEPER_TRUSTED, .pid = 7, .build_id = "aa",
+	};
+	cleanup(fixture_deinit) struct fixture f;
+	json_t *json;
+
+	(void)state;
+	fixture_init(&f);
+	f.results[1].check = &agent_log;
+	f.report.agent = &agent;
+	assert_int_equal(report_agent_state(&f.report), KEEPER_TRUSTED);
+	f.results[1].state = CHECK_INCONCLUSIVE;
+	assert_int_equal(report_agent_state(&f.report), KEEPER_STALLED);
+	json = report_json(&f.report);
+	assert_string_equal(json_string_value(json_object_get(json_object_get(json, "agent"),
+							      "state")), "stalled");
+	json_decref(json);
+}
+
 static void processes_are_counted_and_those_not_known_named(void **state)
 {
 	cleanup(fixture_deinit) struct fixture f;
@@ -481,6 +507,7 @@ int main(void)
 		cmocka_unit_test(assurance_needs_all_of_the_kernel),
 		cmocka_unit_test(reference_is_in_the_report),
 		cmocka_unit_test(what_is_not_covered_says_why),
+		cmocka_unit_test(agent_is_what_its_checks_saw),
 		cmocka_unit_test(processes_are_counted_and_those_not_known_named),
 	};
 

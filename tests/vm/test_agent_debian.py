@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab import agent, debian  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.image import programs  # noqa: E402
-from lab.product import Outcome, findings  # noqa: E402
 
 SWEEPS, SWEEPS_MAX = 6, 60      # while all of that goes on, until each of it was done
 
@@ -53,24 +52,8 @@ def package() -> bytes:
         return Path(temp, "lab-tool.deb").read_bytes()
 
 
-class AgentDebianTest(unittest.TestCase):
+class AgentDebianTest(agent.Calm):
     """One method per kernel, made below."""
-
-    def sweep(self, guest: Guest, *options: object) -> Outcome:
-        """A whole scan: what is in flight may leave a doubt, never a finding or doubt about the agent."""
-        outcome = agent.scan_with_agent(guest, *options)
-        self.assertIn(outcome.status, (0, 3), outcome.out[:6000] + outcome.err)
-        self.assertEqual(findings(outcome.json), [], outcome.out[:6000])
-        # Stalled: part of the proof could not be seen in this sweep, which quiet() does not take.
-        self.assertIn(outcome.json["agent"]["state"], ("trusted", "stalled"), outcome.out[:6000])
-        return outcome
-
-    def quiet(self, guest: Guest, *options: object) -> None:
-        for _ in range(5):
-            outcome = self.sweep(guest, *options)
-            if outcome.status == 0 and outcome.json["agent"]["state"] == "trusted":
-                return
-        self.fail(outcome.out[:6000])
 
     def debian(self, guest: Guest, *options: object) -> None:
         guest.sh("systemctl is-system-running --wait || true")

@@ -127,7 +127,7 @@ static void each_byte_of_code_counts(void **state)
 
 static void put(uint64_t at, uint64_t value)
 {
-	memcpy(page + at - MADE_RELRO, &value, sizeof(value));
+	memcpy(page + (at - MADE_RELRO), &value, sizeof(value));
 }
 
 static void relocated_pointers_lead_where_they_must(void **state)

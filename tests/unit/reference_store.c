@@ -461,7 +461,7 @@ static void killed_while_it_adds(void **state)
 		assert_int_equal(blobs(f, NULL), i + 1);
 		store_close(&store);
 	}
-	print_message("%u of 40 were quicker\n", added);
+	print_message("# %u of 40 were quicker\n", added);
 }
 
 int main(void)

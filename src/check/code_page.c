@@ -17,6 +17,7 @@
 #define CALL_BYTES  5u
 #define SHOWN_BYTES 16u
 #define SHOWN_INSNS 3u
+#define NARROW_END  (1ull << 32)	/* of the addresses of 32 bits */
 #define AROUND_BYTES 32u	/* that are decoded to find where an instruction begins */
 
 bool code_page_is_measured(const struct measured_file *file, uint64_t number,
@@ -139,9 +140,34 @@ static int find_clean(struct code_page *page, struct err *err)
 	return r == -ELOOP || r == -ESRCH ? r : 0;
 }
 
+/*
+ * Is it what the loader or a compiler made of it? What tells of text relocations is data, which
+ * anybody may have dropped from the page cache (posix_fadvise(2)): that excuses only what may be of
+ * 32 bits, which lies below 4 GiB, and what may be no ELF file at all.
+ */
+static int find_maker(const struct code_page *page, struct err *err)
+{
+	bool compiles = page->runtime & RUNTIME_ANY;
+	enum text_relocations relocations;
+	int r = text_relocations_of(page->walk->kernel, page->walk->view,
+				    page->file->program->inode, &relocations, err);
+
+	if (r < 0)
+		return r;
+	switch (relocations) {
+	case TEXT_RELOCATIONS_YES:
+		return PAGE_RELOCATED;
+	case TEXT_RELOCATIONS_UNKNOWN:
+		return compiles || page->at < NARROW_END ? PAGE_RELOCATED : PAGE_MODIFIED;
+	case TEXT_RELOCATIONS_NO_ELF:
+		return compiles ? PAGE_COMPILED : PAGE_MODIFIED;
+	default:
+		return PAGE_MODIFIED;
+	}
+}
+
 int code_page_judge(struct code_page *page, const struct uprobes *uprobes, struct err *err)
 {
-	enum text_relocations relocations;
 	int r = look_again(page, err);
 
 	page->has_clean = false;
@@ -150,14 +176,9 @@ int code_page_judge(struct code_page *page, const struct uprobes *uprobes, struc
 	r = is_probed(page, uprobes, err);
 	if (r)
 		return r < 0 ? r : PAGE_PROBED;
-	r = text_relocations_of(page->walk->kernel, page->walk->view, page->file->program->inode,
-				&relocations, err);
-	if (r < 0)
+	r = find_maker(page, err);
+	if (r != PAGE_MODIFIED)
 		return r;
-	if (relocations == TEXT_RELOCATIONS_YES || relocations == TEXT_RELOCATIONS_UNKNOWN)
-		return PAGE_RELOCATED;
-	if (relocations == TEXT_RELOCATIONS_NO_ELF && page->runtime & RUNTIME_ANY)
-		return PAGE_COMPILED;
 	r = find_clean(page, err);
 	return r < 0 ? r : PAGE_MODIFIED;
 }

@@ -108,6 +108,8 @@ int text_relocations_of(const struct kernel *kernel, struct view *view, gva inod
 	if (r >= 0 && at + size_bytes > GUEST_PAGE_SIZE)
 		r = page_cache_read(kernel, view, inode, (offset >> GUEST_PAGE_SHIFT) + 1,
 				    pages[1], err);
+	if (r == -ENOENT && shape.wide)
+		*ret = TEXT_RELOCATIONS_UNLIKELY;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	*ret = says_so(&pages[0][0] + at, size_bytes, shape.wide) ? TEXT_RELOCATIONS_YES :

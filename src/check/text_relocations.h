@@ -12,6 +12,7 @@ enum text_relocations {
 	TEXT_RELOCATIONS_NO,
 	TEXT_RELOCATIONS_YES,
 	TEXT_RELOCATIONS_UNKNOWN,	/* the part of the file that says so is not in memory */
+	TEXT_RELOCATIONS_UNLIKELY,	/* … but it is of 64 bits, whose compilers make none */
 	TEXT_RELOCATIONS_NO_ELF,
 };
 

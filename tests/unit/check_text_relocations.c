@@ -156,17 +156,25 @@ static void what_is_not_in_memory_is_not_known(void **state)
 	make64(DT_TEXTREL, 0);
 	segments = (Elf64_Phdr *)(bytes() + sizeof(Elf64_Ehdr));
 	segments[1].p_offset = 5 * GUEST_PAGE_SIZE;
-	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
+	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNLIKELY);
 	segments[1].p_offset = UINT64_MAX;
-	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
+	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNLIKELY);
 	segments[1].p_offset = GUEST_PAGE_SIZE - 16;	/* and goes on in the next page */
-	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
+	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNLIKELY);
 	((Elf64_Ehdr *)bytes())->e_phnum = UINT16_MAX;
 	segments[1].p_type = PT_LOAD;
 	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
 	world_set(world, mapping, "address_space.i_pages.xa_head", 0);
 	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
 	world_set(world, mapping, "address_space.i_pages.xa_head", 0x1235);	/* swapped out */
+	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
+}
+
+static void of_32_bits_it_is_likely(void **state)
+{
+	(void)state;
+	make32(DT_TEXTREL, 0);
+	((Elf32_Phdr *)(bytes() + sizeof(Elf32_Ehdr)))->p_offset = 5 * GUEST_PAGE_SIZE;
 	assert_int_equal(relocations(), TEXT_RELOCATIONS_UNKNOWN);
 }
 
@@ -196,6 +204,7 @@ int main(void)
 		TEST(a_static_program_has_none),
 		TEST(what_is_no_elf_file_is_told),
 		TEST(what_is_not_in_memory_is_not_known),
+		TEST(of_32_bits_it_is_likely),
 		TEST(no_page_is_where_the_cache_cannot_have_one),
 	};
 

@@ -330,16 +330,6 @@ static int visit_frames(const struct frames *frames, void *ctx, struct err *err)
 
 /* --- processes --- */
 
-/* The page table that the processor uses while the process runs (arch/x86/mm/pti.c). */
-static struct space space_of(const struct code_look *look, const struct task *task)
-{
-	struct space space = task->space;
-
-	if (look->kind.isolated)
-		space.root = gpa_add(space.root, GUEST_PAGE_SIZE);
-	return space;
-}
-
 static int look_at_process(struct process_look *process, struct err *err)
 {
 	struct view *view = process->look->walk->view;
@@ -365,7 +355,7 @@ static int visit_process(struct process_walk *walk, const struct task *task, voi
 		return 0;
 	if (!task->space.root.v)
 		return fail(err, -EFAULT, task->mm, "page table of PID %d", task->pid);
-	process.space = space_of(process.look, task);
+	process.space = cpu_user_space(task->space, process.look->kind.isolated);
 	process.seen = check_process(walk->run, task);
 	process.seen->marks = 0;	/* of an earlier look in the same run */
 	process.seen->executable = 0;

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "guest/paging.h"
 #include "keeper/look.h"
+#include "linux/cpu.h"
 #include "linux/task_ns.h"
 
 /*
@@ -33,6 +34,7 @@ struct proof {
 	struct look *look;
 	const struct claim *claim;
 	const struct proof_fields *f;
+	struct space tables;		/* those that its own code runs with */
 	struct vma_space space;
 	gva exe;			/* inode of the program */
 	VEC(struct vma) areas;
@@ -246,15 +248,14 @@ static int prove_page(struct proof *proof, const struct build_range *range, uint
 {
 	uint64_t at = proof->claim->bias + linked;
 	struct view *view = proof->look->view;
-	struct space space = proof->claim->task.space;
 	struct mapping mapping;
 	uint32_t where;
 	int r;
 
-	r = view_translate(view, space, gva_of(at), &mapping, err);
+	r = view_translate(view, proof->tables, gva_of(at), &mapping, err);
 	if (r >= 0)
-		r = view_read_space(view, space, gva_of(at), proof->page, sizeof(proof->page),
-				    err);
+		r = view_read_space(view, proof->tables, gva_of(at), proof->page,
+				    sizeof(proof->page), err);
 	if (r == -EFAULT) {
 		tell(proof, "absent page", "Agent's memory is not locked: a page of it is absent",
 		     at, build_kind_name(range->kind), "present: mlockall(2)", "absent");
@@ -315,11 +316,22 @@ static int visit_executable(const struct extent *extent, void *ctx, struct err *
 
 static int prove_tables(struct proof *proof, struct err *err)
 {
-	struct space space = proof->claim->task.space;
-	uint64_t last = space.levels == 5 ? 0x00ffffffffffffffull : 0x00007fffffffffffull;
+	uint64_t last = (proof->tables.levels == 5 ? 1ull << 56 : 1ull << 47) - 1;
 
-	return view_walk(proof->look->view, space, gva_of(0), gva_of(last), MAP_EXEC | MAP_USER,
-			 visit_executable, proof, err);
+	return view_walk(proof->look->view, proof->tables, gva_of(0), gva_of(last),
+			 MAP_EXEC | MAP_USER, visit_executable, proof, err);
+}
+
+/* Which page tables are to be proved. */
+static int find_tables(struct proof *proof, struct err *err)
+{
+	struct space kernels = proof->claim->task.space;
+	struct cpu_features features;
+	int r = cpu_features_read(proof->look->kernel, proof->look->view, &features, err);
+
+	if (r >= 0)
+		proof->tables = cpu_user_space(kernels, cpu_has(&features, CPU_PTI));
+	return r;
 }
 
 int prove_code(struct look *look, const struct claim *claim, struct err *err)
@@ -335,6 +347,10 @@ int prove_code(struct look *look, const struct claim *claim, struct err *err)
 	proof->look = look;
 	proof->claim = claim;
 	r = types_layout(look->kernel->types, &proof_layout, (const void **)&proof->f, err);
+	if (r >= 0)
+		r = find_tables(proof, err);
+	if (r < 0)
+		return look_partial(look, KEEPER_CODE, r, err);
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && r >= 0; i++)
 		r = look_partial(look, KEEPER_CODE, steps[i](proof, err), err);
 	vec_free(&proof->areas);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "guest/view.h"
 #include "linux/kernel.h"
 
 /*
@@ -34,6 +35,21 @@ nodiscard int cpu_features_read(const struct kernel *kernel, struct view *view,
 static inline bool cpu_has(const struct cpu_features *features, enum cpu_feature feature)
 {
 	return features->word[feature / 32] >> feature % 32 & 1;
+}
+
+/**
+ * cpu_user_space - what a processor translates with while a process's own code runs
+ * @space:    the process's, as its mm_struct has it (task.space)
+ * @isolated: CPU_PTI
+ *
+ * With page-table isolation each process has a second table, in the page behind the kernel's
+ * (arch/x86/mm/pti.c). The kernel's has the same pages of the process, but none is executable.
+ */
+static inline struct space cpu_user_space(struct space space, bool isolated)
+{
+	if (isolated && space.root.v)
+		space.root = gpa_add(space.root, GUEST_PAGE_SIZE);
+	return space;
 }
 
 #endif

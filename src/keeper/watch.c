@@ -22,6 +22,7 @@
 #define SB_I_NOEXEC	0x2u		/* include/linux/fs.h: nothing in it can be executed */
 #define MARKS_MAX	65536u
 #define PERIODS		3u		/* in which the agent marks what was mounted */
+#define STEPS_MAX	(1u << 26)	/* 8,000 mounts beside each other are as many pairs: 1 s */
 
 struct watch_fields {
 	struct field ops, data, marks, link, mask, ignored, connector;
@@ -59,6 +60,8 @@ struct watch {
 	gva fanotify;			/* file_operations of its groups */
 	struct map marked;		/* super_block → 1 */
 	struct map seen;		/* those that were judged */
+	struct map places;		/* of the mounts of one namespace, by ID */
+	uint64_t steps;
 	uint32_t groups, marks;
 };
 
@@ -130,6 +133,12 @@ static int visit_file(const struct file_slot *slot, void *ctx, struct err *err)
 
 /* --- the file systems that must have one --- */
 
+/* A map has no key 0. */
+static uint64_t id_key(uint32_t id)
+{
+	return id + 1ull;
+}
+
 static bool covers(const char *point, const char *path)
 {
 	size_t n = strlen(point);
@@ -138,33 +147,50 @@ static bool covers(const char *point, const char *path)
 	       (!strncmp(point, path, n) && (!path[n] || path[n] == '/'));
 }
 
-static bool is_ancestor(const struct mount *all, size_t n, const struct mount *mount,
-			uint32_t id)
+/* Whoever may mount can stack mounts as he likes: what is one step, and how many there may be. */
+static int step(struct watch *watch, struct err *err)
 {
-	uint32_t at = mount->parent;
-
-	for (size_t steps = 0; steps < n; steps++) {
-		size_t i = 0;
-
-		if (at == id)
-			return true;
-		while (i < n && all[i].id != at)
-			i++;
-		if (i == n || all[i].parent == at)
-			return false;
-		at = all[i].parent;
-	}
-	return false;
+	if (watch->steps++ < STEPS_MAX)
+		return 0;
+	return err_set(err, -EBADMSG, "mounts that cover each other: too many to follow");
 }
 
-/* Does its path lead to something that was mounted over it? Then nobody can reach it. */
-static bool is_covered(const struct mount *all, size_t n, const struct mount *mount)
+/* Is the mount below the one with this ID? Return: 1, 0, or an error. */
+static int is_ancestor(struct watch *watch, const struct mount *all, const struct mount *mount,
+		       uint32_t id, struct err *err)
 {
-	for (size_t i = 0; i < n; i++)
-		if (all[i].id != mount->id && covers(all[i].point, mount->point) &&
-		    !is_ancestor(all, n, mount, all[i].id))
-			return true;
-	return false;
+	uint32_t at = mount->parent, i;
+	int r;
+
+	while ((r = step(watch, err)) >= 0) {
+		if (at == id)
+			return 1;
+		if (!map_get(&watch->places, id_key(at), &i) || all[i].parent == at)
+			return 0;
+		at = all[i].parent;
+	}
+	return r;
+}
+
+/*
+ * Does its path lead to something that was mounted over it? Then nobody can reach it.
+ * Return: 1, 0, or an error.
+ */
+static int is_covered(struct watch *watch, const struct mount *all, size_t n,
+		      const struct mount *mount, struct err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = step(watch, err);
+
+		if (r < 0)
+			return r;
+		if (all[i].id == mount->id || !covers(all[i].point, mount->point))
+			continue;
+		r = is_ancestor(watch, all, mount, all[i].id, err);
+		if (r <= 0)
+			return r < 0 ? r : 1;
+	}
+	return 0;
 }
 
 /* Its look at these may stand still, so it marks them in its own time. */
@@ -220,6 +246,11 @@ static int judge_mount(struct watch *watch, const struct mount *mount, gva root,
 		return 0;
 	snprintf(key, sizeof(key), "%#llx", (unsigned long long)sb.v);
 	r = since_get(look->since, key, watch->anchor->heartbeat_ns, &first);
+	if (r == -ELOOP) {
+		look_unseen(look, KEEPER_WATCH, "too many file systems have no mark");
+		first = watch->anchor->heartbeat_ns;
+		r = 0;
+	}
 	if (r < 0)
 		return r;
 	if (sb.v == root.v || watch->anchor->heartbeat_ns - first >
@@ -229,6 +260,23 @@ static int judge_mount(struct watch *watch, const struct mount *mount, gva root,
 	else
 		look->agent->young = true;
 	return 0;
+}
+
+static int judge_namespace(struct watch *watch, const struct mount *all, size_t n, gva root,
+			   struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = map_put(&watch->places, id_key(all[i].id), (uint32_t)i);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		if (all[i].flags & MOUNT_NOEXEC || is_slow(all[i].type))
+			continue;
+		r = is_covered(watch, all, n, &all[i], err);
+		if (!r)
+			r = judge_mount(watch, &all[i], root, err);
+	}
+	return r < 0 ? r : 0;
 }
 
 static int judge_mounts(struct watch *watch, struct err *err)
@@ -248,12 +296,10 @@ static int judge_mounts(struct watch *watch, struct err *err)
 		r = mount_list(look->kernel, look->view, &one, &mounts, err);
 	for (size_t i = 0; i < mounts.namespaces.n && r >= 0; i++) {
 		const struct mount_ns *here = &mounts.namespaces.v[i];
-		const struct mount *all = mounts.all.v + here->mounts_at;
 
-		for (size_t j = 0; here->inode == ns.mnt && j < here->mounts_n && r >= 0; j++)
-			if (!(all[j].flags & MOUNT_NOEXEC) && !is_slow(all[j].type) &&
-			    !is_covered(all, here->mounts_n, &all[j]))
-				r = judge_mount(watch, &all[j], root, err);
+		if (here->inode == ns.mnt)
+			r = judge_namespace(watch, mounts.all.v + here->mounts_at, here->mounts_n,
+					    root, err);
 	}
 	mounts_free(&mounts);
 	return r;
@@ -292,5 +338,6 @@ int prove_watch(struct look *look, const struct claim *claim, const struct agent
 	since_end(look->since);
 	map_free(&watch.marked);
 	map_free(&watch.seen);
+	map_free(&watch.places);
 	return look_partial(look, KEEPER_WATCH, r == -ENOENT ? -ESTALE : r, err);
 }

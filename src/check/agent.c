@@ -43,6 +43,8 @@ int agent_topic(struct check_run *run, enum keeper_topic topic, const struct kee
 	int r = agent_look(run, &agent, err);
 
 	*ret = NULL;
+	if (r < 0)	/* what was found until then is so */
+		agent_report(run, keeper_agent(check_keeper(run)), topic);
 	if (r < 0 || !agent)
 		return r;
 	if (!agent->pid) {

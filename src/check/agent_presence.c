@@ -38,9 +38,9 @@ static int agent_presence_run(struct check_run *run, struct err *err)
 	if (!check_keeper(run))
 		return without_copy(run, err);
 	r = agent_look(run, &agent, err);
+	agent_report(run, keeper_agent(check_keeper(run)), KEEPER_PRESENCE);
 	if (r < 0)
 		return r;
-	agent_report(run, agent, KEEPER_PRESENCE);
 	if (agent->state == KEEPER_ABSENT)
 		check_not_covered(run, "no agent runs in the guest, and in this boot none was "
 				  "seen");

@@ -486,12 +486,14 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 	keeper->looked = false;
 	r = look_all(keeper, &look, err);
 	if (r < 0)
-		return r;
+		look_unseen(&look, KEEPER_PRESENCE, "the agent was not looked at to the end");
 	agent->apparent = judge(keeper, &look);
 	agent->state = doubt(agent);
 	agent->log_records = keeper->memory.mark.sequence;
 	agent->log_bytes = keeper->memory.mark.offset;
 	memcpy(agent->log_digest, keeper->memory.mark.chain, AGENT_DIGEST_BYTES);
+	if (r < 0)
+		return r;
 	keeper->kernel = kernel;
 	keeper->refreshes = refreshes;
 	keeper->looked = true;

@@ -11,7 +11,7 @@
 #include "base/limits.h"
 
 #define CHUNK_BYTES	(1u << 20)	/* read at a time; no page of it is kept in the view */
-#define PERIOD_MAX_MS	3600000u
+#define PERIOD_MAX_MS	60000u		/* the agent takes none that is longer (agent/run.c) */
 #define USER_END	(1ull << 56)
 
 static void printf_like(5, 6) tell(struct look *look, const char *object, const char *title,
@@ -164,6 +164,8 @@ static int take_record(struct reading *reading, const struct record *record,
 		     "a first record of this process", "one of another process, boot or build");
 		return 1;
 	}
+	if (record->head.type == AGENT_RECORD_START)
+		follow->started_ns = record->start.started_ns;
 	if (!follow->joined && behind->offset >= follow->before.offset) {
 		if (!is_mark(behind, &follow->before)) {
 			tell(reading->look, "log", "Agent's log was rewritten",
@@ -273,6 +275,11 @@ int follow_log(struct look *look, const struct claim *claim, const struct agent_
 		tell(look, "log", "Agent's log was truncated", "the records that were seen before",
 		     "%" PRIu64 " of %" PRIu64 " records", anchor->log_records,
 		     follow->mark.sequence);
+		return 0;
+	}
+	if (follow->started_ns && follow->started_ns != anchor->started_ns) {
+		tell(look, "anchor", "Agent's anchor was written over", "when its log began",
+		     "another time at which it started");
 		return 0;
 	}
 	if (!follow->before.offset)

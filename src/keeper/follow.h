@@ -10,6 +10,7 @@
 struct follow {
 	struct log_mark mark;		/* how far the log was read */
 	uint64_t reached_ns;		/* when its newest record was written */
+	uint64_t started_ns;		/* as its first record says, once that was read */
 
 	/* How far an earlier keeper had read it: this log must go through that point. */
 	struct log_mark before;		/* offset 0: none did */

@@ -301,6 +301,9 @@ static int look_heart(struct look *look, const struct claim *claim,
 	if (anchor->heartbeat_ns > now && anchor->heartbeat_ns - now > AHEAD_MAX_NS)
 		tell_heart(look, claim, true, "Agent's heartbeat is of the future",
 			   "%" PRIu64 " ms ahead", (anchor->heartbeat_ns - now) / 1000000);
+	else if (anchor->started_ns > now && anchor->started_ns - now > AHEAD_MAX_NS)
+		tell_heart(look, claim, true, "Agent's start is of the future",
+			   "%" PRIu64 " ms ahead", (anchor->started_ns - now) / 1000000);
 	else if (now > anchor->heartbeat_ns && now - anchor->heartbeat_ns > limit)
 		tell_heart(look, claim, false, "Agent's heart does not beat",
 			   "the last one %" PRIu64 " ms ago, period %u ms",

@@ -324,7 +324,8 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 	struct memory *memory = &keeper->memory;
 
 	if (!is_memory(memory, &claim->task)) {
-		if (memory->there && !memory->mark.ended && !keeper->lost.there)
+		if (memory->there && !memory->mark.ended &&
+		    (!keeper->lost.there || keeper->lost.mark.full))
 			keeper->lost = *memory;
 		keeper->follow = (struct follow){0};
 		inside_free(&keeper->inside);
@@ -393,6 +394,11 @@ static void tell_lost(struct keeper *keeper, struct look *look)
 
 	if (!lost->there)
 		return;
+	if (lost->mark.full) {
+		look_unseen(look, KEEPER_PRESENCE, "another agent than before: the log of PID %d "
+			    "was full, so it could not say that it would end", lost->pid);
+		return;
+	}
 	snprintf(expected, sizeof(expected), "PID %d, build %.16s, or its word that it ends",
 		 lost->pid, lost->build_id);
 	snprintf(found, sizeof(found), "PID %d, build %.16s; the other ended after %" PRIu64
@@ -414,8 +420,10 @@ static void look_for_gone(struct keeper *keeper, struct look *look)
 		return;
 	snprintf(keeper->agent.build_id, sizeof(keeper->agent.build_id), "%s", memory->build_id);
 	snprintf(found, sizeof(found), "none; %s", memory->mark.ended ?
-		 "it said that it was told to end" : "it did not say that it would end");
-	tell_presence(look, !memory->mark.ended, gva_of(0), "agent",
+		 "it said that it was told to end" : memory->mark.full ?
+		 "its log was full, so it could not say that it would end" :
+		 "it did not say that it would end");
+	tell_presence(look, !memory->mark.ended && !memory->mark.full, gva_of(0), "agent",
 		      memory->mark.ended ? "Agent was stopped" : "Agent is gone",
 		      "the agent that was there in this boot", found);
 }
@@ -430,7 +438,7 @@ static enum keeper_state judge(const struct keeper *keeper, const struct look *l
 	if (look_has(look, KEEPER_CODE) || look_has(look, KEEPER_LOG) ||
 	    look_has(look, KEEPER_WATCH) || look_has(look, KEEPER_VIEW))
 		return KEEPER_TAMPERED;
-	if (keeper->lost.there)
+	if (keeper->lost.there && !keeper->lost.mark.full)
 		return KEEPER_REPLACED;
 	return look_has(look, KEEPER_ALIVE) ? KEEPER_STALLED : agent->state;
 }
@@ -505,7 +513,7 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 
 /* --- over runs of hvsm --- */
 
-#define PACKED_MAGIC	0x314d4b48u	/* "HKM1" */
+#define PACKED_MAGIC	0x324d4b48u	/* "HKM2" */
 
 struct packed {
 	uint32_t magic, reserved;

@@ -166,7 +166,7 @@ int records_next(struct records *records, struct record *ret, struct err *err)
 	bytes_copy(&head, &record.head, sizeof(record.head));
 	if (!bytes_ok(&head))
 		return refuse(records, &record, err, "is cut off");
-	if (records->mark.ended)
+	if (records->mark.ended || records->mark.full)
 		return refuse(records, &record, err, "comes after the last one");
 	if (record.head.size_bytes % ALIGN || record.head.size_bytes < sizeof(record.head) ||
 	    record.head.size_bytes > AGENT_RECORD_MAX)
@@ -186,8 +186,8 @@ int records_next(struct records *records, struct record *ret, struct err *err)
 	memcpy(records->mark.chain, chain, sizeof(chain));
 	records->mark.offset += record.head.size_bytes;
 	records->mark.sequence++;
-	records->mark.ended = record.head.type == AGENT_RECORD_FULL ||
-			      record.head.type == AGENT_RECORD_STOP;
+	records->mark.ended = record.head.type == AGENT_RECORD_STOP;
+	records->mark.full = record.head.type == AGENT_RECORD_FULL;
 	*ret = record;
 	return 1;
 }

@@ -28,7 +28,8 @@ struct log_mark {
 	uint64_t offset;	/* in the log's region: bytes that are done */
 	uint64_t sequence;	/* of the record that is expected there */
 	uint8_t chain[AGENT_DIGEST_BYTES];	/* of the record before */
-	bool ended;		/* that one was AGENT_RECORD_FULL or _STOP: nothing may follow */
+	bool ended;		/* that one was AGENT_RECORD_STOP: nothing may follow */
+	bool full;		/* … or _FULL: an agent that is told to end cannot say so */
 };
 
 struct record {

@@ -261,7 +261,8 @@ static void nothing_follows_the_end(void **state)
 		made_log_start(&made);
 		made_log_add(&made, ends[i]);
 		assert_int_equal(read_all(), 0);
-		assert_true(records.mark.ended);
+		assert_int_equal(records.mark.full, ends[i] == AGENT_RECORD_FULL);
+		assert_int_equal(records.mark.ended, ends[i] == AGENT_RECORD_STOP);
 		made_log_add(&made, AGENT_RECORD_LOST);
 		assert_int_equal(read_all(), -EBADMSG);
 		assert_non_null(strstr(err.text, "after the last"));

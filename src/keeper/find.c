@@ -34,6 +34,7 @@ struct find {
 	struct map others;	/* inodes whose mappings are no agent's */
 	const struct task *task;
 	struct claim claim;	/* of the task; no build: none */
+	bool absent;		/* a page that would tell is not there, in this process */
 	uint8_t page[GUEST_PAGE_SIZE];
 };
 
@@ -53,6 +54,7 @@ static int has_code(struct find *find, const struct build *build,
 
 	r = view_read_space(find->look->view, find->task->space, gva_of(vma->start), find->page,
 			    sizeof(find->page), err);
+	find->absent |= r == -EFAULT;
 	if (r < 0)
 		return r == -EFAULT ? 0 : r;
 	return build_compare(build, range, linked, vma->start - linked, find->page, &where);
@@ -69,6 +71,7 @@ static int has_id(struct find *find, const struct build *build, const struct vma
 		return 0;
 	r = view_read_space(find->look->view, find->task->space, gva_of(bias + build->id_at), id,
 			    build->id_size, err);
+	find->absent |= r == -EFAULT;
 	if (r < 0)
 		return r == -EFAULT ? 0 : r;
 	return !memcmp(id, build->id_bytes, build->id_size);
@@ -134,6 +137,7 @@ static int visit_vma(const struct vma *vma, void *ctx, struct err *err)
 	if (!key || map_get(&find->others, key, NULL))
 		return 0;
 	builds = find->look->builds;
+	find->absent = false;
 	for (size_t i = 0; i < builds->all.n && r >= 0; i++) {
 		const struct build *before = find->claim.build;
 
@@ -141,7 +145,7 @@ static int visit_vma(const struct vma *vma, void *ctx, struct err *err)
 		if (!before || before == builds->all.v[i])
 			r = try_build(find, builds->all.v[i], vma, err);
 	}
-	if (r >= 0 && !find->claim.build)
+	if (r >= 0 && !find->claim.build && !find->absent)
 		r = map_put(&find->others, key, 1);
 	return r < 0 ? r : 0;
 }

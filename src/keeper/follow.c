@@ -235,6 +235,24 @@ static int read_chunk(struct reading *reading, struct err *err)
 	return take_records(reading, whole ? whole : size, err);
 }
 
+/*
+ * Does the agent write to its log just now? Then its length and its head may be of two instants.
+ * The view keeps the page that the anchor was copied from, so this one is fetched past it.
+ */
+static bool is_writing(const struct reading *reading)
+{
+	const struct claim *claim = reading->claim;
+	gva at = gva_of(claim->bias + claim->build->anchor +
+			offsetof(struct agent_anchor, log_sequence));
+	struct view *view = reading->look->view;
+	struct mapping mapping;
+	uint64_t sequence;
+
+	return view_translate(view, claim->task.space, at, &mapping, NULL) >= 0 &&
+	       view_copy_phys(view, mapping.at, &sequence, sizeof(sequence), NULL) >= 0 &&
+	       sequence != reading->anchor->log_sequence;
+}
+
 static int read_log(struct reading *reading, struct err *err)
 {
 	const struct agent_anchor *anchor = reading->anchor;
@@ -246,11 +264,16 @@ static int read_log(struct reading *reading, struct err *err)
 	if (r)
 		return r > 0 ? 0 : r;
 	if (reading->mark.sequence != anchor->log_records ||
-	    memcmp(reading->mark.chain, anchor->log_head, AGENT_DIGEST_BYTES) != 0)
+	    memcmp(reading->mark.chain, anchor->log_head, AGENT_DIGEST_BYTES) != 0) {
+		if (is_writing(reading)) {
+			look_unseen(reading->look, KEEPER_LOG,
+				    "the agent wrote to its log while it was looked at");
+			return 0;
+		}
 		tell(reading->look, "log", "Agent's log is broken",
 		     "a head that is the chain of its last record",
 		     "another one, behind %" PRIu64 " records", reading->mark.sequence);
-	else if (!follow->joined)
+	} else if (!follow->joined)
 		tell(reading->look, "log", "Agent's log was truncated",
 		     "the records that were seen before", "%" PRIu64 " of %" PRIu64 " records",
 		     reading->mark.sequence, follow->before.sequence);

@@ -22,11 +22,14 @@
 #define AREAS_MAX	4096u		/* an agent has some 40 */
 
 struct proof_fields {
-	struct field inode;
+	struct field inode, fs, mount, dentry;
 };
 
 static const struct member proof_members[] = {
 	MEMBER(struct proof_fields, inode, "file.f_inode"),
+	MEMBER(struct proof_fields, fs, "task_struct.fs"),
+	MEMBER(struct proof_fields, mount, "fs_struct.root.mnt"),
+	MEMBER(struct proof_fields, dentry, "fs_struct.root.dentry"),
 };
 LAYOUT(proof_layout, struct proof_fields, proof_members);
 
@@ -61,6 +64,37 @@ static void printf_like(7, 8) tell(struct proof *proof, const char *object, cons
 }
 
 /* --- who it is --- */
+
+struct root { gva mount, dentry; };
+
+static int root_of(const struct proof *proof, gva task, struct root *ret, struct err *err)
+{
+	struct view *view = proof->look->view;
+	gva fs;
+	int r = field_ptr(view, task, &proof->f->fs, &fs, err);
+
+	if (r >= 0 && !fs.v)
+		return err_set(err, -ESTALE, "a process without a root: it ends");
+	if (r >= 0)
+		r = field_ptr(view, fs, &proof->f->mount, &ret->mount, err);
+	return r < 0 ? r : field_ptr(view, fs, &proof->f->dentry, &ret->dentry, err);
+}
+
+/* In a root of its own it would take for /proc what somebody put there. */
+static int prove_root(struct proof *proof, struct err *err)
+{
+	gva task = proof->claim->task.at;
+	struct root own = {0}, init = {0};
+	int r;
+
+	r = root_of(proof, task, &own, err);
+	if (r >= 0)
+		r = root_of(proof, proof->look->kernel->boot.first_task, &init, err);
+	if (r >= 0 && (own.mount.v != init.mount.v || own.dentry.v != init.dentry.v))
+		tell(proof, "root", "Agent does not have the root of all", task.v,
+		     "root directory", "that of PID 1", "another one: chroot(2)");
+	return r;
+}
 
 static int prove_identity(struct proof *proof, struct err *err)
 {
@@ -338,7 +372,7 @@ int prove_code(struct look *look, const struct claim *claim, struct err *err)
 {
 	cleanup(freep) struct proof *proof = calloc(1, sizeof(*proof));
 	static int (*const steps[])(struct proof *proof, struct err *err) = {
-		prove_identity, prove_areas, prove_pages, prove_tables,
+		prove_identity, prove_root, prove_areas, prove_pages, prove_tables,
 	};
 	int r;
 

@@ -46,6 +46,10 @@ def restarted(guest: Guest) -> None:
 
 KILL = f"kill -9 $(cat {OTHER}); while [ -e /proc/$(cat {OTHER}) ]; do sleep 0.02; done"
 
+CHROOT = (f"kill -9 {AGENT}; while [ -e /proc/{AGENT} ]; do sleep 0.02; done; mkdir -p /tmp/root; "
+          f"mount -o rbind / /tmp/root; (chroot /tmp/root {agent.PROGRAM} run & echo $! >{agent.PID_FILE}) "
+          f"</dev/null >/tmp/agent.log 2>&1; until [ -d /proc/{AGENT}/fdinfo ]; do sleep 0.02; done; sleep 1")
+
 # A technique, and the state of the agent that it leads to.
 ROWS = (
     (GONE, Technique("agent-killed", "agent killed", "agent-presence", "agent",
@@ -71,6 +75,8 @@ ROWS = (
                          "the bytes, and those of the host's copy", **meddle("write"))),
     (TAMPERED, Technique("agent-constant", "agent's constants changed", "agent-code", "constants",
                          "the bytes, and those of the host's copy", **meddle("constant"))),
+    (TAMPERED, Technique("agent-chroot", "agent started in a root directory of its own", "agent-code", "root",
+                         "that it is not the root of PID 1", **commands(CHROOT))),
     (TAMPERED, Technique("agent-anchor", "what leads to the agent's log overwritten", "agent-log", "anchor",
                          "what cannot be in it", **meddle("anchor"))),
     (TAMPERED, Technique("agent-log-rewritten", "record of the agent's log changed", "agent-log", "log",

@@ -182,6 +182,16 @@ static bool still_mine(void *ctx)
 	return post_busy(worker->post, worker->turn);
 }
 
+/* Does a record of it fit into the log, with the longest path? */
+static bool fits_record(const struct segments *segments)
+{
+	uint64_t bytes = sizeof(struct agent_file) + AGENT_PATH_MAX + 8 +
+			 segments->n * sizeof(segments->v[0]) +
+			 (uint64_t)segments->pages * AGENT_DIGEST_BYTES;
+
+	return bytes <= AGENT_RECORD_MAX;
+}
+
 /* Its digests; -ESTALE where it changed meanwhile. */
 static int measure_once(const struct worker *worker, int fd, const struct job *job,
 			struct result *result)
@@ -205,7 +215,7 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 	/* A script has no code that a processor runs. */
 	if (job->cover == COVER_NONE && !result->segments.elf)
 		result->segments = (struct segments){0};
-	if ((uint64_t)result->segments.pages * AGENT_DIGEST_BYTES > AGENT_RECORD_MAX)
+	if (!fits_record(&result->segments))
 		return -EFBIG;
 
 	result->pages = malloc((size_t)result->segments.pages * AGENT_DIGEST_BYTES + 1);

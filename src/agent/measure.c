@@ -51,9 +51,13 @@ static struct {
 	struct queue queues[MEASURE_WORKERS];
 	pthread_mutex_t unreadable_lock;
 	struct map unreadable;		/* hash of a path that could not be measured */
+	pthread_mutex_t lost_lock;	/* of what follows */
+	uint64_t lost;			/* events, in the newest record of them */
+	bool lost_told;			/* in this period */
 } measure = {
 	.cache.lock = PTHREAD_MUTEX_INITIALIZER,
 	.unreadable_lock = PTHREAD_MUTEX_INITIALIZER,
+	.lost_lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
 /* What one file came to. */
@@ -116,12 +120,29 @@ void measure_unreadable(const char *path, enum agent_reason reason, int error)
 		(void)!append_unreadable(NULL, path, reason, error, NULL);
 }
 
-void measure_lost(uint64_t n)
+/* A record of how many there are by now; where there is no memory for it, in the next period. */
+static void tell_lost(void)
 {
 	struct agent_lost record = { .record.type = AGENT_RECORD_LOST };
+	int r;
 
-	record.lost = __atomic_add_fetch(&our_anchor->lost, n, __ATOMIC_RELAXED);
-	(void)!append(&record.record, sizeof(record), NULL, 0, NULL);
+	record.lost = __atomic_load_n(&our_anchor->lost, __ATOMIC_RELAXED);
+	if (record.lost == measure.lost)
+		return;
+	r = log_append(&measure.agent->log, &record.record, sizeof(record), NULL, 0, NULL);
+	if (r >= 0 || r == -ENOSPC)
+		measure.lost = record.lost;
+	measure.lost_told = true;
+}
+
+/* Of the loop, too: it must not wait for memory. */
+void measure_lost(uint64_t n)
+{
+	__atomic_add_fetch(&our_anchor->lost, n, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&measure.lost_lock);
+	if (!measure.lost_told)
+		tell_lost();
+	pthread_mutex_unlock(&measure.lost_lock);
 }
 
 static int append_file(const struct result *result, const char *path, enum agent_reason reason,
@@ -389,6 +410,10 @@ static int on_tick(void *ctx, struct err *err)
 {
 	(void)ctx;
 	(void)err;
+	pthread_mutex_lock(&measure.lost_lock);
+	measure.lost_told = false;
+	tell_lost();
+	pthread_mutex_unlock(&measure.lost_lock);
 	for (int i = 0; i < MEASURE_WORKERS; i++)
 		if (post_watch(&measure.queues[i].post))
 			measure_lost(1);

@@ -71,7 +71,7 @@ nodiscard int measure_path(enum measure_worker worker, const char *path,
 /* A record that @path could not be measured because of @error (an errno); once per path. */
 void measure_unreadable(const char *path, enum agent_reason reason, int error);
 
-/* The kernel dropped @n more events: a record says so. */
+/* @n more events were dropped: a record says so, one a period at most. From any thread. */
 void measure_lost(uint64_t n);
 
 /* No worker has anything to do; the slow one is not waited for. */

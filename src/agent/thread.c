@@ -15,17 +15,22 @@ struct turn {
 	uint32_t turn;
 };
 
+/* Held while a post is handed over: who takes it begins when it is his. */
+static pthread_mutex_t handing = PTHREAD_MUTEX_INITIALIZER;
+
 static void *take_turn(void *ctx)
 {
 	struct turn turn = *(struct turn *)ctx;
 
 	free(ctx);
+	pthread_mutex_lock(&handing);
+	pthread_mutex_unlock(&handing);
 	turn.post->fn(turn.post, turn.turn, turn.post->ctx);
 	__atomic_fetch_sub(&turn.post->hanging, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-static int start_thread(struct post *post)
+static int start_thread(struct post *post, uint32_t its_turn)
 {
 	struct turn *turn = malloc(sizeof(*turn));
 	pthread_attr_t attributes;
@@ -35,7 +40,7 @@ static int start_thread(struct post *post)
 
 	if (!turn)
 		return -ENOMEM;
-	*turn = (struct turn){ post, post->turn };
+	*turn = (struct turn){ post, its_turn };
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -56,7 +61,7 @@ int post_start(struct post *post, void (*fn)(struct post *, uint32_t, void *), v
 	int r;
 
 	*post = (struct post){ .fn = fn, .ctx = ctx };
-	r = start_thread(post);
+	r = start_thread(post, 0);
 	return r < 0 ? err_set(err, r, "thread") : 0;
 }
 
@@ -81,22 +86,30 @@ bool post_waits(struct post *post, uint32_t turn)
 	return true;
 }
 
+/* Nothing is changed where there is no thread for it: then who has the post keeps it. */
+static int hand_over(struct post *post)
+{
+	int r = -EAGAIN;
+
+	pthread_mutex_lock(&handing);
+	if (__atomic_load_n(&post->hanging, __ATOMIC_ACQUIRE) < POST_HANGS_MAX)
+		r = start_thread(post, post->turn + 1);
+	if (r >= 0) {
+		__atomic_fetch_add(&post->hanging, 1, __ATOMIC_RELEASE);
+		__atomic_add_fetch(&post->turn, 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&post->busy_ns, 0, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&handing);
+	return r;
+}
+
 bool post_watch(struct post *post)
 {
 	uint64_t since = __atomic_load_n(&post->busy_ns, __ATOMIC_ACQUIRE);
+	bool told = post->stuck;
 
 	if (!since || now_ns(CLOCK_MONOTONIC) - since < POST_HANGS_NS)
 		return false;
-	if (__atomic_load_n(&post->hanging, __ATOMIC_ACQUIRE) >= POST_HANGS_MAX)
-		return false;
-	__atomic_fetch_add(&post->hanging, 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&post->busy_ns, 0, __ATOMIC_RELEASE);
-	__atomic_add_fetch(&post->turn, 1, __ATOMIC_RELEASE);
-	if (start_thread(post) < 0) {
-		/* Then who has it keeps it. */
-		__atomic_sub_fetch(&post->turn, 1, __ATOMIC_RELEASE);
-		__atomic_fetch_sub(&post->hanging, 1, __ATOMIC_RELEASE);
-		return false;
-	}
-	return true;
+	post->stuck = hand_over(post) < 0;
+	return !post->stuck || !told;
 }

@@ -21,6 +21,7 @@ struct post {
 	uint32_t turn;		/* of who has the post */
 	uint32_t hanging;	/* threads that lost it and did not end yet */
 	uint64_t busy_ns;	/* since when the thread shows no progress; 0: it waits for work */
+	bool stuck;		/* it hangs, and there was no other thread for it */
 };
 
 /**
@@ -38,7 +39,10 @@ bool post_busy(struct post *post, uint32_t turn);
 /* Nothing to do, for however long. False: as above. */
 bool post_waits(struct post *post, uint32_t turn);
 
-/* From the loop: hand the post over if its thread hangs. True: it did, and what it had is lost. */
+/*
+ * From the loop: hand the post over if its thread hangs. True: it did, and what it had is lost; or
+ * it would have, but too many hang, or there is no memory for another: once, until one can.
+ */
 bool post_watch(struct post *post);
 
 #endif

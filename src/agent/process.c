@@ -198,8 +198,9 @@ static enum cache_cover needed(const struct map_line *map, const struct stat *st
 	if (end > file_pages)
 		end = file_pages;
 	/* Somebody mapped more of it executable than the file says: all may be code. */
-	if (entry.in_one && map->first_page < end &&
-	    (map->first_page < entry.first_page || end > entry.first_page + entry.pages))
+	if (map->first_page < end &&
+	    (!entry.in_one || map->first_page < entry.first_page ||
+	     end > entry.first_page + entry.pages))
 		return COVER_ALL;
 	return COVER_CODE;
 }

@@ -127,6 +127,10 @@ static int read_elf(int fd, uint64_t size_bytes, struct segments *segments)
 	if (memcmp(header.ident, ELFMAG, SELFMAG) != 0 || header.ident[EI_DATA] != ELFDATA2LSB ||
 	    (!wide && header.ident[EI_CLASS] != ELFCLASS32))
 		return 0;
+	/* The kernel goes by the machine (elf_check_arch()), whatever the class says. */
+	if (header.e32.e_machine == EM_X86_64 ? !wide :
+	    wide && (header.e32.e_machine == EM_386 || header.e32.e_machine == EM_IAMCU))
+		return 0;
 	phdr_bytes = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
 	n = wide ? header.e64.e_phnum : header.e32.e_phnum;
 	at = wide ? header.e64.e_phoff : header.e32.e_phoff;

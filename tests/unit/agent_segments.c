@@ -149,6 +149,15 @@ static void what_the_kernel_would_not_load_is_all_of_the_file(void **state)
 	bad.header.e_ident[EI_CLASS] = 9;
 	segments = found(&bad, sizeof(bad), SIZE);
 	assert_all(&segments, 64);
+	/* Headers of one width, and a machine of the other. */
+	bad = image;
+	bad.header.e_machine = EM_386;
+	segments = found(&bad, sizeof(bad), SIZE);
+	assert_all(&segments, 64);
+	bad = image;
+	bad.header.e_machine = EM_X86_64;
+	segments = found(&bad, sizeof(bad), SIZE);
+	assert_true(segments.elf);
 	segments = found("#!/bin/sh\n", 10, 10);
 	assert_all(&segments, 1);
 	segments = found("", 0, 0);
@@ -178,6 +187,12 @@ static void thirty_two_bit_files_have_code_too(void **state)
 	assert_int_equal(segments.n, 1);
 	assert_int_equal(segments.v[0].first_page, 1);
 	assert_int_equal(segments.pages, 1);
+	image.header.e_machine = EM_386;
+	segments = found(&image, sizeof(image), SIZE);
+	assert_true(segments.elf);
+	image.header.e_machine = EM_X86_64;
+	segments = found(&image, sizeof(image), SIZE);
+	assert_all(&segments, 64);
 }
 
 static void a_file_of_too_many_pages_is_refused(void **state)

@@ -19,6 +19,7 @@
 #define TRIES_MAX	3		/* with a file that changes while it is read */
 #define FILE_BYTES_MAX	(4ull << 30)	/* half a minute's work; a larger one is no program */
 #define FRESH_NS	2000000000ull	/* the coarsest times of files that there are (FAT) */
+#define TICK_NS		20000000ull	/* two with CONFIG_HZ=100: how fine others are */
 #define UNREADABLE_MAX	4096u		/* paths that are remembered */
 #define LOG_TRIES_MAX	600		/* … of a second each, where the guest has no memory */
 
@@ -66,6 +67,7 @@ struct result {
 	struct segments segments;
 	uint8_t sha256[AGENT_DIGEST_BYTES];
 	uint8_t *pages;			/* segments.pages digests */
+	bool fresh;			/* see struct cache_entry */
 };
 
 static void result_free(struct result *result)
@@ -213,6 +215,29 @@ static bool fits_record(const struct segments *segments)
 	return bytes <= AGENT_RECORD_MAX;
 }
 
+/*
+ * What is written from now on gets another time than the file has; where the file system's are
+ * coarser than TICK_NS, it is fresh.
+ */
+static int begin(int fd, struct result *result)
+{
+	uint64_t age_ns;
+
+	if (fstat(fd, &result->stat) < 0)
+		return -errno;
+	age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->stat).ctime_ns;
+	if (age_ns < TICK_NS) {
+		const struct timespec rest = { 0, (long)(TICK_NS - age_ns) };
+
+		nanosleep(&rest, NULL);
+		if (fstat(fd, &result->stat) < 0)
+			return -errno;
+		age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->stat).ctime_ns;
+	}
+	result->fresh = age_ns < FRESH_NS;
+	return 0;
+}
+
 /* Its digests; -ESTALE where it changed meanwhile. */
 static int measure_once(const struct worker *worker, int fd, const struct job *job,
 			struct result *result)
@@ -221,10 +246,10 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 		     job->cover != COVER_NONE;
 	uint64_t size_bytes;
 	struct stat after;
-	int r;
+	int r = begin(fd, result);
 
-	if (fstat(fd, &result->stat) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	size_bytes = (uint64_t)result->stat.st_size;
 	if (size_bytes > FILE_BYTES_MAX)
 		return -EFBIG;
@@ -258,11 +283,11 @@ static struct cache_entry entry_of(const struct result *result, const char *path
 	const struct segments *segments = &result->segments;
 	struct cache_entry entry = {
 		.key = cache_key_of(&result->stat),
+		.fresh = result->fresh,
 		.cover = segments->elf ? COVER_CODE : segments->n ? COVER_ALL : COVER_NONE,
 		.runs_files = interpreter_by_name(path),
 	};
 
-	entry.fresh = now_ns(CLOCK_REALTIME) - entry.key.ctime_ns < FRESH_NS;
 	entry.in_one = segments->n <= 1;
 	if (segments->n == 1) {
 		entry.first_page = (uint32_t)segments->v[0].first_page;

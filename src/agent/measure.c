@@ -68,6 +68,7 @@ struct result {
 	uint8_t sha256[AGENT_DIGEST_BYTES];
 	uint8_t *pages;			/* segments.pages digests */
 	bool fresh;			/* see struct cache_entry */
+	bool changed;			/* while it was read, or at least its times were */
 };
 
 static void result_free(struct result *result)
@@ -235,10 +236,11 @@ static int begin(int fd, struct result *result)
 		age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->stat).ctime_ns;
 	}
 	result->fresh = age_ns < FRESH_NS;
+	result->changed = false;
 	return 0;
 }
 
-/* Its digests; -ESTALE where it changed meanwhile. */
+/* Its digests; -ESTALE where it became shorter meanwhile. */
 static int measure_once(const struct worker *worker, int fd, const struct job *job,
 			struct result *result)
 {
@@ -269,13 +271,31 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 		return -ENOMEM;
 	r = digest_file(fd, size_bytes, &result->segments, worker->buffer, result->sha256,
 			result->pages, still_mine, (void *)(uintptr_t)worker);
-	if (r >= 0 && (fstat(fd, &after) < 0 || !same_version(&result->stat, &after)))
-		r = -ESTALE;
-	if (r < 0) {
+	result->changed = r >= 0 && (fstat(fd, &after) < 0 || !same_version(&result->stat, &after));
+	return r;
+}
+
+/*
+ * Until it stands still. -ESTALE where it does not; but one whose times only change all the time
+ * (chmod(1), touch(1)) has the same contents twice, and the second time after its times were read.
+ */
+static int measure_whole(const struct worker *worker, int fd, const struct job *job,
+			 struct result *result)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; i < TRIES_MAX && (r == -ESTALE || result->changed); i++) {
+		const struct result before = *result;
+
 		free(result->pages);
 		result->pages = NULL;
+		r = measure_once(worker, fd, job, result);
+		if (r >= 0 && i && before.changed && result->changed &&
+		    before.stat.st_size == result->stat.st_size &&
+		    !memcmp(before.sha256, result->sha256, sizeof(before.sha256)))
+			return 0;
 	}
-	return r;
+	return r >= 0 && result->changed ? -ESTALE : r;
 }
 
 static struct cache_entry entry_of(const struct result *result, const char *path)
@@ -318,13 +338,12 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 	cleanup(result_free) struct result result = {0};
 	struct cache_entry entry, known;
 	char path[AGENT_PATH_MAX];
-	int r = -ESTALE;
+	int r;
 
 	if (fstat(fd, &result.stat) < 0 || !S_ISREG(result.stat.st_mode) ||
 	    measure_known(&result.stat, job->cover, NULL))
 		return;
-	for (int i = 0; i < TRIES_MAX && r == -ESTALE; i++)
-		r = measure_once(worker, fd, job, &result);
+	r = measure_whole(worker, fd, job, &result);
 	if (r == -ECANCELED)
 		return;
 	if (r < 0) {
@@ -336,6 +355,9 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 		return;
 	path_of(fd, &result.stat, path);
 	entry = entry_of(&result, path);
+	/* One record for all its versions that differ in their times only. */
+	if (result.changed)
+		entry.key.mtime_ns = entry.key.ctime_ns = 0;
 	/* Looked at once more because it was fresh, and it is what it was. */
 	if (cache_find(&measure.cache, &entry.key, &known) && !known.unreadable &&
 	    known.tag == entry.tag && known.cover == entry.cover) {

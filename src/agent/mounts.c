@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 /* "\040" and the like, in place (mangle() in fs/proc_namespace.c). */
 static void unescape(char *text)
@@ -61,7 +62,7 @@ bool mount_is_slow(const char *type)
 		"gpfs", "vboxsf", "vmhgfs", "autofs",
 	};
 
-	if (!strncmp(type, "fuse.", 5))
+	if (!strncmp(type, "fuse.", 5) || !strncmp(type, "fuseblk.", 8))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		if (!strcmp(type, slow[i]))
@@ -69,11 +70,36 @@ bool mount_is_slow(const char *type)
 	return false;
 }
 
-bool mount_covers(const char *point, const char *path)
+bool mount_is_stacked(const char *type)
 {
-	size_t n = strlen(point);
+	return !strcmp(type, "overlay") || !strcmp(type, "ecryptfs") || !strcmp(type, "aufs");
+}
 
-	if (!strcmp(point, "/"))
-		return true;
-	return !strncmp(point, path, n) && (path[n] == 0 || path[n] == '/');
+/* Who finds two paths of the same sum makes one slow that is not. */
+#define STEP(sum, c) (((sum) ^ (uint8_t)(c)) * 0x9e3779b97f4a7c15ull ^ (sum) >> 29)
+
+int mount_put_slow(struct map *slow, const char *point)
+{
+	uint64_t sum = hash_secret();
+	int r;
+
+	for (const char *at = point; *at && strcmp(at, "/") != 0; at++)
+		sum = STEP(sum, *at);
+	r = map_put(slow, sum | 1, 0);
+	return r < 0 ? r : 0;
+}
+
+bool mount_way_is_slow(const struct map *slow, const char *point)
+{
+	uint64_t sum = hash_secret();
+
+	if (!slow->n)
+		return false;
+	for (const char *at = point;; at++) {
+		if ((*at == '/' || !*at) && map_get(slow, sum | 1, NULL))
+			return true;
+		if (!*at)
+			return false;
+		sum = STEP(sum, *at);
+	}
 }

@@ -67,6 +67,7 @@ static struct {
 	unsigned wakes, events;		/* in this period */
 	bool changed;			/* mounts of the initial namespace */
 	uint32_t scan;			/* number of the current one */
+	uint32_t scanned;		/* of the last that found what is local */
 	struct post slow;
 	uint64_t memory_device;		/* of memfd_create(2) */
 	pthread_mutex_t lock;		/* of what follows */
@@ -186,7 +187,8 @@ static void forget_devices(enum group group, uint32_t scan)
 	for (size_t i = 0; i < watch.devices.n;) {
 		struct device *device = &watch.devices.v[i];
 
-		if (device->group == group && device->scan != scan) {
+		/* Not what a newer one saw: a thread that hung may still be in an old one. */
+		if (device->group == group && (int32_t)(scan - device->scan) > 0) {
 			*device = watch.devices.v[--watch.devices.n];
 			continue;
 		}
@@ -209,14 +211,44 @@ enum watch_device watch_device(uint64_t device)
 	return is == DEVICE_UNKNOWN && device == watch.memory_device ? DEVICE_LOCAL : is;
 }
 
-/* Of which mounts of a namespace the way there leads through one that may stand still. */
-static bool way_is_slow(const struct mount_line *mounts, size_t n, const char *point)
+/*
+ * May a look at it stand still? What is stacked up in a namespace of its own may be on anything
+ * that is mounted there, also by a user; not what the initial one has too (a container's root).
+ */
+static bool is_slow(const struct mount_line *mount, uint32_t pid)
 {
-	for (size_t i = 0; i < n; i++)
-		if (mount_is_slow(mounts[i].type) && strcmp(mounts[i].type, "autofs") != 0 &&
-		    mount_covers(mounts[i].point, point))
-			return true;
-	return false;
+	bool seen;
+
+	if (!mount_is_stacked(mount->type) || pid == 1)
+		return mount_is_slow(mount->type);
+	pthread_mutex_lock(&watch.lock);
+	seen = device_of(mount->device, GROUP_LOCAL);
+	pthread_mutex_unlock(&watch.lock);
+	return !seen;
+}
+
+/* Mark those of @group. */
+static void mark_mounts(enum group group, uint32_t pid, uint32_t scan,
+			const struct mount_line *mounts, size_t n)
+{
+	struct map slow = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (is_slow(&mounts[i], pid) && strcmp(mounts[i].type, "autofs") != 0)
+			r = mount_put_slow(&slow, mounts[i].point);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		const struct mount_line *mount = &mounts[i];
+		struct device device = { mount->device, group, is_slow(mount, pid), false, scan };
+
+		if (!strcmp(mount->type, "autofs") ||
+		    mount_way_is_slow(&slow, mount->point) != (group == GROUP_SLOW) ||
+		    is_marked(mount->device, group, scan))
+			continue;
+		device.marked = mark(group, pid, mount);
+		note_device(&device);
+	}
+	map_free(&slow);
 }
 
 /* Mark what belongs to @group among the mounts of the namespace that @pid is in. */
@@ -224,7 +256,6 @@ static void scan_mounts(enum group group, uint32_t pid, uint32_t scan)
 {
 	cleanup(freep) char *text = NULL;
 	VEC(struct mount_line) mounts = {0};
-	size_t n_slow = 0;
 	char *rest, *line;
 
 	if (read_mountinfo(pid, &text) < 0)
@@ -232,32 +263,13 @@ static void scan_mounts(enum group group, uint32_t pid, uint32_t scan)
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
 		struct mount_line *mount = vec_add(&mounts);
-		struct mount_line swap;
 
 		if (!mount)
 			break;
-		if (mount_parse(line, mount) < 0) {
+		if (mount_parse(line, mount) < 0)
 			mounts.n--;
-			continue;
-		}
-		/* The slow ones first, for way_is_slow(). */
-		if (mount_is_slow(mount->type)) {
-			swap = mounts.v[n_slow];
-			mounts.v[n_slow++] = *mount;
-			*mount = swap;
-		}
 	}
-	for (size_t i = 0; i < mounts.n; i++) {
-		const struct mount_line *mount = &mounts.v[i];
-		struct device device = { mount->device, group, i < n_slow, false, scan };
-
-		if (!strcmp(mount->type, "autofs") ||
-		    way_is_slow(mounts.v, n_slow, mount->point) != (group == GROUP_SLOW) ||
-		    is_marked(mount->device, group, scan))
-			continue;
-		device.marked = mark(group, pid, mount);
-		note_device(&device);
-	}
+	mark_mounts(group, pid, scan, mounts.v, mounts.n);
 	vec_free(&mounts);
 }
 
@@ -381,6 +393,8 @@ void watch_rescan(void)
 	uint32_t scan = __atomic_add_fetch(&watch.scan, 1, __ATOMIC_ACQ_REL);
 
 	scan_group(GROUP_LOCAL, scan);
+	/* The slow ones after the others, see is_slow(). */
+	__atomic_store_n(&watch.scanned, scan, __ATOMIC_RELEASE);
 }
 
 bool watch_changed(void)
@@ -524,7 +538,7 @@ static void watch_slow(struct post *post, uint32_t turn, void *ctx)
 		poll(&fan, 1, SLOW_POLL_MS);
 		if (!post_busy(post, turn))
 			return;
-		scan = __atomic_load_n(&watch.scan, __ATOMIC_ACQUIRE);
+		scan = __atomic_load_n(&watch.scanned, __ATOMIC_ACQUIRE);
 		if (scan != scanned)
 			scan_group(GROUP_SLOW, scan);
 		scanned = scan;

@@ -71,18 +71,31 @@ static void a_mount_has_its_place_and_type(void **state)
 	assert_string_equal(mount.type, "rootfs");
 	assert_false(mount_is_slow(mount.type));
 	assert_false(mount_is_slow("fusectl"));
+	assert_true(mount_is_slow("fuseblk.ntfs"));
+	assert_true(mount_is_stacked("overlay"));
+	assert_false(mount_is_stacked("ext4"));
 	assert_int_equal(mount_parse(cut, &mount), -EBADMSG);
 	assert_int_equal(mount_parse(relative, &mount), -EBADMSG);
 }
 
-static void a_mount_covers_what_is_below_it(void **state)
+static void a_way_is_slow_that_leads_through_a_slow_mount(void **state)
 {
+	struct map slow = {0};
+
 	(void)state;
-	assert_true(mount_covers("/", "/x"));
-	assert_true(mount_covers("/a", "/a"));
-	assert_true(mount_covers("/a", "/a/b"));
-	assert_false(mount_covers("/a", "/ab"));
-	assert_false(mount_covers("/a/b", "/a"));
+	assert_false(mount_way_is_slow(&slow, "/"));
+	assert_int_equal(mount_put_slow(&slow, "/a/b"), 0);
+	assert_int_equal(mount_put_slow(&slow, "/a/b"), 0);
+	assert_true(mount_way_is_slow(&slow, "/a/b"));
+	assert_true(mount_way_is_slow(&slow, "/a/b/c/d"));
+	assert_false(mount_way_is_slow(&slow, "/a/bc"));
+	assert_false(mount_way_is_slow(&slow, "/a"));
+	assert_false(mount_way_is_slow(&slow, "/"));
+	assert_false(mount_way_is_slow(&slow, "/x/a/b"));
+	assert_int_equal(mount_put_slow(&slow, "/"), 0);
+	assert_true(mount_way_is_slow(&slow, "/"));
+	assert_true(mount_way_is_slow(&slow, "/x"));
+	map_free(&slow);
 }
 
 static void interpreters_are_known_by_name(void **state)
@@ -137,7 +150,7 @@ int main(void)
 		cmocka_unit_test(a_mapping_has_its_file),
 		cmocka_unit_test(what_is_no_mapping_is_refused),
 		cmocka_unit_test(a_mount_has_its_place_and_type),
-		cmocka_unit_test(a_mount_covers_what_is_below_it),
+		cmocka_unit_test(a_way_is_slow_that_leads_through_a_slow_mount),
 		cmocka_unit_test(interpreters_are_known_by_name),
 		cmocka_unit_test(a_script_is_the_first_arguments_that_are_no_options),
 		cmocka_unit_test(a_module_is_named_after_its_file),

@@ -3,6 +3,7 @@
 #include "agent/modules.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -116,13 +117,19 @@ static void note_unknown(struct map *now)
 
 void modules_measure(void)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct map now = {0};
-	int r = read_loaded(&now);
+	int r;
 
+	/* A thread that lost its post hangs in here, on the directory of modules. */
+	if (pthread_mutex_trylock(&lock) != 0)
+		return;
+	r = read_loaded(&now);
 	if (r > 0) {
 		find_files(&now);
 		note_unknown(&now);
 	}
 	map_free(&loaded);
 	loaded = now;
+	pthread_mutex_unlock(&lock);
 }

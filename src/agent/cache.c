@@ -87,3 +87,13 @@ int cache_put(struct cache *cache, const struct cache_entry *entry)
 	pthread_mutex_unlock(&cache->lock);
 	return r;
 }
+
+void cache_drop(struct cache *cache, uint64_t device)
+{
+	pthread_mutex_lock(&cache->lock);
+	/* Nothing is found by this key; the places are used again when all begins anew. */
+	for (size_t i = 0; i < cache->entries.n; i++)
+		if (cache->entries.v[i].key.device == device)
+			cache->entries.v[i].key.device = UINT64_MAX;
+	pthread_mutex_unlock(&cache->lock);
+}

@@ -58,4 +58,7 @@ bool cache_find(struct cache *cache, const struct cache_key *key, struct cache_e
 /* Add, or replace what is there for its key. -ENOMEM: it is not there. */
 nodiscard int cache_put(struct cache *cache, const struct cache_entry *entry);
 
+/* Forget the files of a device, whose number may be another one's next. */
+void cache_drop(struct cache *cache, uint64_t device);
+
 #endif

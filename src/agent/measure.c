@@ -522,6 +522,11 @@ bool measure_known(const struct stat *stat, enum cache_cover cover, struct cache
 	return !found.fresh || now_ns(CLOCK_REALTIME) - key.ctime_ns < 2 * FRESH_NS;
 }
 
+void measure_forget(uint64_t device)
+{
+	cache_drop(&measure.cache, device);
+}
+
 uint32_t measure_room(enum measure_worker worker)
 {
 	struct queue *queue = &measure.queues[worker];

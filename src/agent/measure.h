@@ -68,6 +68,9 @@ nodiscard int measure_fd(enum measure_worker worker, int fd, enum agent_reason r
 nodiscard int measure_path(enum measure_worker worker, const char *path,
 			   enum agent_reason reason, enum cache_cover cover);
 
+/* A device is not mounted any more: the next one of its number has other files. */
+void measure_forget(uint64_t device);
+
 /* A record that @path could not be measured because of @error (an errno); once per path. */
 void measure_unreadable(const char *path, enum agent_reason reason, int error);
 

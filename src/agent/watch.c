@@ -189,6 +189,7 @@ static void forget_devices(enum group group, uint32_t scan)
 
 		/* Not what a newer one saw: a thread that hung may still be in an old one. */
 		if (device->group == group && (int32_t)(scan - device->scan) > 0) {
+			measure_forget(device->device);
 			*device = watch.devices.v[--watch.devices.n];
 			continue;
 		}

@@ -62,6 +62,23 @@ static void a_full_one_starts_anew(void **state)
 	assert_true(cache.entries.n <= CACHE_MAX);
 }
 
+static void a_device_that_is_gone_is_forgotten(void **state)
+{
+	struct cache_entry one = entry_of(7), other = entry_of(7), found;
+
+	(void)state;
+	other.key.device = 2;
+	assert_int_equal(cache_put(&cache, &one), 0);
+	assert_int_equal(cache_put(&cache, &other), 0);
+	cache_drop(&cache, 1);
+	assert_false(cache_find(&cache, &one.key, &found));
+	assert_true(cache_find(&cache, &other.key, &found));
+	one.sequence = 5;
+	assert_int_equal(cache_put(&cache, &one), 0);
+	assert_true(cache_find(&cache, &one.key, &found));
+	assert_int_equal(found.sequence, 5);
+}
+
 static bool always(void *ctx)
 {
 	(void)ctx;
@@ -111,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_version_is_another_file),
 		cmocka_unit_test(a_full_one_starts_anew),
+		cmocka_unit_test(a_device_that_is_gone_is_forgotten),
 		cmocka_unit_test(digests_are_of_the_whole_and_of_pages),
 	};
 

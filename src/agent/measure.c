@@ -21,6 +21,7 @@
 #define FRESH_NS	2000000000ull	/* the coarsest times of files that there are (FAT) */
 #define TICK_NS		20000000ull	/* two with CONFIG_HZ=100: how fine others are */
 #define UNREADABLE_MAX	4096u		/* paths that are remembered */
+#define SETTLE_NS	60000000000ull	/* that the users' worker is waited for in the beginning */
 #define LOG_TRIES_MAX	600		/* … of a second each, where the guest has no memory */
 
 struct job {
@@ -35,6 +36,7 @@ struct queue {
 	pthread_cond_t more;
 	struct job *jobs[MEASURE_QUEUE];
 	uint32_t first, n;
+	uint64_t pushed, done;		/* jobs, so far */
 	bool busy;
 	struct post post;
 };
@@ -419,6 +421,7 @@ static struct job *next_job(struct queue *queue, const struct worker *worker)
 		pthread_mutex_unlock(&queue->lock);
 		return NULL;
 	}
+	queue->done += queue->busy;
 	queue->busy = false;
 	while (!queue->n)
 		pthread_cond_wait(&queue->more, &queue->lock);
@@ -488,6 +491,7 @@ static int push(enum measure_worker worker, int fd, const char *path, enum agent
 	if (queue->n < MEASURE_QUEUE) {
 		queue->jobs[(queue->first + queue->n++) % MEASURE_QUEUE] = take_ptr(&job);
 		take_fd(&owned);
+		queue->pushed++;
 		pthread_cond_signal(&queue->more);
 		r = 0;
 	}
@@ -538,15 +542,34 @@ uint32_t measure_room(enum measure_worker worker)
 	return room;
 }
 
-bool measure_idle(void)
+enum measure_worker measure_worker_of(const struct stat *stat)
 {
-	struct queue *queue = &measure.queues[MEASURE_LOCAL];
-	bool idle;
+	return stat->st_uid ? MEASURE_USER : MEASURE_LOCAL;
+}
+
+/* Are the first @n jobs of a queue done? 0: take those that were pushed by now. */
+static bool is_done(struct queue *queue, uint64_t *n)
+{
+	bool done;
 
 	pthread_mutex_lock(&queue->lock);
-	idle = !queue->n && !queue->busy;
+	if (!*n)
+		*n = queue->pushed;
+	done = queue->done >= *n;
 	pthread_mutex_unlock(&queue->lock);
-	return idle;
+	return done;
+}
+
+bool measure_settled(void)
+{
+	static uint64_t local, user, since;
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	bool users_done = is_done(&measure.queues[MEASURE_USER], &user);
+
+	if (!since)
+		since = now;
+	return is_done(&measure.queues[MEASURE_LOCAL], &local) &&
+	       (users_done || now - since > SETTLE_NS);
 }
 
 int measure_start(struct agent *agent, struct err *err)

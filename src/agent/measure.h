@@ -14,11 +14,13 @@
 
 /*
  * Files into the log. What has a record is found by its key alone; what has none goes to a worker
- * thread, so that nobody waits for a disk. There are two of them: a network file system, or one
- * that a process serves (FUSE), may stand still for ever, and then only its own worker does.
+ * thread, so that nobody waits for a disk. There are three of them: a network file system, or one
+ * that a process serves (FUSE), may stand still for ever, and then only its own worker does; and
+ * what is not root's may be many files that are large, which only others that are not wait for.
  */
 enum measure_worker {
 	MEASURE_LOCAL,
+	MEASURE_USER,
 	MEASURE_SLOW,
 	MEASURE_WORKERS
 };
@@ -77,8 +79,14 @@ void measure_unreadable(const char *path, enum agent_reason reason, int error);
 /* @n more events were dropped: a record says so, one a period at most. From any thread. */
 void measure_lost(uint64_t n);
 
-/* No worker has anything to do; the slow one is not waited for. */
-bool measure_idle(void);
+/* Whose the file is, if its file system is none that may stand still. */
+enum measure_worker measure_worker_of(const struct stat *stat);
+
+/*
+ * Is all done that was to be done when this was asked first? The slow worker is not waited for, and
+ * the users' for a minute only.
+ */
+bool measure_settled(void);
 
 /* How much more jobs a worker would take. */
 uint32_t measure_room(enum measure_worker worker);

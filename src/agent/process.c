@@ -228,7 +228,7 @@ static void look_at_mapping(uint32_t pid, const struct map_line *map, const char
 	cover = needed(map, &file);
 	/* Where the worker has too much to do, the next round comes by again. */
 	if (!measure_known(&file, cover, NULL))
-		(void)!measure_path(MEASURE_LOCAL, path, reason, cover);
+		(void)!measure_path(measure_worker_of(&file), path, reason, cover);
 }
 
 static void look_at_maps(uint32_t pid, const char *exe)
@@ -338,7 +338,7 @@ static void do_chores(uint64_t now)
 	modules_measure();
 	/* The files that the first round has found are measured as well. */
 	if (process.rounds && our_anchor->state == AGENT_STARTING) {
-		if (measure_idle())
+		if (measure_settled())
 			anchor_set_state(AGENT_RUNNING);
 		else
 			process.chores_ns = now + SETTLE_NS;

@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/now.h"
 #include "base/vec.h"
 
 #define NAMESPACES_MAX	1024u		/* containers, and services of systemd */
@@ -38,6 +39,7 @@
 #define WAKES_MAX	24u
 #define PACE_NS		20000000
 #define SLOW_POLL_MS	1000
+#define FULL_NS		5000000000ull	/* that the users' worker may have no room */
 
 enum group {
 	GROUP_LOCAL,
@@ -65,6 +67,7 @@ static struct {
 	int clock;
 	bool paced;
 	unsigned wakes, events;		/* in this period */
+	uint64_t full_ns;		/* since when there is no room for what is not root's */
 	bool changed;			/* mounts of the initial namespace */
 	uint32_t scan;			/* number of the current one */
 	uint32_t scanned;		/* of the last that found what is local */
@@ -433,8 +436,8 @@ static void executed(enum group group, int fd, uint32_t pid)
 		return;
 	}
 	process_executed(pid, names_interpreter(fd));
-	r = measure_fd(group == GROUP_SLOW ? MEASURE_SLOW : MEASURE_LOCAL, take_fd(&owned),
-		       AGENT_EXEC, COVER_NONE);
+	r = measure_fd(group == GROUP_SLOW ? MEASURE_SLOW : measure_worker_of(&stat),
+		       take_fd(&owned), AGENT_EXEC, COVER_NONE);
 	if (r < 0)
 		measure_lost(1);
 }
@@ -462,12 +465,30 @@ static int read_events(enum group group)
 	return 1;
 }
 
+static bool has_room(enum measure_worker worker)
+{
+	return measure_room(worker) > EVENT_BATCH / FAN_EVENT_METADATA_LEN;
+}
+
+/*
+ * What we do not take the kernel keeps. That there is room for what is not root's is waited for,
+ * but not for ever, as users can fill it with what takes long: then its events are lost.
+ */
+static bool may_take(void)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (has_room(MEASURE_USER))
+		watch.full_ns = 0;
+	else if (!watch.full_ns)
+		watch.full_ns = now;
+	return has_room(MEASURE_LOCAL) && (!watch.full_ns || now - watch.full_ns > FULL_NS);
+}
+
 static void take_events(void)
 {
 	for (int i = 0; i < BATCHES_MAX; i++)
-		/* What we do not take the kernel keeps. */
-		if (measure_room(MEASURE_LOCAL) < EVENT_BATCH / FAN_EVENT_METADATA_LEN + 1 ||
-		    !read_events(GROUP_LOCAL))
+		if (!may_take() || !read_events(GROUP_LOCAL))
 			return;
 }
 
@@ -543,8 +564,7 @@ static void watch_slow(struct post *post, uint32_t turn, void *ctx)
 		if (scan != scanned)
 			scan_group(GROUP_SLOW, scan);
 		scanned = scan;
-		if (fan.revents && measure_room(MEASURE_SLOW) >
-				   EVENT_BATCH / FAN_EVENT_METADATA_LEN)
+		if (fan.revents && has_room(MEASURE_SLOW))
 			read_events(GROUP_SLOW);
 	}
 }

@@ -20,8 +20,9 @@
 #define FILE_BYTES_MAX	(4ull << 30)	/* half a minute's work; a larger one is no program */
 #define FRESH_NS	2000000000ull	/* the coarsest times of files that there are (FAT) */
 #define TICK_NS		20000000ull	/* two with CONFIG_HZ=100: how fine others are */
+#define USERS_SHARE	(AGENT_LOG_MAX / 2)	/* of the log: the rest is for what is root's */
 #define UNREADABLE_MAX	4096u		/* paths that are remembered */
-#define SETTLE_NS	60000000000ull	/* that the users' worker is waited for in the beginning */
+#define SETTLE_NS	60000000000ull	/* that users' files are waited for at first */
 #define LOG_TRIES_MAX	600		/* … of a second each, where the guest has no memory */
 
 struct job {
@@ -319,6 +320,13 @@ static struct cache_entry entry_of(const struct result *result, const char *path
 	return entry;
 }
 
+/* Is there room in the log for a file of this owner's? Anybody can make as many as he likes. */
+static bool has_share(const struct stat *stat)
+{
+	return !stat->st_uid ||
+	       __atomic_load_n(&our_anchor->log_bytes, __ATOMIC_RELAXED) <= USERS_SHARE;
+}
+
 /* The file can be opened, but not be measured. */
 static void note_unreadable(int fd, const struct stat *stat, enum agent_reason reason, int error)
 {
@@ -330,6 +338,10 @@ static void note_unreadable(int fd, const struct stat *stat, enum agent_reason r
 		entry.key.size_bytes = entry.key.mtime_ns = entry.key.ctime_ns = 0;
 	if (cache_find(&measure.cache, &entry.key, &known) && known.unreadable)
 		return;
+	if (!has_share(stat)) {
+		measure_lost(1);
+		return;
+	}
 	path_of(fd, stat, path);
 	if (append_unreadable(&entry.key, path, reason, error, &entry.sequence) >= 0)
 		(void)!cache_put(&measure.cache, &entry);
@@ -365,7 +377,11 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 	    known.tag == entry.tag && known.cover == entry.cover) {
 		entry.sequence = known.sequence;
 	} else {
-		r = append_file(&result, path, job->reason, &entry.sequence);
+		r = -ENOSPC;
+		if (has_share(&result.stat))
+			r = append_file(&result, path, job->reason, &entry.sequence);
+		else
+			measure_lost(1);
 		if (r == -ENOSPC)
 			entry.sequence = UINT64_MAX;	/* full: no use in trying again */
 		else if (r < 0)

@@ -2,6 +2,7 @@
 
 #include "agent/interpreter.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -52,4 +53,21 @@ unsigned interpreter_files(const char *arguments, size_t n,
 		at += bytes + 1;
 	}
 	return found;
+}
+
+int interpreter_path(uint32_t pid, const char *file, char *path, size_t size)
+{
+	static const struct {
+		const char *name, *means;
+	} own[] = {
+		{ "/proc/self/", "" }, { "/dev/fd/", "fd/" }, { "/dev/stdin", "fd/0" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		size_t n = strlen(own[i].name);
+
+		if (!strncmp(file, own[i].name, n))
+			return snprintf(path, size, "/proc/%u/%s%s", pid, own[i].means, file + n);
+	}
+	return snprintf(path, size, "/proc/%u/%s%s", pid, *file == '/' ? "root" : "cwd/", file);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Is this a program that is given files to run: a shell, Python, insmod? @path: of any length. */
 bool interpreter_by_name(const char *path);
@@ -21,5 +22,14 @@ bool interpreter_by_name(const char *path);
  */
 unsigned interpreter_files(const char *arguments, size_t n,
 			   const char *files[INTERPRETER_FILES_MAX]);
+
+/**
+ * interpreter_path - what a process means by the name of a file, as a path below /proc/PID
+ *
+ * The names of its own descriptors and of itself are links that lead to who follows them.
+ *
+ * Return: what snprintf(3) does.
+ */
+int interpreter_path(uint32_t pid, const char *file, char *path, size_t size);
 
 #endif

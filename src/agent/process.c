@@ -179,8 +179,7 @@ static void look_at_script(uint32_t pid, const char *exe)
 		return;
 	n_files = interpreter_files(arguments, (size_t)n, files);
 	for (unsigned i = 0; i < n_files; i++) {
-		n = snprintf(path, sizeof(path), "/proc/%u/%s%s", pid,
-			     *files[i] == '/' ? "root" : "cwd/", files[i]);
+		n = interpreter_path(pid, files[i], path, sizeof(path));
 		if (n < (ssize_t)sizeof(path) && measure_named(path, reason) < 0)
 			measure_lost(1);
 	}

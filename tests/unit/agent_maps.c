@@ -130,6 +130,25 @@ static void a_script_is_the_first_arguments_that_are_no_options(void **state)
 	assert_int_equal(interpreter_files("", 0, files), 0);
 }
 
+static void assert_path(const char *file, const char *want)
+{
+	char path[64];
+
+	assert_int_equal(interpreter_path(7, file, path, sizeof(path)), strlen(want));
+	assert_string_equal(path, want);
+}
+
+static void a_file_is_what_the_process_means_by_its_name(void **state)
+{
+	(void)state;
+	assert_path("/a/b", "/proc/7/root/a/b");
+	assert_path("a/b", "/proc/7/cwd/a/b");
+	assert_path("/proc/self/fd/3", "/proc/7/fd/3");
+	assert_path("/dev/fd/63", "/proc/7/fd/63");
+	assert_path("/dev/stdin", "/proc/7/fd/0");
+	assert_path("/dev/fdx", "/proc/7/root/dev/fdx");
+}
+
 static void a_module_is_named_after_its_file(void **state)
 {
 	char name[16];
@@ -153,6 +172,7 @@ int main(void)
 		cmocka_unit_test(a_way_is_slow_that_leads_through_a_slow_mount),
 		cmocka_unit_test(interpreters_are_known_by_name),
 		cmocka_unit_test(a_script_is_the_first_arguments_that_are_no_options),
+		cmocka_unit_test(a_file_is_what_the_process_means_by_its_name),
 		cmocka_unit_test(a_module_is_named_after_its_file),
 	};
 

@@ -101,6 +101,13 @@ class Log(unittest.TestCase):
                  "echo own >>/tmp/x/sleep; /tmp/x/sleep 60' </dev/null >/dev/null 2>&1 &")
         self.wait_for_file(guest, "/tmp/x/sleep", self.program + b"own\n")
 
+        # Not root's, and its times change all the time.
+        guest.sh("mkdir /tmp/u; cp /bin/busybox /tmp/u/sleep; echo user >>/tmp/u/sleep; chown 1000 /tmp/u/sleep; "
+                 "(while [ -e /tmp/u/sleep ]; do chmod 755 /tmp/u/sleep; done </dev/null >/dev/null 2>&1 &); "
+                 "/tmp/u/sleep 1")
+        self.wait_for_file(guest, "/tmp/u/sleep", self.program + b"user\n", reason="exec")
+        guest.sh("rm /tmp/u/sleep")
+
     def scripts(self, guest: Guest) -> None:
         direct, given = b"#!/bin/sh\nexit 0\n", b"sleep 3\n"
         guest.put("/tmp/direct script", direct, 0o755)

@@ -20,14 +20,18 @@
 #define NARROW_END  (1ull << 32)	/* of the addresses of 32 bits */
 #define AROUND_BYTES 32u	/* that are decoded to find where an instruction begins */
 
-bool code_page_is_measured(const struct measured_file *file, uint64_t number,
-			   const uint8_t *digest, bool *known)
+bool code_page_is_measured(const struct code_file *file, uint64_t number, const uint8_t *digest,
+			   bool *known)
 {
+	const struct measured_file *first = file->measured, *one = first;
+	bool exact = first && first->ctime_ns == file->info.ctime_ns;
 	const uint8_t *expected;
 
 	*known = false;
-	for (uint32_t n = 0; file && n < MEASURED_SAME_MAX; n++, file = file->older_same) {
-		expected = measured_digest(file, number);
+	for (uint32_t n = 0; one && n < MEASURED_SAME_MAX; n++, one = one->older_same) {
+		if (one->device != first->device || (exact && one->ctime_ns != first->ctime_ns))
+			continue;
+		expected = measured_digest(one, number);
 		*known |= expected != NULL;
 		if (expected && !memcmp(expected, digest, AGENT_DIGEST_BYTES))
 			return true;
@@ -41,7 +45,7 @@ static bool is_measured(const struct code_page *page, const uint8_t *bytes)
 	bool known;
 
 	page_digest_make(bytes, digest);
-	return code_page_is_measured(page->file->measured, page->number, digest, &known);
+	return code_page_is_measured(page->file, page->number, digest, &known);
 }
 
 /* --- breakpoints --- */

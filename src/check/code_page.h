@@ -44,9 +44,13 @@ enum page_state {
 	PAGE_MODIFIED,
 };
 
-/* Is this page, or one of the others of the same file and name, what was measured? */
-bool code_page_is_measured(const struct measured_file *file, uint64_t number,
-			   const uint8_t *digest, bool *known);
+/*
+ * Is this page what was measured of the file? Where the change time is that of a measurement it is
+ * that one's page, else of any of the same file with the same size and modification time.
+ * @known: whether the page was measured at all
+ */
+bool code_page_is_measured(const struct code_file *file, uint64_t number, const uint8_t *digest,
+			   bool *known);
 
 /**
  * code_page_judge - look once more, on fresh memory, and find a reason

@@ -292,7 +292,7 @@ static int look_at_page(struct process_look *process, struct code_area *area, ui
 			     digest, err);
 	if (r < 0)
 		return r;
-	if (code_page_is_measured(area->file->measured, number, digest, &known)) {
+	if (code_page_is_measured(area->file, number, digest, &known)) {
 		process->verified++;
 		return 0;
 	}

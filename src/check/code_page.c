@@ -108,9 +108,13 @@ static int is_probed(const struct code_page *page, const struct uprobes *uprobes
 
 /* --- other reasons --- */
 
-/* Is the page still there, and the file still the same? Reads it once more. */
+/*
+ * Is the page still there, and the file still the same? Reads it once more. That somebody changes
+ * the file's mode or times meanwhile is no reason not to compare.
+ */
 static int look_again(struct code_page *page, struct err *err)
 {
+	const struct inode_info *before = &page->file->info;
 	struct view *view = page->walk->view;
 	struct inode_info info;
 	struct mapping to;
@@ -124,10 +128,14 @@ static int look_again(struct code_page *page, struct err *err)
 		page->frame = to.at;
 		r = inode_read(page->walk->kernel, view, page->file->program->inode, &info, err);
 	}
-	if (r >= 0 && memcmp(&info, &page->file->info, sizeof(info)) != 0)
-		return PAGE_GONE;
-	if (r >= 0)
+	if (r >= 0) {
+		if (info.number != before->number || info.device != before->device)
+			return PAGE_GONE;
+		page->touched = info.ctime_ns != before->ctime_ns;
+		page->written = info.size_bytes != before->size_bytes ||
+				info.mtime_ns != before->mtime_ns;
 		r = view_copy_phys(view, page->frame, page->found, sizeof(page->found), err);
+	}
 	if (r < 0)
 		return r;
 	page_digest_make(page->found, page->digest);
@@ -184,7 +192,9 @@ int code_page_judge(struct code_page *page, const struct uprobes *uprobes, struc
 	if (r != PAGE_MODIFIED)
 		return r;
 	r = find_clean(page, err);
-	return r < 0 ? r : PAGE_MODIFIED;
+	if (r < 0)
+		return r;
+	return page->written || (page->touched && !page->has_clean) ? PAGE_CHANGING : PAGE_MODIFIED;
 }
 
 /* --- evidence --- */

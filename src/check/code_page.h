@@ -33,12 +33,14 @@ struct code_page {
 	uint8_t digest[AGENT_DIGEST_BYTES];
 	uint8_t clean[GUEST_PAGE_SIZE];	/* what was measured, where @has_clean */
 	bool has_clean;
+	bool touched, written;	/* the file's change time, or what it has, is another by now */
 };
 
 enum page_state {
 	PAGE_EQUAL,		/* it is what was measured, by now */
 	PAGE_PROBED,		/* … but for breakpoints of uprobes */
-	PAGE_GONE,		/* not mapped any more, or the file has been written to */
+	PAGE_GONE,		/* not mapped any more, or of another file */
+	PAGE_CHANGING,		/* the file has changed meanwhile: nobody can say */
 	PAGE_RELOCATED,		/* of a file with text relocations: nobody can say */
 	PAGE_COMPILED,		/* of no ELF file, in a process that makes code */
 	PAGE_MODIFIED,

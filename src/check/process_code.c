@@ -255,6 +255,12 @@ static int judge(struct process_look *process, const struct code_area *area, uin
 	case PAGE_GONE:
 		process->resident--;
 		break;
+	case PAGE_CHANGING:
+		process->seen->marks |= PROCESS_UNMEASURED;
+		check_inconclusive(look->walk->run, "PID %d: a page of '%s' differs from what was "
+				   "measured, and the file has changed meanwhile",
+				   process->task->pid, area->file->program->name);
+		break;
 	case PAGE_COMPILED:
 		look->compiled++;
 		break;

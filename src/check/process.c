@@ -13,14 +13,26 @@ struct visit {
 	struct process_walk *walk;
 	process_fn *visit;
 	void *ctx;
+	bool threads;
 };
+
+/* A leader that has ended leaves its memory to the other threads, which run on in it. */
+static int visit_leader(const struct task *leader, struct visit *visit, struct err *err)
+{
+	struct process_walk *walk = visit->walk;
+	struct task task = *leader;
+	int r = task_adopt_memory(walk->kernel, walk->view, &task, err);
+
+	return r < 0 ? r : visit->visit(walk, &task, visit->ctx, err);
+}
 
 /* Take note of what could not be read of one process; what ends all is returned. */
 static int visit_one(const struct task *task, void *ctx, struct err *err)
 {
 	struct visit *visit = ctx;
 	struct process_walk *walk = visit->walk;
-	int r = visit->visit(walk, task, visit->ctx, err);
+	int r = visit->threads ? visit->visit(walk, task, visit->ctx, err) :
+				 visit_leader(task, visit, err);
 
 	if (r != -EFAULT && r != -EBADMSG && r != -ESTALE)
 		return r;
@@ -33,7 +45,7 @@ static int walk_all(struct check_run *run, process_fn *fn, bool threads, void *c
 {
 	struct process_walk walk = { .run = run, .kernel = check_kernel(run),
 				     .view = check_view(run) };
-	struct visit visit = { &walk, fn, ctx };
+	struct visit visit = { &walk, fn, ctx, threads };
 	struct partial partial = partial_of(walk.view);
 	int r;
 

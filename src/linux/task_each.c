@@ -62,3 +62,27 @@ int task_each_thread(const struct kernel *kernel, struct view *view, const struc
 		r = each_of_process(kernel, view, f, &tasks->v[i], partial, visit, ctx, err);
 	return r;
 }
+
+int task_adopt_memory(const struct kernel *kernel, struct view *view, struct task *leader,
+		      struct err *err)
+{
+	struct tasks threads = { 0 };
+	int r;
+
+	if (leader->mm.v || leader->kernel_thread)
+		return 0;
+	r = task_threads(kernel, view, leader, &threads, err);
+	for (size_t i = 0; i < threads.n && !leader->mm.v; i++) {
+		const struct task *thread = &threads.v[i];
+
+		if (!thread->mm.v || thread->kernel_thread || thread->tgid != leader->tgid)
+			continue;
+		leader->mm = thread->mm;
+		leader->space = thread->space;
+	}
+	tasks_free(&threads);
+	if (leader->mm.v)
+		return 0;
+	/* It may just be taken away, its parent having waited for it. */
+	return (r == -EFAULT || r == -EBADMSG) && leader->threads < 2 ? 0 : r;
+}

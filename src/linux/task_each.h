@@ -22,4 +22,14 @@ nodiscard int task_each_thread(const struct kernel *kernel, struct view *view,
 			       const struct tasks *tasks, struct partial *partial,
 			       task_fn *visit, void *ctx, struct err *err);
 
+/**
+ * task_adopt_memory - the memory of a process whose leader has ended while other threads run on
+ * @leader: as task_list() gives it; without memory it gets that of the first thread that has some
+ *
+ * Return: 0 (also where no thread has any), or an error as task_threads(), where the leader says
+ *         that it is not alone.
+ */
+nodiscard int task_adopt_memory(const struct kernel *kernel, struct view *view,
+				struct task *leader, struct err *err);
+
 #endif

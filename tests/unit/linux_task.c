@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "linux/task_each.h"
 #include "make/tasks.h"
 
 struct guest {
@@ -104,6 +105,45 @@ static void threads_are_listed(void **state)
 	assert_int_equal(threads.v[1].tgid, 10);
 	assert_int_equal(threads.v[1].leader.v, g->shell.v);
 	tasks_free(&threads);
+}
+
+static int adopt(struct guest *g, struct task *task)
+{
+	return task_adopt_memory(&g->made.kernel, world_view(g->made.world), task, &g->err);
+}
+
+static void a_leader_that_ended_has_its_threads_memory(void **state)
+{
+	struct guest *g = *state;
+	uint64_t mm = world_alloc(g->made.world, 1024).v;
+	struct task *task;
+
+	set(g, g->shell, "task_struct.mm", 0);
+	set(g, g->thread, "task_struct.mm", 0);
+	assert_int_equal(list(g), 0);
+	task = &g->tasks.v[1];
+	assert_int_equal(adopt(g, task), 0);
+	assert_int_equal(task->mm.v, 0);
+	set(g, g->thread, "task_struct.mm", mm);
+	assert_int_equal(adopt(g, task), 0);
+	assert_int_equal(task->mm.v, mm);
+	assert_int_equal(task->at.v, g->shell.v);
+}
+
+/* Of one that is alone nobody asks: its parent has just waited for it, maybe. */
+static void threads_that_cannot_be_listed_are_told(void **state)
+{
+	struct guest *g = *state;
+	struct task *task;
+
+	set(g, g->shell, "task_struct.mm", 0);
+	assert_int_equal(list(g), 0);
+	task = &g->tasks.v[1];
+	set(g, g->shell, "task_struct.signal", world_nowhere().v);
+	assert_int_equal(adopt(g, task), -EFAULT);
+	task->threads = 1;
+	assert_int_equal(adopt(g, task), 0);
+	assert_int_equal(task->mm.v, 0);
 }
 
 static void states_are_the_letters_of_ps(void **state)
@@ -249,6 +289,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(processes_are_listed_with_their_fields),
 		TEST(threads_are_listed),
+		TEST(a_leader_that_ended_has_its_threads_memory),
+		TEST(threads_that_cannot_be_listed_are_told),
 		TEST(states_are_the_letters_of_ps),
 		TEST(unreadable_parts_make_a_task_partial),
 		TEST(names_without_an_end_are_cut),

@@ -16,6 +16,7 @@ struct code_file {
 	const struct program *program;
 	struct inode_info info;
 	const struct measured_file *measured;	/* NULL: it was not */
+	const struct measured_file *before;	/* … but as it was last; NULL: nor that */
 	bool told;		/* that it, or a part of it, was not measured */
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "check/code_page.h"
 #include "check/process.h"
@@ -51,6 +53,8 @@ struct code_look {
 	struct map index;		/* inode → place in @files */
 	struct uprobes uprobes;
 	bool has_uprobes;
+	struct map *waiting;		/* files that the agent is waited for, by file_key() */
+	bool again;			/* it was waited for */
 	uint32_t judged;
 	uint64_t processes, resident, verified, compiled, probed, unmeasured;
 	uint64_t fresh;			/* files of processes that the agent may measure soon */
@@ -77,6 +81,26 @@ struct process_look {
 };
 
 /* --- files --- */
+
+/* The same whatever somebody does to its times. */
+static uint64_t file_key(const struct code_file *file)
+{
+	const uint64_t key[] = { file->info.device, file->info.number };
+
+	return hash_bytes(key, sizeof(key), hash_secret()) | 1;
+}
+
+/* The last measurement of the inode of this device, as it was with other times or another size. */
+static const struct measured_file *measured_before(const struct measured *measured,
+						   const struct inode_info *info)
+{
+	const struct measured_file *file = measured_inode(measured, info->number);
+
+	for (uint32_t n = 0; file && n < MEASURED_SAME_MAX; n++, file = file->older_inode)
+		if (file->inode == info->number && file->device == info->device)
+			return file;
+	return NULL;
+}
 
 static int file_of(struct code_look *look, const struct program *program, struct code_file **ret,
 		   struct err *err)
@@ -107,6 +131,8 @@ static int file_of(struct code_look *look, const struct program *program, struct
 		.ctime_ns = file->info.ctime_ns,
 	};
 	file->measured = measured_find(look->measured, &key);
+	if (!file->measured)
+		file->before = measured_before(look->measured, &file->info);
 	*ret = file;
 	r = map_put(&look->index, program->inode.v, (uint32_t)look->files.n - 1);
 	return r < 0 ? r : 0;
@@ -201,13 +227,19 @@ static int judge_unmeasured(struct process_look *process, struct code_area *area
 	r = patience_since(look->patience, what, sizeof(what), now, &since);
 	if (r < 0)
 		return r;
-	if (now - since >= ROUNDS_NS)
+	if (now - since >= ROUNDS_NS) {
 		tell_unmeasured(process, area->file, &area->vma);
-	else if (now - since >= given_ns(look->agent))
+		return 0;
+	}
+	/* Who changes its times, or starts it anew again and again, does not gain any. */
+	if (now - since >= given_ns(look->agent) ||
+	    (look->again && map_get(look->waiting, file_key(file), NULL))) {
 		look->late++;
-	else
-		look->fresh++;
-	return 0;
+		return 0;
+	}
+	look->fresh++;
+	r = look->again ? 0 : map_put(look->waiting, file_key(file), 1);
+	return r < 0 ? r : 0;
 }
 
 static void tell_modified(struct process_look *process, const struct code_page *page)
@@ -284,6 +316,7 @@ static int look_at_page(struct process_look *process, struct code_area *area, ui
 {
 	uint64_t number = area->vma.page + ((at - area->vma.start) >> GUEST_PAGE_SHIFT);
 	uint8_t digest[AGENT_DIGEST_BYTES];
+	const uint8_t *expected;
 	bool known;
 	int r;
 
@@ -292,12 +325,19 @@ static int look_at_page(struct process_look *process, struct code_area *area, ui
 		process->look->compiled++;
 		return 0;
 	}
-	if (!area->file->measured)
+	if (!area->file->measured && !area->file->before)
 		return judge_unmeasured(process, area);
 	r = page_digests_get(process->look->pages, process->look->walk->view, frame,
 			     digest, err);
 	if (r < 0)
 		return r;
+	if (!area->file->measured) {
+		expected = measured_digest(area->file->before, number);
+		if (!expected || memcmp(expected, digest, sizeof(digest)) != 0)
+			return judge_unmeasured(process, area);
+		process->verified++;
+		return 0;
+	}
 	if (code_page_is_measured(area->file, number, digest, &known)) {
 		process->verified++;
 		return 0;
@@ -418,31 +458,36 @@ static int wait_for_agent(struct check_run *run, struct keeper *keeper, struct e
 }
 
 static int look(struct check_run *run, struct keeper *keeper, struct code_look *look,
-		struct err *err)
+		struct map *waiting, bool again, struct err *err)
 {
 	*look = (struct code_look){
 		.pages = keeper_pages(keeper), .measured = keeper_measured(keeper),
 		.agent = keeper_agent(keeper), .patience = keeper_patience(keeper),
+		.waiting = waiting, .again = again,
 	};
 	return look_at_all(run, look, err);
 }
 
 /*
  * What the agent has not measured yet is looked at again when it has had the time; in an image
- * that time will never come. What is new in the second look is for the next sweep.
+ * that time will never come. A file that is new in the second look is for the next sweep.
  */
 static int look_twice(struct check_run *run, struct keeper *keeper, struct code_look *code,
 		      struct err *err)
 {
 	bool live = ram_is_live(view_ram(check_view(run)));
-	int r = look(run, keeper, code, err);
+	cleanup(map_free) struct map waiting = { 0 };
+	int r = look(run, keeper, code, &waiting, false, err);
 
 	if (r >= 0 && code->fresh && live && code->agent->state == KEEPER_TRUSTED) {
 		r = wait_for_agent(run, keeper, err);
+		if (r >= 0 && !keeper_measured(keeper))
+			check_inconclusive(run, "the agent was not to be believed any more, when "
+					   "it was waited for to measure all files that run");
 		if (r < 0 || !keeper_measured(keeper))
 			return r;
 		look_free(code);
-		r = look(run, keeper, code, err);
+		r = look(run, keeper, code, &waiting, true, err);
 	}
 	if (r < 0 || !(code->late || (code->fresh && !live)))
 		return r;

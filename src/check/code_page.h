@@ -17,6 +17,7 @@ struct code_file {
 	struct inode_info info;
 	const struct measured_file *measured;	/* NULL: it was not */
 	const struct measured_file *before;	/* … but as it was last; NULL: nor that */
+	bool asked, no_elf;	/* whether it is no ELF file, once that was asked */
 	bool told;		/* that it, or a part of it, was not measured */
 };
 

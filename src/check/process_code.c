@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "check/code_page.h"
 #include "check/process.h"
+#include "check/text_relocations.h"
 #include "keeper/keeper.h"
 #include "keeper/measured.h"
 #include "keeper/page_digests.h"
@@ -24,7 +25,8 @@
 
 #define FUEL_MAX      VIEW_FUEL_SWEEP
 #define PAGES_TOLD    4u	/* of one process, with evidence */
-#define JUDGED_MAX    4096u	/* pages of all processes that are looked at once more */
+#define JUDGED_MAX    4096u	/* pages of one process that are looked at once more */
+#define JUDGED_ALL_MAX (16u * JUDGED_MAX)
 
 /*
  * The agent is told of what is executed, and looks at what it has mapped 50 ms and a second later;
@@ -77,6 +79,7 @@ struct process_look {
 	unsigned runtime;
 	struct process_seen *seen;
 	uint64_t resident, verified;
+	uint32_t judged;
 	unsigned told;
 };
 
@@ -252,6 +255,26 @@ static void tell_modified(struct process_look *process, const struct code_page *
 		code_page_evidence(page, finding);
 }
 
+/* Of no ELF file, in a process that makes code (code_page.c): asked once for each file. */
+static int is_compiled(const struct process_look *process, struct code_file *file,
+		       struct err *err)
+{
+	enum text_relocations relocations;
+	int r;
+
+	if (!(process->runtime & RUNTIME_ANY))
+		return 0;
+	if (!file->asked) {
+		r = text_relocations_of(process->look->walk->kernel, process->look->walk->view,
+					file->program->inode, &relocations, err);
+		if (r < 0)
+			return r;
+		file->asked = true;
+		file->no_elf = relocations == TEXT_RELOCATIONS_NO_ELF;
+	}
+	return file->no_elf;
+}
+
 /* A page that is not what was measured. */
 static int judge(struct process_look *process, const struct code_area *area, uint64_t at,
 		 gpa frame, struct err *err)
@@ -265,7 +288,12 @@ static int judge(struct process_look *process, const struct code_area *area, uin
 	};
 	int r;
 
-	if (look->judged++ >= JUDGED_MAX) {
+	r = is_compiled(process, area->file, err);
+	if (r) {
+		look->compiled += r > 0;
+		return r < 0 ? r : 0;
+	}
+	if (process->judged++ >= JUDGED_MAX || look->judged++ >= JUDGED_ALL_MAX) {
 		check_inconclusive(look->walk->run, "more pages differ than are looked at");
 		return 0;
 	}

@@ -23,6 +23,7 @@
 #define BEATS_MAX	5u
 #define BEAT_MIN_NS	15000000000ull	/* the host may keep a guest from running that long */
 #define AHEAD_MAX_NS	10000000000ull
+#define NS_PER_S	1000000000u
 #define START_MAX_NS	600000000000ull	/* it measures what runs: some 1,000 files */
 
 /* Which agent it was: what keepers remember. */
@@ -328,6 +329,7 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 		    (!keeper->lost.there || keeper->lost.mark.full))
 			keeper->lost = *memory;
 		keeper->follow = (struct follow){0};
+		measured_restart(&keeper->measured);
 		inside_free(&keeper->inside);
 		memory->mark = (struct log_mark){0};
 	}
@@ -336,6 +338,17 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 	memory->pid = claim->task.pid;
 	memory->start_ns = claim->task.start_ns;
 	memory->bias = claim->bias;
+}
+
+/* What is not in the log stays unseen, look after look. */
+static void look_incomplete(struct look *look, const struct measured *measured)
+{
+	if (measured->full)
+		look_unseen(look, KEEPER_LOG, "the agent's log is full since %" PRIu64 " s after "
+			    "the guest's boot: what ran later was not measured",
+			    measured->full_ns / NS_PER_S);
+	if (measured->partial)
+		look_unseen(look, KEEPER_LOG, "the agent's log has more files than are kept");
 }
 
 /* Its log, and what it says of the guest: for those whose code was proved. */
@@ -348,6 +361,7 @@ static int look_inside(struct keeper *keeper, struct look *look, const struct cl
 	r = follow_log(look, claim, anchor, &keeper->follow, &keeper->measured, err);
 	if (keeper->follow.joined && keeper->follow.mark.offset >= keeper->memory.mark.offset)
 		keeper->memory.mark = keeper->follow.mark;
+	look_incomplete(look, &keeper->measured);
 	keeper->believed = !look_has(look, KEEPER_LOG) && keeper->follow.mark.sequence;
 	return r < 0 ? r : follow_inside(look, claim, anchor, &keeper->inside, err);
 }

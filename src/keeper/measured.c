@@ -65,8 +65,10 @@ static int add_file(struct measured *measured, const struct record *record, stru
 	uint32_t n = (uint32_t)measured->files.n;
 	struct measured_file *file, **slot;
 
-	if (n == MEASURED_FILES_MAX)
+	if (n == MEASURED_FILES_MAX) {
+		measured->partial = true;
 		return err_set(err, -ELOOP, "over %u measured files", MEASURED_FILES_MAX);
+	}
 	file = copy(record);
 	if (!file)
 		return -ENOMEM;
@@ -88,9 +90,11 @@ static int add_failure(struct measured *measured, const struct record *record, s
 	struct measured_failure *failure;
 	char *path;
 
-	if (measured->failures.n == MEASURED_FILES_MAX)
+	if (measured->failures.n == MEASURED_FILES_MAX) {
+		measured->partial = true;
 		return err_set(err, -ELOOP, "over %u files that could not be measured",
 			       MEASURED_FILES_MAX);
+	}
 	path = malloc(record->path_bytes + 1);
 	failure = path ? vec_add(&measured->failures) : NULL;
 	if (!failure) {
@@ -115,10 +119,14 @@ int measured_add(struct measured *measured, const struct record *record, struct 
 	case AGENT_RECORD_UNREADABLE:
 		return add_failure(measured, record, err);
 	case AGENT_RECORD_LOST:
+		if (!measured->lost)
+			measured->lost_first_ns = record->head.time_ns;
+		measured->lost_last_ns = record->head.time_ns;
 		measured->lost = record->lost.lost;
 		return 0;
 	case AGENT_RECORD_FULL:
 		measured->full = true;
+		measured->full_ns = record->head.time_ns;
 		return 0;
 	case AGENT_RECORD_STOP:
 		measured->stopped = true;
@@ -126,6 +134,13 @@ int measured_add(struct measured *measured, const struct record *record, struct 
 	default:
 		return 0;
 	}
+}
+
+void measured_restart(struct measured *measured)
+{
+	measured->lost = measured->lost_first_ns = measured->lost_last_ns = 0;
+	measured->full = measured->stopped = false;
+	measured->full_ns = 0;
 }
 
 const struct measured_file *measured_same(const struct measured *measured,

@@ -46,18 +46,25 @@ struct measured_failure {
 struct measured {
 	VEC(struct measured_file *) files;	/* as in the log; their addresses stay */
 	VEC(struct measured_failure) failures;
-	uint64_t lost;		/* events that the guest's kernel dropped */
+	uint64_t lost;		/* events that nobody saw, of those that are dropped … */
+	uint64_t lost_first_ns, lost_last_ns;	/* … and when the agent noticed */
 	bool full;		/* the log's upper bound was reached: later files are missing */
+	uint64_t full_ns;
 	bool stopped;		/* the agent ended on request */
+	bool partial;		/* this table's bound was reached: some are missing in it */
 	struct map same, inodes;	/* → the newest, in @files */
 };
 
 /**
  * measured_add - what a record says of files; one that says nothing of them is fine
- * Return: 0, -ENOMEM, -ELOOP (MEASURED_FILES_MAX). Then something may be missing in the table.
+ * Return: 0, -ENOMEM, -ELOOP (MEASURED_FILES_MAX). Then something may be missing in the table; of
+ *         -ELOOP that stays known (partial).
  */
 nodiscard int measured_add(struct measured *measured, const struct record *record,
 			   struct err *err);
+
+/* Another log begins, in the same boot: files stay, what the old one said of itself is gone. */
+void measured_restart(struct measured *measured);
 
 /* What the kernel says of a file, by which its measurement is found. */
 struct measured_key {

@@ -188,6 +188,29 @@ static void what_could_not_be_measured_is_told(void **state)
 	assert_int_equal(measured.lost, 7);
 	assert_true(measured.full);
 	assert_false(measured.stopped);
+	assert_false(measured.partial);
+}
+
+/* An agent was started again: what the one before said of its log is not said of this one. */
+static void another_log_does_not_undo_files(void **state)
+{
+	(void)state;
+	add(&a_file, "/a");
+	made_log_unreadable(&made, 5, "/secret", 13);
+	made_log_add(&made, AGENT_RECORD_LOST);
+	made_log_add(&made, AGENT_RECORD_STOP);
+	assert_int_equal(take(), 0);
+	assert_int_equal(measured.lost, 7);
+	assert_true(measured.stopped);
+	assert_int_not_equal(measured.lost_first_ns, 0);
+	assert_int_equal(measured.lost_last_ns, measured.lost_first_ns);
+	measured_restart(&measured);
+	assert_int_equal(measured.lost, 0);
+	assert_int_equal(measured.lost_first_ns, 0);
+	assert_false(measured.stopped);
+	assert_false(measured.full);
+	assert_int_equal(measured.files.n, 1);
+	assert_int_equal(measured.failures.n, 1);
 }
 
 static void no_memory_is_an_error_and_no_crash(void **state)
@@ -220,6 +243,7 @@ int main(void)
 		TEST(older_generations_of_a_file_stay),
 		TEST(the_search_has_an_end),
 		TEST(what_could_not_be_measured_is_told),
+		TEST(another_log_does_not_undo_files),
 		TEST(no_memory_is_an_error_and_no_crash),
 	};
 

@@ -306,7 +306,10 @@
 #define AGENT_PROBLEMS_MAX	64u
 #define AGENT_LOOKALIKES_MAX	32u
 
-/* Differences between inside and outside that are watched until they pass: some, for a moment. */
-#define SINCE_MAX		1024u
+/*
+ * Differences between inside and outside that are watched until they pass: some, for a moment. An
+ * eighth of them is of one kind in one look, as many as a server opens connections in a second.
+ */
+#define SINCE_MAX		4096u
 
 #endif

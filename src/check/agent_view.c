@@ -29,10 +29,16 @@
 #define VIEWS_AFTER	2u
 #define WAIT_MAX_MS	10000u		/* periods are one second */
 #define POLL_MS		100u
-#define DIFFERENCES_MAX	FINDINGS_MAX
+
+enum kind { PROCESS, MODULE, SOCKET, MOUNT, KINDS };
+
+static const char *const kind_names[] = { "process", "module", "socket", "mount" };
+
+/* Of one kind: those of the look before are watched as well, until a look ends. */
+#define DIFFERENCES_MAX	(SINCE_MAX / (2 * KINDS))
 
 struct difference {
-	const char *kind;	/* a literal */
+	enum kind kind;
 	char name[96];		/* "process 123" */
 	char text[160];		/* guest text */
 	gva at;
@@ -53,19 +59,27 @@ struct compare {
 	VEC(struct difference) differences;
 	uint64_t start;		/* inside view of the first look of this run */
 	bool young;		/* some that it saw have not lasted yet */
+	uint32_t n_of[KINDS];	/* differences */
+	bool overflow[KINDS];	/* there were more of a kind, in any look of this run */
 	uint64_t tasks_n, modules_n, sockets_n, mounts_n;
 };
 
-/* @dated: it began before the view did, so that one view tells. */
-static int differ(struct compare *compare, const char *kind, uint64_t number, gva at, bool inside,
+/*
+ * @dated: it began before the view did, so that one view tells. A busy guest has many sockets that
+ * differ for a moment: more of a kind than are watched end that kind, and not the others.
+ */
+static int differ(struct compare *compare, enum kind kind, uint64_t number, gva at, bool inside,
 		  bool dated, const char *text)
 {
 	uint64_t first, sequence = compare->inside->head.sequence;
 	struct difference *slot;
 	int r;
 
-	if (compare->differences.n == DIFFERENCES_MAX)
-		return -ELOOP;
+	if (compare->n_of[kind] == DIFFERENCES_MAX) {
+		compare->overflow[kind] = true;
+		return 0;
+	}
+	compare->n_of[kind]++;
 	slot = vec_add(&compare->differences);
 	if (!slot)
 		return -ENOMEM;
@@ -78,7 +92,7 @@ static int differ(struct compare *compare, const char *kind, uint64_t number, gv
 
 	char key[sizeof(slot->name) + 32];
 
-	snprintf(key, sizeof(key), "%s %c %s", kind, inside ? 'i' : 'o', slot->name);
+	snprintf(key, sizeof(key), "%s %c %s", kind_names[kind], inside ? 'i' : 'o', slot->name);
 	r = since_get(compare->since, key, sequence, &first);
 	if (r < 0)
 		return r;
@@ -95,6 +109,7 @@ static int compare_tasks(struct compare *compare, struct err *err)
 {
 	const struct inside *inside = compare->inside;
 	struct map outside = {0};
+	size_t n;
 	int r;
 
 	r = task_list(compare->kernel, compare->view, &compare->tasks, err);
@@ -110,9 +125,10 @@ static int compare_tasks(struct compare *compare, struct err *err)
 			continue;
 		snprintf(text, sizeof(text), "PID %d, '%s', UID %u", task->pid, task->comm,
 			 task->euid);
-		r = differ(compare, "process", (uint64_t)task->pid, task->at, false, true, text);
-		if (r >= 0)
-			compare->differences.v[compare->differences.n - 1].task = *task;
+		n = compare->differences.n;
+		r = differ(compare, PROCESS, (uint64_t)task->pid, task->at, false, true, text);
+		if (r >= 0 && compare->differences.n > n)
+			compare->differences.v[n].task = *task;
 	}
 	for (size_t i = 0; r >= 0 && i < inside->items.n; i++) {
 		const struct inside_item *item = &inside->items.v[i];
@@ -122,7 +138,7 @@ static int compare_tasks(struct compare *compare, struct err *err)
 		    map_get(&outside, item->number, NULL))
 			continue;
 		snprintf(text, sizeof(text), "PID %llu", (unsigned long long)item->number);
-		r = differ(compare, "process", item->number, gva_of(0), true, false, text);
+		r = differ(compare, PROCESS, item->number, gva_of(0), true, false, text);
 	}
 	map_free(&outside);
 	return r < 0 ? r : 0;
@@ -165,7 +181,7 @@ static int compare_modules(struct compare *compare, struct err *err)
 		if (module->state == MODULE_UNFORMED || inside_has_module(inside, module->name) ||
 		    !inside_has_all(inside, AGENT_ITEM_MODULE))
 			continue;
-		r = differ(compare, "module", 0, module->at, false, false, module->name);
+		r = differ(compare, MODULE, 0, module->at, false, false, module->name);
 	}
 	for (size_t i = 0; r >= 0 && i < inside->items.n; i++) {
 		const struct inside_item *item = &inside->items.v[i];
@@ -174,7 +190,7 @@ static int compare_modules(struct compare *compare, struct err *err)
 		if (item->kind != AGENT_ITEM_MODULE || outside_has_module(&modules, item))
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)item->text_bytes, item->text);
-		r = differ(compare, "module", 0, gva_of(0), true, false, name);
+		r = differ(compare, MODULE, 0, gva_of(0), true, false, name);
 	}
 	modules_free(&modules);
 	return r;
@@ -211,7 +227,7 @@ static int compare_outer_sockets(struct compare *compare, const struct sockets *
 			 socket_state_name(socket->state),
 			 socket_print(socket, &socket->local, local, sizeof(local)),
 			 socket_print(socket, &socket->remote, remote, sizeof(remote)));
-		r = differ(compare, "socket", socket->inode, socket->at, false, false, text);
+		r = differ(compare, SOCKET, socket->inode, socket->at, false, false, text);
 	}
 	return r;
 }
@@ -234,7 +250,7 @@ static int compare_sockets(struct compare *compare, uint32_t net, struct err *er
 		    map_get(&outside, item->number, NULL))
 			continue;
 		snprintf(text, sizeof(text), "inode %llu", (unsigned long long)item->number);
-		r = differ(compare, "socket", item->number, gva_of(0), true, false, text);
+		r = differ(compare, SOCKET, item->number, gva_of(0), true, false, text);
 	}
 	sockets_free(&sockets);
 	map_free(&outside);
@@ -266,7 +282,7 @@ static int compare_mounts(struct compare *compare, uint32_t ns, struct err *err)
 		    map_get(&inside->mounts, mount->id, NULL) ||
 		    !inside_has_all(inside, AGENT_ITEM_MOUNT))
 			continue;
-		r = differ(compare, "mount", mount->id, mount->at, false, false, mount->point);
+		r = differ(compare, MOUNT, mount->id, mount->at, false, false, mount->point);
 	}
 	for (size_t i = 0; r >= 0 && i < inside->items.n; i++) {
 		const struct inside_item *item = &inside->items.v[i];
@@ -277,7 +293,7 @@ static int compare_mounts(struct compare *compare, uint32_t ns, struct err *err)
 			continue;
 		snprintf(text, sizeof(text), "%.*s", (int)(item->text_bytes < 90 ?
 			 item->text_bytes : 90), item->text);
-		r = differ(compare, "mount", item->number, gva_of(0), true, false, text);
+		r = differ(compare, MOUNT, item->number, gva_of(0), true, false, text);
 	}
 	mounts_free(&mounts);
 	map_free(&outside);
@@ -294,6 +310,7 @@ static int compare_all(struct compare *compare, struct err *err)
 
 	compare->tasks_n = compare->modules_n = compare->sockets_n = compare->mounts_n = 0;
 	compare->differences.n = 0;
+	memset(compare->n_of, 0, sizeof(compare->n_of));
 	compare->young = false;
 	since_begin(compare->since);
 	r = partial_add(&compare->partial,
@@ -315,6 +332,7 @@ static void report(struct compare *compare)
 {
 	for (size_t i = 0; i < compare->differences.n; i++) {
 		const struct difference *difference = &compare->differences.v[i];
+		const char *kind = kind_names[difference->kind];
 		bool inside = difference->inside;
 		struct finding *finding;
 
@@ -323,17 +341,22 @@ static void report(struct compare *compare)
 		if (difference->task.pid)
 			check_process(compare->run, &difference->task)->marks |=
 				PROCESS_HIDDEN_INSIDE;
-		finding = check_finding(compare->run, SEVERITY_HIGH, difference->kind,
-					difference->at, "%s%s", difference->name,
+		finding = check_finding(compare->run, SEVERITY_HIGH, kind, difference->at,
+					 "%s%s", difference->name,
 					inside ? " inside" : "");
-		finding_title(finding, "%c%s that only the %s sees", difference->kind[0] - 32,
-			      difference->kind + 1, inside ? "inside" : "outside");
+		finding_title(finding, "%c%s that only the %s sees", kind[0] - 32, kind + 1,
+			      inside ? "inside" : "outside");
 		finding_evidence(finding, "outside", difference->at, NULL, NULL,
 				 inside ? "it is not there" : difference->text);
 		finding_evidence(finding, "inside, as the agent sees it", gva_of(0), NULL,
 				 inside ? NULL : "it is there",
 				 inside ? difference->text : "it is not there");
 	}
+	for (int kind = 0; kind < KINDS; kind++)
+		if (compare->overflow[kind])
+			check_inconclusive(compare->run, "inside and outside differ in over %u of "
+					   "one kind (%s), more than are watched",
+					   DIFFERENCES_MAX, kind_names[kind]);
 	check_covered(compare->run, "processes", compare->tasks_n);
 	check_covered(compare->run, "modules", compare->modules_n);
 	check_covered(compare->run, "sockets", compare->sockets_n);
@@ -343,10 +366,10 @@ static void report(struct compare *compare)
 /* May another inside view be expected? */
 static bool goes_on(const struct compare *compare)
 {
+	enum keeper_state state = compare->agent->apparent;	/* a full log stops no views */
+
 	return ram_is_live(view_ram(compare->view)) &&
-	       (compare->agent->state == KEEPER_TRUSTED ||
-		compare->agent->state == KEEPER_STARTING ||
-		compare->agent->state == KEEPER_REPLACED);
+	       (state == KEEPER_TRUSTED || state == KEEPER_STARTING || state == KEEPER_REPLACED);
 }
 
 /* Compare, and where something differs that may pass, wait for the next views and again. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #define PERIODS_GIVEN 3u
 #define PERIOD_MAX_MS 5000u
 #define NS_PER_MS     1000000ull
+#define NS_PER_S      1000000000u
 
 /* What is known of one record of the agent's log. */
 struct verdict {
@@ -43,10 +45,10 @@ struct digest_look {
 	const struct keeper_agent *agent;
 	const struct measured *measured;
 	struct trust *trust;	/* NULL: nothing is trusted */
-	VEC(const struct measured_file *) scripts;
+	VEC(const struct measured_file *) scripts;	/* the newest, newest first */
 	VEC(struct verdict) verdicts;
-	struct map index;	/* sequence + 1 of the record → place in @verdicts */
-	uint8_t own[AGENT_DIGEST_BYTES];	/* the agent's program, which the keeper proved */
+	struct map index;	/* address of a measured file → place in @verdicts */
+	uint8_t own[AGENT_DIGEST_BYTES];	/* the host's copy of the agent */
 	bool has_own;
 	uint64_t processes, unmeasured;
 };
@@ -71,10 +73,11 @@ static int verdict_of(struct digest_look *look, const struct measured_file *file
 {
 	const struct trust_known *known = NULL;
 	struct verdict *verdict;
+	uint64_t key = (uintptr_t)file;	/* numbers of records begin anew with each agent */
 	uint32_t i;
 	int r = 0;
 
-	if (map_get(&look->index, file->sequence + 1, &i)) {
+	if (map_get(&look->index, key, &i)) {
 		*ret = &look->verdicts.v[i];
 		return 0;
 	}
@@ -88,7 +91,7 @@ static int verdict_of(struct digest_look *look, const struct measured_file *file
 	verdict->file = file;
 	verdict->known = known;
 	*ret = verdict;
-	r = map_put(&look->index, file->sequence + 1, (uint32_t)look->verdicts.n - 1);
+	r = map_put(&look->index, key, (uint32_t)look->verdicts.n - 1);
 	return r < 0 ? r : 0;
 }
 
@@ -106,9 +109,9 @@ static bool is_script(const struct measured_file *file)
 /* The newest script that was run under a path; NULL: none. */
 static const struct measured_file *script_at(const struct digest_look *look, const char *path)
 {
-	for (size_t i = look->scripts.n; i > 0; i--)
-		if (!strcmp(look->scripts.v[i - 1]->path, path))
-			return look->scripts.v[i - 1];
+	for (size_t i = 0; i < look->scripts.n; i++)
+		if (!strcmp(look->scripts.v[i]->path, path))
+			return look->scripts.v[i];
 	return NULL;
 }
 
@@ -137,8 +140,8 @@ static int use_script(struct process_look *process, struct err *err)
 
 static int collect_scripts(struct digest_look *look)
 {
-	for (size_t i = 0; i < look->measured->files.n; i++) {
-		const struct measured_file *file = look->measured->files.v[i], **slot;
+	for (size_t i = look->measured->files.n; i > 0 && look->scripts.n < SCRIPTS_MAX; i--) {
+		const struct measured_file *file = look->measured->files.v[i - 1], **slot;
 
 		if (!is_script(file))
 			continue;
@@ -146,8 +149,6 @@ static int collect_scripts(struct digest_look *look)
 		if (!slot)
 			return -ENOMEM;
 		*slot = file;
-		if (look->scripts.n == SCRIPTS_MAX)
-			break;
 	}
 	return 0;
 }
@@ -289,30 +290,18 @@ static int visit_process(struct process_walk *walk, const struct task *task, voi
 	return r < 0 ? r : describe(&process, err);
 }
 
-/* The agent's program was compared with the host's own copy, byte by byte. */
-static int find_own(struct process_walk *walk, const struct task *task, void *ctx,
-		    struct err *err)
+/*
+ * The agent's program, which the keeper proved, is the host's own copy. What the guest says that
+ * it measured of that file does not count.
+ */
+static void find_own(struct digest_look *look, const struct keeper *keeper)
 {
-	struct digest_look *look = ctx;
-	const struct measured_file *file;
-	const struct program *program;
-	struct vma_space space;
-	int r;
+	const struct build *build = keeper_build(keeper);
 
-	if (task->at.v != look->agent->task.v || !task->mm.v)
-		return 0;
-	look->walk = walk;
-	r = vma_space(walk->kernel, walk->view, task->mm, &space, err);
-	if (r < 0 || !space.exe.v)
-		return r;
-	r = programs_get(&walk->programs, space.exe, &program, err);
-	if (r >= 0)
-		r = find_measured(look, program, &file, err);
-	if (r < 0 || !file)
-		return r;
-	memcpy(look->own, file->sha256, sizeof(look->own));
+	if (!build)
+		return;
+	crypto_hash_sha256(look->own, build->file.data, build->file.size);
 	look->has_own = true;
-	return 0;
 }
 
 /* --- what nobody vouches for --- */
@@ -353,6 +342,31 @@ static void tell(struct check_run *run, const struct verdict *verdict)
 	}
 }
 
+/* Of a module that the guest has no file of, the checks of modules know more. */
+static bool is_program(const struct measured_failure *failure)
+{
+	return failure->reason == AGENT_EXEC || failure->reason == AGENT_SCRIPT ||
+	       (failure->reason == AGENT_MODULE && failure->error != ENOENT);
+}
+
+/* What ran and could not be measured may be anything; one of them is told by its name. */
+static void judge_failures(struct check_run *run, const struct measured *measured)
+{
+	const struct measured_failure *newest = NULL;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < measured->failures.n; i++) {
+		if (!is_program(&measured->failures.v[i]))
+			continue;
+		newest = &measured->failures.v[i];
+		n++;
+	}
+	if (newest)
+		check_inconclusive(run, "%" PRIu64 " files were run that could not be measured, "
+				   "the last %" PRIu64 " s after the guest's boot: '%s' (error %u)",
+				   n, newest->time_ns / NS_PER_S, newest->path, newest->error);
+}
+
 /* All that was measured in this boot, also what has ended. */
 static int judge_all(struct check_run *run, struct digest_look *look, struct err *err)
 {
@@ -374,6 +388,7 @@ static int judge_all(struct check_run *run, struct digest_look *look, struct err
 	check_covered(run, "of them not measured yet", look->unmeasured);
 	check_covered(run, "files that were run", look->measured->files.n);
 	check_covered(run, "of them known", known);
+	judge_failures(run, look->measured);
 	if (look->measured->full)
 		check_inconclusive(run, "the agent's log is full: what ran later is not known");
 	if (look->measured->lost)
@@ -384,10 +399,8 @@ static int judge_all(struct check_run *run, struct digest_look *look, struct err
 
 static int look_at_all(struct check_run *run, struct digest_look *look, struct err *err)
 {
-	int r = process_each(run, find_own, look, err);
+	int r = collect_scripts(look);
 
-	if (r >= 0)
-		r = collect_scripts(look);
 	if (r >= 0)
 		r = process_each(run, visit_process, look, err);
 	if (r < 0)
@@ -414,6 +427,7 @@ static int process_digest_run(struct check_run *run, struct err *err)
 		return r;
 	look.agent = keeper_agent(keeper);
 	look.measured = keeper_measured(keeper);
+	find_own(&look, keeper);
 	if (!look.measured) {
 		check_not_covered(run, "the guest has no agent whose log can be believed");
 		return 0;

@@ -185,6 +185,11 @@ static const struct build *build_by_id(const struct keeper *keeper, const char *
 	return NULL;
 }
 
+const struct build *keeper_build(const struct keeper *keeper)
+{
+	return build_by_id(keeper, keeper->agent.build_id);
+}
+
 static void tell_presence(struct look *look, bool grave, gva at, const char *object,
 			  const char *title, const char *expected, const char *found)
 {

@@ -110,6 +110,9 @@ void keeper_close(struct keeper **keeper);
 nodiscard int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view *view,
 			  struct err *err);
 
+/* The host's copy of the agent that was found; NULL: none was. */
+const struct build *keeper_build(const struct keeper *keeper);
+
 /* Of the last look; never NULL. */
 const struct keeper_agent *keeper_agent(const struct keeper *keeper);
 

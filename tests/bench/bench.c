@@ -23,6 +23,7 @@
 #include "linux/socket.h"
 #include "linux/task.h"
 #include "ram/guests.h"
+#include "median.h"
 
 #define ATTACH_ROUNDS 15u
 #define ROUNDS	      101u
@@ -117,19 +118,6 @@ static int work_roots(struct bench *bench, size_t *objects, struct err *err)
 static int work_executable(struct bench *bench, size_t *objects, struct err *err)
 {
 	return work_check(bench, "executable-memory", objects, err);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t median(uint64_t *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return v[n / 2];
 }
 
 /* What copying as many bytes costs on this machine, now. */

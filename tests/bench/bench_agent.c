@@ -22,6 +22,7 @@
 #include "keeper/keeper.h"
 #include "keeper/page_digests.h"
 #include "ram/guests.h"
+#include "median.h"
 
 #define ROUNDS	    31u
 #define CODE_ROUNDS 9u
@@ -33,19 +34,6 @@ struct target {
 	struct kernel *kernel;
 	struct keeper *keeper;
 };
-
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t median(uint64_t *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return v[n / 2];
-}
 
 static int look(struct target *t, uint64_t *took, struct err *err)
 {

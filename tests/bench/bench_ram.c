@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/now.h"
 #include "ram/guests.h"
+#include "median.h"
 
 #define TOTAL	   (64u << 20)	/* read in each round, at most */
 #define PIECES_MAX 16384u	/* that is in pieces of 4 KiB */
@@ -56,19 +57,6 @@ static void shuffle(struct places *places)
 	}
 }
 
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t median(uint64_t took[ROUNDS])
-{
-	qsort(took, ROUNDS, sizeof(*took), by_value);
-	return took[ROUNDS / 2];
-}
-
 static int measure(struct ram *ram, size_t piece, json_t *rows, struct err *err)
 {
 	cleanup(freep) uint8_t *to = malloc(TOTAL), *from = malloc(TOTAL);
@@ -99,8 +87,8 @@ static int measure(struct ram *ram, size_t piece, json_t *rows, struct err *err)
 	if (r == 0 && n)
 		json_array_append_new(rows, json_pack("{s:I, s:I, s:f, s:f}", "bytes",
 			(json_int_t)piece, "pieces", (json_int_t)n, "read_ns",
-			(double)median(read) / (double)n, "memcpy_ns",
-			(double)median(copy) / (double)n));
+			(double)median(read, ROUNDS) / (double)n, "memcpy_ns",
+			(double)median(copy, ROUNDS) / (double)n));
 	return r;
 }
 
@@ -120,7 +108,7 @@ static int measure_attach(const char *target, json_t *rows, struct err *err)
 		guest_free(&guest);
 	}
 	json_array_append_new(rows, json_pack("{s:s, s:f}", "name", "attach", "read_ns",
-					      (double)median(took)));
+					      (double)median(took, ROUNDS)));
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "check/run.h"
 #include "ram/guests.h"
 #include "reference/kernel_image.h"
+#include "median.h"
 
 #define ROUNDS	    31u
 #define TARGETS_MAX 16u
@@ -32,19 +33,6 @@ struct target {
 	struct kernel *kernel;
 	struct reference *reference;
 };
-
-static int by_value(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static uint64_t median(uint64_t *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return v[n / 2];
-}
 
 /* What this process has allocated: the heap, and what is too large for it. */
 static size_t allocated(void)

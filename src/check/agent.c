@@ -17,6 +17,20 @@ int agent_look(struct check_run *run, const struct keeper_agent **ret, struct er
 	return r;
 }
 
+int agent_measured(struct check_run *run, const struct measured **ret, struct err *err)
+{
+	const struct keeper_agent *agent;
+	int r = agent_look(run, &agent, err);
+
+	*ret = NULL;
+	if (r < 0 || !agent)
+		return r;
+	*ret = keeper_measured(check_keeper(run));
+	if (!*ret)
+		check_not_covered(run, "the guest has no agent whose log can be believed");
+	return 0;
+}
+
 void agent_report(struct check_run *run, const struct keeper_agent *agent,
 		  enum keeper_topic topic)
 {

@@ -16,6 +16,16 @@
 nodiscard int agent_look(struct check_run *run, const struct keeper_agent **ret, struct err *err);
 
 /**
+ * agent_measured - what the agent measured, for the checks of processes
+ * @ret: NULL where no copy of the agent is at hand, or none runs whose log can be believed: then
+ *       the check is not covered, and that is said
+ *
+ * Return: as agent_look().
+ */
+nodiscard int agent_measured(struct check_run *run, const struct measured **ret,
+			     struct err *err);
+
+/**
  * agent_topic - report what the keeper found of one topic
  * Where there is no agent the topic is not covered.
  * @ret: the agent; NULL where there is nothing to say of it

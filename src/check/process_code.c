@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "check/agent.h"
 #include "check/code_page.h"
 #include "check/process.h"
 #include "check/text_relocations.h"
@@ -530,19 +531,11 @@ static int process_code_run(struct check_run *run, struct err *err)
 {
 	struct keeper *keeper = check_keeper(run);
 	struct code_look code = { 0 };
-	int r;
+	const struct measured *measured;
+	int r = agent_measured(run, &measured, err);
 
-	if (!keeper) {
-		check_not_covered(run, "there is no copy of the agent at hand");
-		return 0;
-	}
-	r = keeper_look(keeper, check_kernel(run), check_view(run), err);
-	if (r < 0)
+	if (r < 0 || !measured)
 		return r;
-	if (!keeper_measured(keeper)) {
-		check_not_covered(run, "the guest has no agent whose log can be believed");
-		return 0;
-	}
 	r = look_twice(run, keeper, &code, err);
 	check_covered(run, "processes", code.processes);
 	check_covered(run, "pages of code in memory", code.resident);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "check/agent.h"
 #include "check/process.h"
 #include "keeper/keeper.h"
 #include "keeper/measured.h"
@@ -416,22 +417,12 @@ static int process_digest_run(struct check_run *run, struct err *err)
 	struct keeper *keeper = check_keeper(run);
 	struct trust *trust = check_trust(run);
 	struct digest_look look = {0};
-	int r;
+	int r = agent_measured(run, &look.measured, err);
 
-	if (!keeper) {
-		check_not_covered(run, "no copy of the agent's program is at hand (--agent)");
-		return 0;
-	}
-	r = keeper_look(keeper, check_kernel(run), check_view(run), err);
-	if (r < 0)
+	if (r < 0 || !look.measured)
 		return r;
 	look.agent = keeper_agent(keeper);
-	look.measured = keeper_measured(keeper);
 	find_own(&look, keeper);
-	if (!look.measured) {
-		check_not_covered(run, "the guest has no agent whose log can be believed");
-		return 0;
-	}
 	r = trust ? trust_is_empty(trust, err) : 1;
 	if (r == 0)
 		look.trust = trust;

@@ -39,13 +39,15 @@ struct alive {
 static void tell(struct alive *alive, const struct task *task, enum keeper_topic topic,
 		 const char *object, const char *title, const char *found)
 {
-	struct keeper_problem problem = { .topic = topic, .grave = true, .at = task->at };
+	char what[32];
+	const struct told told = {
+		.topic = topic, .grave = true, .at = task->at,
+		.object = object, .title = title, .what = what,
+		.expected = "it runs, or waits for work",
+	};
 
-	snprintf(problem.object, sizeof(problem.object), "%s", object);
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.what, sizeof(problem.what), "thread %d", task->pid);
-	snprintf(problem.expected, sizeof(problem.expected), "it runs, or waits for work");
-	look_problem(alive->look, &problem, "%s", found);
+	snprintf(what, sizeof(what), "thread %d", task->pid);
+	look_tell(alive->look, &told, "%s", found);
 }
 
 static int look_at(const struct task *task, void *ctx, struct err *err)

@@ -17,18 +17,15 @@
 static void printf_like(5, 6) tell(struct look *look, const char *object, const char *title,
 				   const char *expected, const char *fmt, ...)
 {
-	struct keeper_problem problem = { .topic = KEEPER_LOG, .grave = true };
-	char found[sizeof(problem.found)];
+	const struct told told = {
+		.topic = KEEPER_LOG, .grave = true,
+		.object = object, .title = title, .expected = expected,
+	};
 	va_list ap;
 
-	snprintf(problem.object, sizeof(problem.object), "%s", object);
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.what, sizeof(problem.what), "%s", object);
-	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
 	va_start(ap, fmt);
-	vsnprintf(found, sizeof(found), fmt, ap);
+	look_vtell(look, &told, fmt, ap);
 	va_end(ap);
-	look_problem(look, &problem, "%s", found);
 }
 
 /* --- the anchor --- */
@@ -341,10 +338,10 @@ static int copy_inside(struct look *look, const struct claim *claim,
 int follow_inside(struct look *look, const struct claim *claim,
 		  const struct agent_anchor *anchor, struct inside *inside, struct err *err)
 {
-	struct keeper_problem problem = {
+	const struct told told = {
 		.topic = KEEPER_VIEW, .grave = true, .at = claim->task.at,
 		.object = "inside view", .title = "Agent's inside view cannot be",
-		.what = "inside view", .expected = "items within their bounds",
+		.expected = "items within their bounds",
 	};
 	cleanup(blob_free) struct blob data = {0};
 	struct inside newer = {0};
@@ -356,7 +353,7 @@ int follow_inside(struct look *look, const struct claim *claim,
 	if (r >= 0)
 		r = inside_parse(&data, anchor->inside_sequence, &newer, err);
 	if (r == -EBADMSG) {
-		look_problem(look, &problem, "%s", err->text);
+		look_tell(look, &told, "%s", err->text);
 		return 0;
 	}
 	if (r < 0)

@@ -119,24 +119,36 @@ struct since *keeper_since(struct keeper *keeper)
 
 /* --- what the parts of a look tell --- */
 
-void look_problem(struct look *look, const struct keeper_problem *problem, const char *fmt, ...)
+void look_vtell(struct look *look, const struct told *told, const char *fmt, va_list ap)
 {
 	struct keeper_problem *slot;
-	va_list ap;
 
 	for (size_t i = 0; i < look->agent->problems.n; i++)
-		if (look->agent->problems.v[i].topic == problem->topic &&
-		    !strcmp(look->agent->problems.v[i].object, problem->object))
+		if (look->agent->problems.v[i].topic == told->topic &&
+		    !strcmp(look->agent->problems.v[i].object, told->object))
 			return;
 	slot = look->agent->problems.n == AGENT_PROBLEMS_MAX ? NULL :
 	       vec_add(&look->agent->problems);
 	if (!slot) {
-		look_unseen(look, problem->topic, "more is wrong than can be told");
+		look_unseen(look, told->topic, "more is wrong than can be told");
 		return;
 	}
-	*slot = *problem;
-	va_start(ap, fmt);
+	*slot = (struct keeper_problem){
+		.topic = told->topic, .grave = told->grave, .at = told->at,
+	};
+	snprintf(slot->object, sizeof(slot->object), "%s", told->object);
+	snprintf(slot->title, sizeof(slot->title), "%s", told->title);
+	snprintf(slot->what, sizeof(slot->what), "%s", told->what ? told->what : told->object);
+	snprintf(slot->expected, sizeof(slot->expected), "%s", told->expected);
 	vsnprintf(slot->found, sizeof(slot->found), fmt, ap);
+}
+
+void look_tell(struct look *look, const struct told *told, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	look_vtell(look, told, fmt, ap);
 	va_end(ap);
 }
 
@@ -193,13 +205,12 @@ const struct build *keeper_build(const struct keeper *keeper)
 static void tell_presence(struct look *look, bool grave, gva at, const char *object,
 			  const char *title, const char *expected, const char *found)
 {
-	struct keeper_problem problem = { .topic = KEEPER_PRESENCE, .grave = grave, .at = at };
+	const struct told told = {
+		.topic = KEEPER_PRESENCE, .grave = grave, .at = at,
+		.object = object, .title = title, .expected = expected,
+	};
 
-	snprintf(problem.object, sizeof(problem.object), "%s", object);
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.what, sizeof(problem.what), "%s", object);
-	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
-	look_problem(look, &problem, "%s", found);
+	look_tell(look, &told, "%s", found);
 }
 
 static void tell_process(struct look *look, const struct task *task, const char *kind,
@@ -278,19 +289,15 @@ static void tell_heart(struct look *look, const struct claim *claim, bool grave,
 static void tell_heart(struct look *look, const struct claim *claim, bool grave,
 		       const char *title, const char *fmt, ...)
 {
-	struct keeper_problem problem = {
+	const struct told told = {
 		.topic = KEEPER_ALIVE, .grave = grave, .at = claim->task.at,
-		.object = "heartbeat", .what = "heartbeat",
+		.object = "heartbeat", .title = title, .expected = "once a period",
 	};
-	char found[sizeof(problem.found)];
 	va_list ap;
 
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.expected, sizeof(problem.expected), "once a period");
 	va_start(ap, fmt);
-	vsnprintf(found, sizeof(found), fmt, ap);
+	look_vtell(look, &told, fmt, ap);
 	va_end(ap);
-	look_problem(look, &problem, "%s", found);
 }
 
 static int look_heart(struct look *look, const struct claim *claim,

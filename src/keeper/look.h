@@ -2,6 +2,8 @@
 #ifndef HVSM_KEEPER_LOOK_H
 #define HVSM_KEEPER_LOOK_H
 
+#include <stdarg.h>
+
 #include "keeper/keeper.h"
 #include "keeper/since.h"
 #include "linux/task.h"
@@ -16,15 +18,25 @@ struct look {
 	struct since *since;		/* of what it does not watch */
 };
 
+/* A struct keeper_problem in the making: all of it but found. Its texts are copied. */
+struct told {
+	enum keeper_topic topic;
+	bool grave;
+	gva at;
+	const char *object, *title, *expected;
+	const char *what;	/* NULL: as @object */
+};
+
 /**
- * look_problem - something is not as it must be
- * @problem: all of it but found
- * @fmt:     found, printf style
+ * look_tell - something is not as it must be
+ * @fmt: found, printf style
  *
  * Said once for each topic and object; beyond AGENT_PROBLEMS_MAX it is counted as unseen.
  */
-void look_problem(struct look *look, const struct keeper_problem *problem, const char *fmt, ...)
+void look_tell(struct look *look, const struct told *told, const char *fmt, ...)
 	printf_like(3, 4);
+void look_vtell(struct look *look, const struct told *told, const char *fmt, va_list ap)
+	printf_like(3, 0);
 
 /* Something could not be seen; the first of each topic is kept. */
 void look_unseen(struct look *look, enum keeper_topic topic, const char *fmt, ...)

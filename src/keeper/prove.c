@@ -49,18 +49,15 @@ static void printf_like(7, 8) tell(struct proof *proof, const char *object, cons
 				   uint64_t at, const char *what, const char *expected,
 				   const char *fmt, ...)
 {
-	struct keeper_problem problem = { .topic = KEEPER_CODE, .grave = true, .at.v = at };
-	char found[sizeof(problem.found)];
+	const struct told told = {
+		.topic = KEEPER_CODE, .grave = true, .at.v = at,
+		.object = object, .title = title, .what = what, .expected = expected,
+	};
 	va_list ap;
 
-	snprintf(problem.object, sizeof(problem.object), "%s", object);
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.what, sizeof(problem.what), "%s", what);
-	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
 	va_start(ap, fmt);
-	vsnprintf(found, sizeof(found), fmt, ap);
+	look_vtell(proof->look, &told, fmt, ap);
 	va_end(ap);
-	look_problem(proof->look, &problem, "%s", found);
 }
 
 /* --- who it is --- */

@@ -68,13 +68,12 @@ struct watch {
 static void tell(struct watch *watch, const char *object, const char *title, gva at,
 		 const char *expected, const char *found)
 {
-	struct keeper_problem problem = { .topic = KEEPER_WATCH, .grave = true, .at = at };
+	const struct told told = {
+		.topic = KEEPER_WATCH, .grave = true, .at = at,
+		.object = object, .title = title, .expected = expected,
+	};
 
-	snprintf(problem.object, sizeof(problem.object), "%s", object);
-	snprintf(problem.title, sizeof(problem.title), "%s", title);
-	snprintf(problem.what, sizeof(problem.what), "%s", object);
-	snprintf(problem.expected, sizeof(problem.expected), "%s", expected);
-	look_problem(watch->look, &problem, "%s", found);
+	look_tell(watch->look, &told, "%s", found);
 }
 
 /* --- the marks of its groups --- */

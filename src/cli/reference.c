@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cli/actions.h"
 #include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/fetch.h"
+#include "cli/kept.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
@@ -20,9 +22,6 @@
 #include "report/human.h"
 #include "report/text.h"
 #include "report/verdict.h"
-
-/* As many digits of a source's SHA-256 as a list shows, and a person copies. */
-#define ID_DIGITS 12
 
 static const char *advice_for(int code)
 {
@@ -50,23 +49,15 @@ static int open_store(const struct arguments *args, bool create, struct store **
 	return r;
 }
 
-static const char *what_it_is(const struct reference_source *source)
-{
-	return *source->package ? source->package : source->path;
-}
-
 static void print_added(const struct store_added *added)
 {
-	const struct reference_source *source = &added->source;
 	char held[64] = "known already";
 
 	if (!added->known)
 		snprintf(held, sizeof(held), "%u kernel%s, %u module%s", added->kernels,
 			 added->kernels == 1 ? "" : "s", added->modules,
 			 added->modules == 1 ? "" : "s");
-	text_wrap(stdout, 0, ID_DIGITS + 2, "%.*s  %s%s%s: %s", ID_DIGITS, source->sha256,
-		  what_it_is(source), *source->version ? " " : "", source->version, held);
-	fflush(stdout);	/* the next one may take long */
+	kept_say(&added->source, "%s", held);
 }
 
 /* What was added is said even where something after it failed. */
@@ -138,13 +129,13 @@ static int entry_row(const struct store_entry *entry, void *ctx, struct err *err
 	char size[HUMAN_MAX];
 
 	(void)err;
-	table_text(table, "%.*s", ID_DIGITS, source->sha256);
+	table_text(table, "%.*s", KEPT_ID_DIGITS, source->sha256);
 	table_text(table, "%s", *entry->release ? entry->release : "-");
 	table_text(table, "%s", *source->version ? source->version : "-");
 	table_text(table, "%s", entry->kernels ? "yes" : "no");
 	table_text(table, "%llu", (unsigned long long)entry->modules);
 	table_text(table, "%s", human_bytes(entry->size_bytes, size, sizeof(size)));
-	table_text(table, "%s", what_it_is(source));
+	table_text(table, "%s", kept_name(source));
 	return 0;
 }
 
@@ -215,9 +206,7 @@ static int remove_run(const struct arguments *args, char *const *ids, size_t n)
 			status = EXIT_UNSCANNED;
 			continue;
 		}
-		text_wrap(stdout, 0, ID_DIGITS + 2, "%.*s  %s%s%s: removed", ID_DIGITS,
-			  source.sha256, what_it_is(&source), *source.version ? " " : "",
-			  source.version);
+		kept_say(&source, "removed");
 	}
 	return status;
 }
@@ -275,42 +264,16 @@ static int fetch_run(const struct arguments *args, char *const *targets, size_t 
 	return r < 0 ? EXIT_UNSCANNED : EXIT_CLEAN;
 }
 
-static const struct action {
-	const char *name;
-	const char *operands;	/* as messages show them */
-	size_t min, max;
-	int (*run)(const struct arguments *args, char *const *operands, size_t n);
-} actions[] = {
-	{ "add", "PATH...", 1, SIZE_MAX, add_run },
-	{ "list", "", 0, 0, list_run },
-	{ "remove", "ID...", 1, SIZE_MAX, remove_run },
-	{ "fetch", "TARGET", 1, 1, fetch_run },
+static const struct action actions[] = {
+	{ "add", "PATH...", 1, SIZE_MAX, 0, add_run },
+	{ "list", "", 0, 0, OPTION_JSON, list_run },
+	{ "remove", "ID...", 1, SIZE_MAX, 0, remove_run },
+	{ "fetch", "TARGET", 1, 1, 0, fetch_run },
 };
 
 static int reference_run(const struct arguments *args)
 {
-	const char *name = args->operands[0];
-	const size_t n = args->operands_n - 1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		const struct action *action = &actions[i];
-
-		if (strcmp(name, action->name) != 0)
-			continue;
-		if (n < action->min || n > action->max) {
-			say("reference: %s takes %s; see `hvsm reference --help`", name,
-			    *action->operands ? action->operands : "no operand");
-			return EXIT_UNSCANNED;
-		}
-		if (args->json && action->run != list_run) {
-			say("reference: --json goes with list only; see `hvsm reference --help`");
-			return EXIT_UNSCANNED;
-		}
-		return action->run(args, args->operands + 1, n);
-	}
-	say("reference: no such action '%s' (there are: add list remove fetch); see `hvsm "
-	    "reference --help`", name);
-	return EXIT_UNSCANNED;
+	return actions_run("reference", actions, ARRAY_SIZE(actions), args);
 }
 
 const struct command reference_command = {

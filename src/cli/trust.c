@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cli/actions.h"
 #include "cli/command.h"
+#include "cli/kept.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
@@ -18,9 +20,6 @@
 #include "report/human.h"
 #include "report/text.h"
 #include "report/verdict.h"
-
-/* As many digits of a source's SHA-256 as a list shows, and a person copies. */
-#define ID_DIGITS 12
 
 static const char *advice_for(int code)
 {
@@ -50,22 +49,14 @@ static int open_trust(const struct arguments *args, bool create, struct trust **
 	return r;
 }
 
-static const char *what_it_is(const struct reference_source *source)
-{
-	return *source->package ? source->package : source->path;
-}
-
 static void print_added(const struct trust_added *added)
 {
-	const struct reference_source *source = &added->source;
 	char held[64] = "known already";
 
 	if (!added->known)
 		snprintf(held, sizeof(held), "%llu file%s", (unsigned long long)added->files,
 			 added->files == 1 ? "" : "s");
-	text_wrap(stdout, 0, ID_DIGITS + 2, "%.*s  %s%s%s: %s", ID_DIGITS, source->sha256,
-		  what_it_is(source), *source->version ? " " : "", source->version, held);
-	fflush(stdout);	/* the next one may take long */
+	kept_say(&added->source, "%s", held);
 }
 
 /* What was added is said even where something after it failed. */
@@ -161,11 +152,11 @@ static int entry_row(const struct trust_entry *entry, void *ctx, struct err *err
 	char added[HUMAN_MAX];
 
 	(void)err;
-	table_text(table, "%.*s", ID_DIGITS, source->sha256);
+	table_text(table, "%.*s", KEPT_ID_DIGITS, source->sha256);
 	table_text(table, "%llu", (unsigned long long)entry->files);
 	table_text(table, "%s", human_time(entry->added_s * 1000000000, added, sizeof(added)));
 	table_text(table, "%s", *source->version ? source->version : "-");
-	table_text(table, "%s", what_it_is(source));
+	table_text(table, "%s", kept_name(source));
 	return 0;
 }
 
@@ -186,9 +177,9 @@ static int entry_long(const struct trust_entry *entry, void *ctx, struct err *er
 	const struct reference_source *source = &entry->source;
 	struct listed *listed = ctx;
 
-	text_wrap(stdout, 0, ID_DIGITS + 2, "%.*s  %s%s%s (%s)", ID_DIGITS, source->sha256,
-		  what_it_is(source), *source->version ? " " : "", source->version,
-		  source->path);
+	text_wrap(stdout, 0, KEPT_ID_DIGITS + 2, "%.*s  %s%s%s (%s)", KEPT_ID_DIGITS,
+		  source->sha256, kept_name(source), *source->version ? " " : "",
+		  source->version, source->path);
 	return trust_each_file(listed->trust, source->sha256, file_line, NULL, err);
 }
 
@@ -263,48 +254,20 @@ static int remove_run(const struct arguments *args, char *const *ids, size_t n)
 			status = EXIT_UNSCANNED;
 			continue;
 		}
-		text_wrap(stdout, 0, ID_DIGITS + 2, "%.*s  %s%s%s: removed", ID_DIGITS,
-			  source.sha256, what_it_is(&source), *source.version ? " " : "",
-			  source.version);
+		kept_say(&source, "removed");
 	}
 	return status;
 }
 
-static const struct action {
-	const char *name;
-	const char *operands;	/* as messages show them */
-	size_t min, max;
-	int (*run)(const struct arguments *args, char *const *operands, size_t n);
-} actions[] = {
-	{ "add", "PACKAGE|DIR|FILE...", 1, SIZE_MAX, add_run },
-	{ "list", "", 0, 0, list_run },
-	{ "remove", "ID...", 1, SIZE_MAX, remove_run },
+static const struct action actions[] = {
+	{ "add", "PACKAGE|DIR|FILE...", 1, SIZE_MAX, 0, add_run },
+	{ "list", "", 0, 0, OPTION_JSON | OPTION_LONG, list_run },
+	{ "remove", "ID...", 1, SIZE_MAX, 0, remove_run },
 };
 
 static int trust_run(const struct arguments *args)
 {
-	const char *name = args->operands[0];
-	const size_t n = args->operands_n - 1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		const struct action *action = &actions[i];
-
-		if (strcmp(name, action->name) != 0)
-			continue;
-		if (n < action->min || n > action->max) {
-			say("trust: %s takes %s; see `hvsm trust --help`", name,
-			    *action->operands ? action->operands : "no operand");
-			return EXIT_UNSCANNED;
-		}
-		if ((args->json || args->wide) && action->run != list_run) {
-			say("trust: --json and --long go with list only; see `hvsm trust --help`");
-			return EXIT_UNSCANNED;
-		}
-		return action->run(args, args->operands + 1, n);
-	}
-	say("trust: no such action '%s' (there are: add list remove); see `hvsm trust --help`",
-	    name);
-	return EXIT_UNSCANNED;
+	return actions_run("trust", actions, ARRAY_SIZE(actions), args);
 }
 
 const struct command trust_command = {

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/sealed.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static int write_all(int fd, const uint8_t *data, size_t size, struct err *err)
+{
+	while (size) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(err, -errno, "memory to hand over: %s", strerror(errno));
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int sealed_make(const char *name, const void *data, size_t size, struct err *err)
+{
+	cleanup(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int r;
+
+	if (fd < 0)
+		return err_set(err, -errno, "memory to hand over: %s", strerror(errno));
+	r = write_all(fd, data, size, err);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return err_set(err, -errno, "memory to hand over: %s", strerror(errno));
+	return take_fd(&fd);
+}
+
+int sealed_map(int fd, size_t max, struct sealed *ret, struct err *err)
+{
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	void *data;
+
+	/* Without the seals its sender could change it while it is read, or cut it: SIGBUS. */
+	if (seals < 0 || (seals & SEALS) != SEALS)
+		return err_set(err, -EPROTO, "what it sent is not sealed");
+	if (fstat(fd, &st) < 0)
+		return err_set(err, -errno, "what it sent: %s", strerror(errno));
+	if (st.st_size < 0 || (uint64_t)st.st_size > max)
+		return err_set(err, -EPROTO, "what it sent has %lld bytes, and may have %zu",
+			       (long long)st.st_size, max);
+	*ret = (struct sealed){ NULL, (size_t)st.st_size };
+	if (!ret->size)
+		return 0;
+	data = mmap(NULL, ret->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (data == MAP_FAILED) {
+		*ret = (struct sealed){ NULL, 0 };
+		return err_set(err, -errno, "what it sent: %s", strerror(errno));
+	}
+	ret->data = data;
+	return 0;
+}
+
+void sealed_unmap(struct sealed *sealed)
+{
+	if (sealed->data)
+		munmap((void *)(uintptr_t)sealed->data, sealed->size);
+	*sealed = (struct sealed){ NULL, 0 };
+}

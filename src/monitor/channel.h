@@ -24,7 +24,7 @@
 #define CHANNEL_BODY_MAX	(32u << 10)
 
 /* Descriptors in one message: the kernel's limit is 253 (SCM_MAX_FD). */
-#define CHANNEL_FDS_MAX		64u
+#define CHANNEL_FDS_MAX		250u
 
 /* The descriptor that a process which was started for a role finds its channel at. */
 #define CHANNEL_FD		3

@@ -100,9 +100,9 @@ static void send_raw(struct two *two, uint32_t type, uint32_t says, const void *
 	uint8_t data[2 * CHANNEL_BODY_MAX];
 	struct writer w = writer_of(data, sizeof(data));
 	struct iovec part = { data, 0 };
-	char control[CMSG_SPACE(sizeof(int) * 128)] __attribute__((aligned(8))) = {0};
+	char control[CMSG_SPACE(sizeof(int) * 253)] __attribute__((aligned(8))) = {0};
 	struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
-	int fds[128];
+	int fds[253];
 
 	write_u32(&w, type);
 	write_u32(&w, says);
@@ -251,7 +251,7 @@ static void missing_descriptor_ends_the_peer(void **state)
 
 static void more_descriptors_than_any_message_has_end_the_peer(void **state)
 {
-	send_raw(*state, GIVE, 0, NULL, 0, 100);
+	send_raw(*state, GIVE, 0, NULL, 0, 253);
 	is_ended(*state, "too large");
 }
 

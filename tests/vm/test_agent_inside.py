@@ -250,7 +250,7 @@ class InsideTest(unittest.TestCase):
         guest.sh("systemctl enable hvsm-agent")
         shown = dict(line.split("=", 1) for line in guest.sh(
             "systemctl show -p ActiveState -p StatusText -p WatchdogUSec -p WatchdogTimestamp hvsm-agent").splitlines())
-        self.assertEqual((shown["ActiveState"], shown["WatchdogUSec"]), ("active", "2min"))
+        self.assertEqual((shown["ActiveState"], shown["WatchdogUSec"]), ("active", "10min"))
         self.assertTrue(shown["StatusText"] and shown["WatchdogTimestamp"], "it does not speak to systemd")
         self.it_has_given_up_what_it_can()
         self.compare()

@@ -4,7 +4,7 @@
 
 #include "agent/anchor.h"
 #include "agent/log.h"
-#include "agent/loop.h"
+#include "base/loop.h"
 #include "agent/memory.h"
 #include "base/err.h"
 

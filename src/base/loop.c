@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "agent/loop.h"
+#include "base/loop.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -47,6 +48,7 @@ void loop_deinit(struct loop *loop)
 	if (loop->epoll >= 0)
 		close(loop->epoll);
 	loop->timer = loop->epoll = -1;
+	vec_free(&loop->sources);
 }
 
 int loop_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *ctx,
@@ -55,26 +57,30 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *c
 	struct epoll_event event = { .events = events };
 	uint32_t i = 0;
 
-	while (i < LOOP_SOURCES_MAX && loop->sources[i].fn)
+	while (i < loop->sources.n && loop->sources.v[i].fn)
 		i++;
 	if (i == LOOP_SOURCES_MAX)
-		return err_set(err, -ENOSPC, "over %d descriptors to wait for", LOOP_SOURCES_MAX);
+		return err_set(err, -ENOSPC, "over %u descriptors to wait for", LOOP_SOURCES_MAX);
+	if (i == loop->sources.n) {
+		struct loop_source *added = vec_add(&loop->sources);
+
+		if (!added)
+			return err_set(err, -ENOMEM, "no memory for another descriptor");
+	}
 	event.data.u32 = i;
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		return err_set(err, -errno, "epoll");
-	loop->sources[i].fd = fd;
-	loop->sources[i].fn = fn;
-	loop->sources[i].ctx = ctx;
+	loop->sources.v[i] = (struct loop_source){ .fd = fd, .fn = fn, .ctx = ctx };
 	return 0;
 }
 
 void loop_remove(struct loop *loop, int fd)
 {
-	for (unsigned i = 0; i < LOOP_SOURCES_MAX; i++) {
-		if (!loop->sources[i].fn || loop->sources[i].fd != fd)
+	for (size_t i = 0; i < loop->sources.n; i++) {
+		if (!loop->sources.v[i].fn || loop->sources.v[i].fd != fd)
 			continue;
 		epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
-		loop->sources[i].fn = NULL;
+		loop->sources.v[i].fn = NULL;
 		return;
 	}
 }
@@ -93,16 +99,16 @@ int loop_run(struct loop *loop, struct err *err)
 {
 	while (!loop->stop) {
 		struct epoll_event event;
+		struct loop_source source;
 		int r, n = epoll_wait(loop->epoll, &event, 1, -1);
-		uint32_t i;
 
 		if (n < 0 && errno != EINTR)
 			return err_set(err, -errno, "epoll");
 		if (n <= 0)
 			continue;
-		i = event.data.u32;
-		r = loop->sources[i].fn ? loop->sources[i].fn(loop->sources[i].fd, event.events,
-							      loop->sources[i].ctx, err) : 0;
+		/* A copy: a function may add a source, and the array move. */
+		source = loop->sources.v[event.data.u32];
+		r = source.fn ? source.fn(source.fd, event.events, source.ctx, err) : 0;
 		if (r < 0)
 			return r;
 	}

@@ -1,32 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef HVSM_AGENT_LOOP_H
-#define HVSM_AGENT_LOOP_H
+#ifndef HVSM_BASE_LOOP_H
+#define HVSM_BASE_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/vec.h"
 
 /*
- * What the agent's main thread does: wait for descriptors and for the next period, and call who
- * asked for it. A function that is called must not block: what may is for a worker (measure.h).
- * It returns a negative errno to end the agent, else 0.
+ * What the main thread of a program that serves does: wait for descriptors and for the next
+ * period, and call who asked for it. A function that is called must not block. It returns a
+ * negative errno to end the loop, else 0.
  */
-#define LOOP_SOURCES_MAX 64
+#define LOOP_SOURCES_MAX 65536u	/* a host has fewer guests than that; four for each */
 #define LOOP_TICKS_MAX	 8
 
 /* @events: EPOLLIN …; see epoll_ctl(2). */
 typedef int loop_fd_fn(int fd, uint32_t events, void *ctx, struct err *err);
 typedef int loop_tick_fn(void *ctx, struct err *err);
 
+struct loop_source {
+	int fd;
+	loop_fd_fn *fn;		/* NULL: free */
+	void *ctx;
+};
+
 struct loop {
 	int epoll, timer;
 	bool stop;
-	struct {
-		int fd;
-		loop_fd_fn *fn;		/* NULL: free */
-		void *ctx;
-	} sources[LOOP_SOURCES_MAX];
+	VEC(struct loop_source) sources;
 	struct {
 		loop_tick_fn *fn;
 		void *ctx;

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/vec.h"
+
+#define NS_PER_S  1000000000ull
+#define NS_PER_MS 1000000ull
+
+/* A check that takes as long belongs to the class, and to the one before it at half of it. */
+#define MIDDLE_NS (500 * 1000ull)
+#define DEAR_NS	  (5 * NS_PER_MS)
+
+/* What a job costs before one was measured. */
+#define LOOK_GUESS_NS (300 * 1000ull)
+
+/*
+ * Credit that is saved up, and debt that is held against a guest, in time of its own share: who
+ * idled may not run for long at once, and who is very dear is still looked at now and then.
+ */
+#define CREDIT_MAX_S 1.0
+#define DEBT_MAX_S   30.0
+
+/* A measurement counts as much as the three before it. */
+#define LEARN 0.25
+
+/* A first sweep that takes longer keeps no other from starting. */
+#define START_SLOT_NS (2 * NS_PER_S)
+
+/* The host's budget is shared anew that often, besides when a guest comes or goes. */
+#define BALANCE_NS (100 * NS_PER_MS)
+
+/* The share that is shown is of about as long. */
+#define SHARE_NS (10.0 * (double)NS_PER_S)
+
+/* Which item: the look, a batch, or FIXED + number of a dear check. */
+enum {
+	ITEM_LOOK,
+	ITEM_CHEAP,
+	ITEM_MIDDLE,
+	ITEM_FIXED,
+	ITEM_ALL = -1,	/* everything, for the first time */
+	ITEM_NONE = -2,
+};
+
+struct item {
+	uint64_t due;
+	double cost_ns;		/* of one job */
+	bool on;		/* there is something to do */
+};
+
+struct known {
+	double cost_ns;
+	bool wanted, measured;
+	enum schedule_class class;
+};
+
+struct scheduled {
+	uint64_t number;
+	struct known *checks;
+	struct item *items;	/* ITEM_FIXED, and one per check */
+	int running;		/* item, or ITEM_NONE */
+	uint64_t started;	/* of what runs */
+	uint64_t soonest;	/* of all that is on */
+	uint64_t refilled;
+	double credit_ns;
+	double demand;		/* of one CPU, if its periods were as configured */
+	double allowed;		/* of one CPU */
+	double stretch;
+	double share;
+	uint64_t shared_at;
+	uint64_t jobs, cpu_ns;
+	bool first, hold;
+};
+
+struct schedule {
+	struct schedule_options options;
+	size_t checks_n;
+	schedule_random_fn *random;
+	void *ctx;
+	VEC(struct scheduled *) guests;
+	double *demands;	/* scratch of balance() */
+	size_t demands_room;
+	uint64_t balanced_at;
+};
+
+struct schedule_options schedule_defaults(uint32_t cpus)
+{
+	return (struct schedule_options){
+		.look_ms = 100,
+		.period_ms = { 500, 2000, 15000 },
+		.jitter_percent = 50,
+		.guest_permille = 10,
+		.host_permille = cpus * 250,
+		.cpus = cpus,
+	};
+}
+
+static int sound(const struct schedule_options *options)
+{
+	for (size_t i = 0; i < SCHEDULE_CLASSES; i++)
+		if (!options->period_ms[i])
+			return -EINVAL;
+	return options->jitter_percent <= 90 && options->guest_permille && options->host_permille &&
+	       options->cpus ? 0 : -EINVAL;
+}
+
+int schedule_create(const struct schedule_options *options, size_t checks_n,
+		    schedule_random_fn *random, void *ctx, struct schedule **ret)
+{
+	struct schedule *schedule;
+
+	if (sound(options) < 0)
+		return -EINVAL;
+	schedule = calloc(1, sizeof(*schedule));
+	if (!schedule)
+		return -ENOMEM;
+	schedule->options = *options;
+	schedule->checks_n = checks_n;
+	schedule->random = random;
+	schedule->ctx = ctx;
+	*ret = schedule;
+	return 0;
+}
+
+static void scheduled_free(struct scheduled *guest)
+{
+	if (guest) {
+		free(guest->checks);
+		free(guest->items);
+		free(guest);
+	}
+}
+
+static void scheduled_freep(struct scheduled **guest)
+{
+	scheduled_free(*guest);
+}
+
+void schedule_free(struct schedule **schedule)
+{
+	if (!*schedule)
+		return;
+	for (size_t i = 0; i < (*schedule)->guests.n; i++)
+		scheduled_free((*schedule)->guests.v[i]);
+	vec_free(&(*schedule)->guests);
+	free((*schedule)->demands);
+	free(*schedule);
+	*schedule = NULL;
+}
+
+static struct scheduled *find(const struct schedule *schedule, uint64_t number)
+{
+	for (size_t i = 0; i < schedule->guests.n; i++)
+		if (schedule->guests.v[i]->number == number)
+			return schedule->guests.v[i];
+	return NULL;
+}
+
+static double period_ns(const struct schedule *schedule, int item)
+{
+	const struct schedule_options *options = &schedule->options;
+	uint32_t ms = item == ITEM_LOOK ? options->look_ms :
+		      item == ITEM_CHEAP ? options->period_ms[SCHEDULE_CHEAP] :
+		      item == ITEM_MIDDLE ? options->period_ms[SCHEDULE_MIDDLE] :
+					    options->period_ms[SCHEDULE_DEAR];
+
+	return (double)ms * (double)NS_PER_MS;
+}
+
+/* From now on one period, give or take. */
+static void postpone(const struct schedule *schedule, struct scheduled *guest, int item,
+		     uint64_t now)
+{
+	double chance = (double)(schedule->random(schedule->ctx) >> 11) / (double)(1ull << 53);
+	double jitter = schedule->options.jitter_percent / 100.0 * (2 * chance - 1);
+
+	guest->items[item].due = now + (uint64_t)(period_ns(schedule, item) * guest->stretch *
+						  (1 + jitter));
+}
+
+/* What is to do at all, when is the first of it due, and what would it take? */
+static void arrange(const struct schedule *schedule, struct scheduled *guest)
+{
+	bool batch[SCHEDULE_CLASSES] = { false };
+
+	for (size_t i = 0; i < schedule->checks_n; i++) {
+		const struct known *known = &guest->checks[i];
+
+		batch[known->class] |= known->wanted;
+		guest->items[ITEM_FIXED + i].on = known->wanted && known->class == SCHEDULE_DEAR;
+	}
+	guest->items[ITEM_LOOK].on = schedule->options.look_ms > 0;
+	guest->items[ITEM_CHEAP].on = batch[SCHEDULE_CHEAP];
+	guest->items[ITEM_MIDDLE].on = batch[SCHEDULE_MIDDLE];
+	guest->soonest = UINT64_MAX;
+	guest->demand = 0;
+	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++) {
+		const struct item *item = &guest->items[i];
+
+		if (!item->on)
+			continue;
+		guest->demand += item->cost_ns / period_ns(schedule, (int)i);
+		if (item->due < guest->soonest)
+			guest->soonest = item->due;
+	}
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* What each may have at most, so that the host's budget goes to the least first (max-min). */
+static double fair_level(const struct schedule *schedule)
+{
+	double left = schedule->options.host_permille / 1000.0;
+	size_t n = schedule->guests.n;
+
+	qsort(schedule->demands, n, sizeof(*schedule->demands), by_value);
+	for (size_t i = 0; i < n; i++) {
+		double level = left / (double)(n - i);
+
+		if (schedule->demands[i] > level)
+			return level;
+		left -= schedule->demands[i];
+	}
+	return schedule->options.guest_permille / 1000.0;
+}
+
+/* Share the host's budget anew. */
+static void balance(struct schedule *schedule, uint64_t now)
+{
+	double most = schedule->options.guest_permille / 1000.0, level;
+
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		double demand = schedule->guests.v[i]->demand;
+
+		schedule->demands[i] = demand < most ? demand : most;
+	}
+	level = fair_level(schedule);
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		struct scheduled *guest = schedule->guests.v[i];
+
+		guest->allowed = level < most ? level : most;
+		guest->stretch = guest->demand > guest->allowed ?
+				 guest->demand / guest->allowed : 1;
+	}
+	schedule->balanced_at = now;
+}
+
+int schedule_configure(struct schedule *schedule, const struct schedule_options *options)
+{
+	if (sound(options) < 0)
+		return -EINVAL;
+	schedule->options = *options;
+	for (size_t i = 0; i < schedule->guests.n; i++)
+		arrange(schedule, schedule->guests.v[i]);
+	balance(schedule, schedule->balanced_at);
+	return 0;
+}
+
+static int make_room(struct schedule *schedule)
+{
+	size_t room = schedule->guests.n + 1;
+	double *demands;
+
+	if (room <= schedule->demands_room)
+		return 0;
+	demands = realloc(schedule->demands, 2 * room * sizeof(*demands));
+	if (!demands)
+		return -ENOMEM;
+	schedule->demands = demands;
+	schedule->demands_room = 2 * room;
+	return 0;
+}
+
+int schedule_add(struct schedule *schedule, uint64_t number, const bool *wanted, uint64_t now)
+{
+	cleanup(scheduled_freep) struct scheduled *guest = calloc(1, sizeof(*guest));
+	struct scheduled **add;
+
+	if (find(schedule, number))
+		return -EEXIST;
+	if (!guest)
+		return -ENOMEM;
+	guest->checks = calloc(schedule->checks_n + 1, sizeof(*guest->checks));
+	guest->items = calloc(ITEM_FIXED + schedule->checks_n, sizeof(*guest->items));
+	if (!guest->checks || !guest->items || make_room(schedule) < 0)
+		return -ENOMEM;
+	guest->number = number;
+	guest->running = ITEM_NONE;
+	guest->stretch = 1;
+	guest->first = true;
+	guest->refilled = guest->shared_at = now;
+	guest->items[ITEM_LOOK].cost_ns = (double)LOOK_GUESS_NS;
+	for (size_t i = 0; i < schedule->checks_n; i++)
+		guest->checks[i].wanted = !wanted || wanted[i];
+	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+		guest->items[i].due = now;
+	add = vec_add(&schedule->guests);
+	if (!add)
+		return -ENOMEM;
+	arrange(schedule, guest);
+	*add = take_ptr(&guest);
+	balance(schedule, now);
+	return 0;
+}
+
+void schedule_remove(struct schedule *schedule, uint64_t number)
+{
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		if (schedule->guests.v[i]->number != number)
+			continue;
+		scheduled_free(schedule->guests.v[i]);
+		schedule->guests.v[i] = schedule->guests.v[--schedule->guests.n];
+		balance(schedule, schedule->balanced_at);
+		return;
+	}
+}
+
+void schedule_all(struct schedule *schedule, uint64_t number, uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest)
+		return;
+	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+		guest->items[i].due = now;
+	arrange(schedule, guest);
+}
+
+void schedule_hold(struct schedule *schedule, uint64_t number, bool hold, uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest || guest->hold == hold)
+		return;
+	guest->hold = hold;
+	/* What ran when its scanner went away will not be done. */
+	guest->running = ITEM_NONE;
+	guest->refilled = now;
+}
+
+static double credit_at(const struct scheduled *guest, uint64_t now)
+{
+	double most = CREDIT_MAX_S * (double)NS_PER_S * guest->allowed;
+	double credit = guest->credit_ns +
+			(double)(now - guest->refilled) * guest->allowed;
+
+	return credit < most ? credit : most;
+}
+
+static void refill(struct scheduled *guest, uint64_t now)
+{
+	guest->credit_ns = credit_at(guest, now);
+	guest->refilled = now;
+}
+
+/* How many first sweeps run, and have not taken long yet? */
+static uint32_t starting(const struct schedule *schedule, uint64_t now)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		const struct scheduled *guest = schedule->guests.v[i];
+
+		n += guest->running == ITEM_ALL && now - guest->started < START_SLOT_NS;
+	}
+	return n;
+}
+
+/* When could its next job start? UINT64_MAX: not before something else happens. */
+static uint64_t ready_at(const struct scheduled *guest, uint64_t now)
+{
+	double credit;
+
+	if (guest->running != ITEM_NONE || guest->hold || guest->soonest == UINT64_MAX)
+		return UINT64_MAX;
+	if (guest->first)
+		return guest->soonest;
+	credit = credit_at(guest, now);
+	if (credit < 0) {
+		uint64_t paid = now + 1 + (uint64_t)(-credit / guest->allowed);
+
+		return paid > guest->soonest ? paid : guest->soonest;
+	}
+	return guest->soonest;
+}
+
+/* Of those that may start, the one that waits longest: nobody starves. */
+static struct scheduled *choose(const struct schedule *schedule, uint64_t now)
+{
+	bool full = starting(schedule, now) >= schedule->options.cpus;
+	struct scheduled *best = NULL;
+
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		struct scheduled *guest = schedule->guests.v[i];
+
+		if (ready_at(guest, now) > now || (guest->first && full))
+			continue;
+		if (!best || guest->soonest < best->soonest)
+			best = guest;
+	}
+	return best;
+}
+
+static int item_of(const struct schedule *schedule, const struct scheduled *guest)
+{
+	if (guest->first)
+		return ITEM_ALL;
+	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+		if (guest->items[i].on && guest->items[i].due == guest->soonest)
+			return (int)i;
+	return ITEM_NONE;
+}
+
+static bool is_part(const struct scheduled *guest, int item, size_t check)
+{
+	const struct known *known = &guest->checks[check];
+
+	if (!known->wanted)
+		return false;
+	switch (item) {
+	case ITEM_ALL:
+		return true;
+	case ITEM_LOOK:
+		return false;
+	case ITEM_CHEAP:
+		return known->class == SCHEDULE_CHEAP;
+	case ITEM_MIDDLE:
+		return known->class == SCHEDULE_MIDDLE;
+	default:
+		return (size_t)(item - ITEM_FIXED) == check;
+	}
+}
+
+int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *ret)
+{
+	struct scheduled *guest = choose(schedule, now);
+	struct schedule_job job = { 0 };
+	int item = guest ? item_of(schedule, guest) : ITEM_NONE;
+
+	if (item == ITEM_NONE)
+		return 0;
+	job.guest = guest->number;
+	job.look = item == ITEM_LOOK;
+	job.first = item == ITEM_ALL;
+	if (!job.look) {
+		job.checks = calloc(schedule->checks_n + 1, sizeof(*job.checks));
+		if (!job.checks)
+			return -ENOMEM;
+		for (size_t i = 0; i < schedule->checks_n; i++)
+			if (is_part(guest, item, i))
+				job.checks[job.checks_n++] = (uint32_t)i;
+	}
+	if (item == ITEM_ALL)
+		for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+			postpone(schedule, guest, (int)i, now);
+	else
+		postpone(schedule, guest, item, now);
+	guest->first = false;
+	guest->running = item;
+	guest->started = now;
+	guest->jobs++;
+	arrange(schedule, guest);
+	*ret = job;
+	return 1;
+}
+
+uint64_t schedule_wake(const struct schedule *schedule, uint64_t now)
+{
+	uint64_t wake = UINT64_MAX;
+	uint32_t taken = starting(schedule, now);
+
+	for (size_t i = 0; i < schedule->guests.n; i++) {
+		const struct scheduled *guest = schedule->guests.v[i];
+		uint64_t at = ready_at(guest, now);
+
+		/* No slot: one becomes free when a job ends, or has taken too long. */
+		if (guest->first && taken >= schedule->options.cpus && at <= now)
+			at = now + START_SLOT_NS;
+		if (at < wake)
+			wake = at;
+	}
+	return wake;
+}
+
+static void learn(double *known, double measured, bool first)
+{
+	*known = first ? measured : *known + LEARN * (measured - *known);
+}
+
+/* A class is left upwards at its limit, downwards at half of it, so that none swings. */
+static enum schedule_class class_of(double cost_ns, enum schedule_class now)
+{
+	double middle = now >= SCHEDULE_MIDDLE ? MIDDLE_NS / 2.0 : (double)MIDDLE_NS;
+	double dear = now == SCHEDULE_DEAR ? DEAR_NS / 2.0 : (double)DEAR_NS;
+
+	return cost_ns >= dear ? SCHEDULE_DEAR : cost_ns >= middle ? SCHEDULE_MIDDLE :
+								     SCHEDULE_CHEAP;
+}
+
+/* The CPU time of a sweep by the proportions of its checks: a busy host stretches all alike. */
+static bool learn_checks(const struct schedule *schedule, struct scheduled *guest, uint64_t cpu_ns,
+			 const struct schedule_cost *costs, size_t costs_n)
+{
+	bool moved = false;
+	double sum = 0;
+
+	for (size_t i = 0; i < costs_n; i++)
+		sum += (double)costs[i].duration_ns;
+	for (size_t i = 0; i < costs_n && sum > 0; i++) {
+		struct known *known;
+		double cost = (double)costs[i].duration_ns / sum * (double)cpu_ns;
+		enum schedule_class was;
+
+		if (costs[i].check >= schedule->checks_n)
+			continue;
+		known = &guest->checks[costs[i].check];
+		learn(&known->cost_ns, cost, !known->measured);
+		known->measured = true;
+		was = known->class;
+		known->class = class_of(known->cost_ns, was);
+		moved |= known->class != was;
+	}
+	return moved;
+}
+
+/* Costs of the batches and of the dear ones, where what they hold has changed. */
+static void estimate(const struct schedule *schedule, struct scheduled *guest)
+{
+	guest->items[ITEM_CHEAP].cost_ns = guest->items[ITEM_MIDDLE].cost_ns = 0;
+	for (size_t i = 0; i < schedule->checks_n; i++) {
+		const struct known *known = &guest->checks[i];
+
+		if (!known->wanted)
+			continue;
+		if (known->class == SCHEDULE_DEAR)
+			guest->items[ITEM_FIXED + i].cost_ns = known->cost_ns;
+		else
+			guest->items[known->class == SCHEDULE_CHEAP ? ITEM_CHEAP : ITEM_MIDDLE]
+				.cost_ns += known->cost_ns;
+	}
+}
+
+static void charge(struct scheduled *guest, uint64_t now, uint64_t cpu_ns)
+{
+	double debt = DEBT_MAX_S * (double)NS_PER_S * guest->allowed;
+
+	refill(guest, now);
+	guest->credit_ns -= (double)cpu_ns;
+	if (guest->credit_ns < -debt)
+		guest->credit_ns = -debt;
+}
+
+/* A mean that forgets what is long ago. */
+static double share_at(const struct scheduled *guest, uint64_t now)
+{
+	double passed = (double)(now - guest->shared_at);
+
+	return guest->share * SHARE_NS / (SHARE_NS + passed);
+}
+
+void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uint64_t cpu_ns,
+		   const struct schedule_cost *costs, size_t costs_n)
+{
+	struct scheduled *guest = find(schedule, number);
+	int item;
+
+	if (!guest || guest->running == ITEM_NONE)
+		return;
+	item = guest->running;
+	guest->running = ITEM_NONE;
+	guest->cpu_ns += cpu_ns;
+	guest->share = share_at(guest, now) + (double)cpu_ns / SHARE_NS;
+	guest->shared_at = now;
+	if (learn_checks(schedule, guest, cpu_ns, costs, costs_n) || item == ITEM_ALL)
+		estimate(schedule, guest);
+	else
+		learn(&guest->items[item].cost_ns, (double)cpu_ns, false);
+	arrange(schedule, guest);
+	if (item == ITEM_ALL || now - schedule->balanced_at >= BALANCE_NS)
+		balance(schedule, now);
+	if (item == ITEM_ALL)
+		guest->refilled = now;	/* what every guest costs once */
+	else
+		charge(guest, now, cpu_ns);
+}
+
+int schedule_stats(const struct schedule *schedule, uint64_t number, uint64_t now,
+		   struct schedule_stats *ret)
+{
+	const struct scheduled *guest = find(schedule, number);
+
+	if (!guest)
+		return -ENOENT;
+	*ret = (struct schedule_stats){
+		.stretch = guest->stretch,
+		.share = share_at(guest, now),
+		.allowed = guest->allowed,
+		.jobs = guest->jobs,
+		.cpu_ns = guest->cpu_ns,
+		.late_ns = guest->soonest < now ? now - guest->soonest : 0,
+	};
+	return 0;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_MONITOR_SCHEDULE_H
+#define HVSM_MONITOR_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * Which guest is looked at next, and for what. Pure: time and chance are given from outside,
+ * so that a test can run an hour of a hundred guests in a moment.
+ *
+ * A guest has *items*: the look (views compared, for events), the batch of all cheap checks, the
+ * batch of the middling ones, and each dear check by itself, so that no single job keeps its
+ * scanner away from the looks for long. What a check costs is learned from the sweeps. Each item
+ * has a period; the pause until it is due again is that period, give or take the jitter, by
+ * chance: what comes and goes in a guest cannot time itself.
+ *
+ * The budget is kept in two ways. What a guest's items would cost per second is known, and where
+ * that is over its share, all its periods are stretched by the same factor. And what its jobs
+ * did cost is counted: a guest that is in debt waits. The host's budget is shared so that who
+ * needs little gets it all, and the others the same: a dear guest slows nobody but itself.
+ */
+enum schedule_class {
+	SCHEDULE_CHEAP,
+	SCHEDULE_MIDDLE,
+	SCHEDULE_DEAR,
+	SCHEDULE_CLASSES,
+};
+
+struct schedule_options {
+	uint32_t look_ms;			/* 0: no looks */
+	uint32_t period_ms[SCHEDULE_CLASSES];	/* > 0 */
+	uint32_t jitter_percent;		/* of a period, to both sides: 0..90 */
+	uint32_t guest_permille;		/* of one CPU, for each guest: > 0 */
+	uint32_t host_permille;			/* of one CPU, for all guests: 2000 are two CPUs */
+	uint32_t cpus;				/* first sweeps at the same time: > 0 */
+};
+
+/* What hvsmd does where nothing else is configured; for @cpus CPUs. */
+struct schedule_options schedule_defaults(uint32_t cpus);
+
+/* 64 bits of chance, which a guest cannot know. */
+typedef uint64_t schedule_random_fn(void *ctx);
+
+struct schedule_job {
+	uint64_t guest;
+	bool look;
+	bool first;		/* everything, of a guest that was never swept */
+	uint32_t *checks;	/* numbers of the checks to run; free(); NULL: a look */
+	size_t checks_n;
+};
+
+/* What one check took in the sweep that a job was. */
+struct schedule_cost {
+	uint32_t check;
+	uint64_t duration_ns;
+};
+
+struct schedule_stats {
+	double stretch;		/* periods are so many times as long as configured */
+	double share;		/* of one CPU, over the last ten seconds or so */
+	double allowed;		/* of one CPU */
+	uint64_t jobs, cpu_ns;	/* since it was added */
+	uint64_t late_ns;	/* how long the item that waits longest is due */
+};
+
+struct schedule;
+
+/**
+ * schedule_create - nothing to do yet
+ * @checks_n: how many checks there are; they go by their number, 0..@checks_n - 1
+ *
+ * Return: 0, -EINVAL (@options), -ENOMEM.
+ */
+nodiscard int schedule_create(const struct schedule_options *options, size_t checks_n,
+			      schedule_random_fn *random, void *ctx, struct schedule **ret);
+void schedule_free(struct schedule **schedule);
+
+/* Other options for all guests, from their next job on. 0, -EINVAL. */
+nodiscard int schedule_configure(struct schedule *schedule,
+				 const struct schedule_options *options);
+
+/**
+ * schedule_add - a guest comes
+ * @guest:  its number, never used before
+ * @wanted: of each check, whether it is to be run; NULL: all
+ *
+ * Its first job is all checks at once; what that costs does not count as debt.
+ *
+ * Return: 0, -EEXIST, -ENOMEM.
+ */
+nodiscard int schedule_add(struct schedule *schedule, uint64_t guest, const bool *wanted,
+			   uint64_t now);
+
+/* It is gone; a job of it that still runs is forgotten. */
+void schedule_remove(struct schedule *schedule, uint64_t guest);
+
+/* All of it is due now: it was rebooted, or a person asks. What that costs counts. */
+void schedule_all(struct schedule *schedule, uint64_t guest, uint64_t now);
+
+/* No jobs while @hold: its scanner is not there, or it is paused. */
+void schedule_hold(struct schedule *schedule, uint64_t guest, bool hold, uint64_t now);
+
+/**
+ * schedule_next - a job that may start now
+ * @job: receives it; it runs until schedule_done()
+ *
+ * Return: 1, 0 (none: ask again at schedule_wake()), -ENOMEM.
+ */
+nodiscard int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *job);
+
+/* When the next job may start, if none ends before; UINT64_MAX: there is none. */
+uint64_t schedule_wake(const struct schedule *schedule, uint64_t now);
+
+/**
+ * schedule_done - the guest's job has ended
+ * @cpu_ns: CPU time that it took, as the host measured it
+ * @costs:  of its checks, as the sweep says: only their proportions count
+ */
+void schedule_done(struct schedule *schedule, uint64_t guest, uint64_t now, uint64_t cpu_ns,
+		   const struct schedule_cost *costs, size_t costs_n);
+
+/* 0, -ENOENT (no such guest). */
+nodiscard int schedule_stats(const struct schedule *schedule, uint64_t guest, uint64_t now,
+			     struct schedule_stats *ret);
+
+#endif

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/schedule.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define MS     1000000ull
+#define S      (1000 * MS)
+#define CHECKS 40u
+#define GUESTS 100u
+#define CPUS   2u
+
+/* A host of guests whose checks cost what the test says, in a time of its own. */
+struct world {
+	struct schedule *schedule;
+	uint64_t now;
+	uint64_t chance;
+	uint64_t costs[GUESTS][CHECKS];
+	uint64_t look_cost[GUESTS];
+	uint64_t spent[GUESTS], first[GUESTS];
+	uint64_t looks[GUESTS], last_look[GUESTS], look_gap_max[GUESTS], look_gap_min[GUESTS];
+	uint32_t runs[GUESTS][CHECKS];
+	uint64_t last[GUESTS][CHECKS], gap_max[GUESTS][CHECKS];
+};
+
+/* xorshift64*: the same chance in each run of the test. */
+static uint64_t chance(void *ctx)
+{
+	struct world *world = ctx;
+
+	world->chance ^= world->chance >> 12;
+	world->chance ^= world->chance << 25;
+	world->chance ^= world->chance >> 27;
+	return world->chance * 0x2545f4914f6cdd1dull;
+}
+
+static struct world *world_new(const struct schedule_options *options)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	assert_non_null(world);
+	world->chance = 42;
+	world->now = 5 * S;
+	for (size_t g = 0; g < GUESTS; g++) {
+		world->look_cost[g] = MS / 5;
+		world->look_gap_min[g] = UINT64_MAX;
+		/* A sweep of 9 ms: 2 dear ones beyond that. */
+		for (size_t c = 0; c < CHECKS; c++)
+			world->costs[g][c] = c < 30 ? MS / 20 : c < 38 ? 9 * MS / 10 : 8 * MS;
+	}
+	assert_int_equal(schedule_create(options, CHECKS, chance, world, &world->schedule), 0);
+	return world;
+}
+
+static void world_free(struct world *world)
+{
+	schedule_free(&world->schedule);
+	free(world);
+}
+
+static void note_look(struct world *world, size_t g)
+{
+	uint64_t gap = world->now - world->last_look[g];
+
+	if (world->looks[g]++) {
+		world->look_gap_max[g] = gap > world->look_gap_max[g] ? gap :
+								      world->look_gap_max[g];
+		world->look_gap_min[g] = gap < world->look_gap_min[g] ? gap :
+								      world->look_gap_min[g];
+	}
+	world->last_look[g] = world->now;
+}
+
+static void note_check(struct world *world, size_t g, uint32_t c)
+{
+	uint64_t gap = world->now - world->last[g][c];
+
+	if (world->runs[g][c]++ && gap > world->gap_max[g][c])
+		world->gap_max[g][c] = gap;
+	world->last[g][c] = world->now;
+}
+
+/* Run one job to its end. */
+static void work(struct world *world, struct schedule_job *job)
+{
+	struct schedule_cost costs[CHECKS];
+	size_t g = job->guest;
+	uint64_t cpu = job->look ? world->look_cost[g] : MS / 10;
+
+	if (job->look)
+		note_look(world, g);
+	for (size_t i = 0; i < job->checks_n; i++) {
+		note_check(world, g, job->checks[i]);
+		/* A busy host: the clock says three times what the CPU took. */
+		costs[i] = (struct schedule_cost){ job->checks[i],
+						   3 * world->costs[g][job->checks[i]] };
+		cpu += world->costs[g][job->checks[i]];
+	}
+	*(job->first ? &world->first[g] : &world->spent[g]) += cpu;
+	world->now += cpu / CPUS;
+	schedule_done(world->schedule, g, world->now, cpu, costs, job->checks_n);
+	free(job->checks);
+}
+
+static void run_until(struct world *world, uint64_t end)
+{
+	while (world->now < end) {
+		struct schedule_job job = { 0 };
+		uint64_t wake;
+		int r = schedule_next(world->schedule, world->now, &job);
+
+		assert_true(r >= 0);
+		if (r > 0) {
+			work(world, &job);
+			continue;
+		}
+		wake = schedule_wake(world->schedule, world->now);
+		assert_true(wake > world->now);
+		world->now = wake < end ? wake : end;
+	}
+}
+
+static void add_guests(struct world *world, size_t n)
+{
+	for (size_t g = 0; g < n; g++)
+		assert_int_equal(schedule_add(world->schedule, g, NULL, world->now), 0);
+}
+
+/* CPUs used between two moments, first sweeps apart. */
+static double used(const struct world *world, uint64_t before, uint64_t ns)
+{
+	uint64_t sum = 0;
+
+	for (size_t g = 0; g < GUESTS; g++)
+		sum += world->spent[g];
+	return (double)(sum - before) / (double)ns;
+}
+
+static void the_first_job_of_a_guest_is_everything(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	struct schedule_job job = { 0 };
+
+	(void)state;
+	assert_int_equal(schedule_next(world->schedule, world->now, &job), 0);
+	assert_true(schedule_wake(world->schedule, world->now) == UINT64_MAX);
+	add_guests(world, 1);
+	assert_int_equal(schedule_add(world->schedule, 0, NULL, world->now), -EEXIST);
+	assert_int_equal(schedule_next(world->schedule, world->now, &job), 1);
+	assert_true(job.first && !job.look);
+	assert_int_equal(job.checks_n, CHECKS);
+	free(job.checks);
+	/* One job of a guest at a time. */
+	assert_int_equal(schedule_next(world->schedule, world->now + 100 * S, &job), 0);
+	world_free(world);
+}
+
+static void everything_runs_within_its_period_and_jitter(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world;
+
+	(void)state;
+	options.guest_permille = 100;
+	world = world_new(&options);
+	add_guests(world, 1);
+	run_until(world, world->now + 300 * S);
+	/* Nothing is stretched; a job may wait for another of its guest: 16 ms at most. */
+	assert_in_range(world->look_gap_max[0], 130 * MS, (150 + 20) * MS);
+	assert_in_range(world->look_gap_min[0], 30 * MS, 70 * MS);
+	assert_in_range(world->looks[0], 2700, 3100);
+	for (uint32_t c = 0; c < CHECKS; c++) {
+		uint64_t period = c < 30 ? 500 : c < 38 ? 2000 : 15000;
+
+		assert_in_range(world->gap_max[0][c], 1, (period * 3 / 2 + 20) * MS);
+		assert_in_range(world->runs[0][c], 300000 / period * 8 / 10,
+				300000 / period * 12 / 10 + 1);
+	}
+	world_free(world);
+}
+
+static void the_pauses_are_spread_over_the_whole_jitter(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world;
+	unsigned in[10] = { 0 };
+
+	(void)state;
+	options.guest_permille = 1000;
+	world = world_new(&options);
+	memset(world->costs, 0, sizeof(world->costs));
+	world->look_cost[0] = 1;
+	add_guests(world, 1);
+	run_until(world, world->now + 2 * S);
+	for (unsigned i = 0; i < 2000; i++) {
+		uint64_t last = world->last_look[0], n = world->looks[0], gap;
+
+		while (world->looks[0] == n)
+			run_until(world, world->now + MS);
+		gap = world->last_look[0] - last;
+		assert_in_range(gap, 50 * MS - 1, 151 * MS);
+		in[(gap - 50 * MS) / (10 * MS) % 10]++;
+	}
+	/* Each tenth of the range has its tenth, more or less: there is no usual pause. */
+	for (unsigned i = 0; i < 10; i++)
+		assert_in_range(in[i], 140, 260);
+	world_free(world);
+}
+
+static void a_guest_keeps_its_budget_by_longer_periods(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	struct schedule_stats stats;
+	uint64_t before;
+
+	(void)state;
+	/* Ten times what one percent of a CPU could pay. */
+	for (size_t c = 0; c < CHECKS; c++)
+		world->costs[0][c] *= 10;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	before = world->spent[0];
+	run_until(world, world->now + 600 * S);
+	assert_true(used(world, before, 600 * S) <= 0.0105);
+	assert_true(used(world, before, 600 * S) >= 0.008);
+	assert_int_equal(schedule_stats(world->schedule, 0, world->now, &stats), 0);
+	assert_true(stats.stretch > 1.5);
+	assert_true(stats.share > 0.002 && stats.share < 0.03);
+	for (uint32_t c = 0; c < CHECKS; c++)
+		assert_true(world->runs[0][c] >= 4);
+	world_free(world);
+}
+
+static void a_hundred_guests_keep_the_budget_of_two_cpus(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	uint64_t before = 0, least = UINT64_MAX, most = 0;
+
+	(void)state;
+	add_guests(world, GUESTS);
+	run_until(world, world->now + 60 * S);
+	for (size_t g = 0; g < GUESTS; g++)
+		before += world->spent[g];
+	run_until(world, world->now + 240 * S);
+	/* Half a CPU for all of them is less than 100 times one percent. */
+	assert_true(used(world, before, 240 * S) <= 0.52);
+	assert_true(used(world, before, 240 * S) >= 0.42);
+	for (size_t g = 0; g < GUESTS; g++) {
+		least = world->looks[g] < least ? world->looks[g] : least;
+		most = world->looks[g] > most ? world->looks[g] : most;
+		for (uint32_t c = 0; c < CHECKS; c++)
+			assert_true(world->runs[g][c] >= 2);
+	}
+	assert_true(most < least + least / 5);
+	world_free(world);
+}
+
+static void a_dear_guest_slows_none_but_itself(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	uint64_t alone, before = 0;
+
+	(void)state;
+	/* Alone, cheap guests need less than they may have. */
+	for (size_t g = 0; g < GUESTS; g++)
+		for (size_t c = 0; c < CHECKS; c++)
+			world->costs[g][c] /= 10;
+	add_guests(world, 20);
+	run_until(world, world->now + 120 * S);
+	alone = world->looks[5];
+	world_free(world);
+
+	world = world_new(&options);
+	for (size_t g = 0; g < GUESTS; g++)
+		for (size_t c = 0; c < CHECKS; c++)
+			world->costs[g][c] = g == 0 ? 50 * MS : world->costs[g][c] / 10;
+	add_guests(world, 20);
+	run_until(world, world->now + 120 * S);
+	for (size_t g = 1; g < 20; g++)
+		assert_in_range(world->looks[g], alone * 9 / 10, alone * 11 / 10);
+	/* Itself it does not starve either. */
+	before = world->spent[0];
+	run_until(world, world->now + 1000 * S);
+	assert_true((double)(world->spent[0] - before) / (1000.0 * S) < 0.011);
+	for (uint32_t c = 0; c < CHECKS; c++)
+		assert_true(world->runs[0][c] >= 2);
+	world_free(world);
+}
+
+static void with_defaults_all_has_run_again_within_thirty_seconds(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+
+	(void)state;
+	add_guests(world, 40);
+	run_until(world, world->now + 20 * S);
+	for (size_t g = 0; g < 40; g++)
+		for (uint32_t c = 0; c < CHECKS; c++)
+			world->runs[g][c] = 0;
+	run_until(world, world->now + 30 * S);
+	for (size_t g = 0; g < 40; g++)
+		for (uint32_t c = 0; c < CHECKS; c++)
+			assert_true(world->runs[g][c] >= 1);
+	world_free(world);
+}
+
+static void who_is_held_gets_no_jobs_and_goes_on_after(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	uint64_t looks;
+
+	(void)state;
+	add_guests(world, 2);
+	run_until(world, world->now + 10 * S);
+	schedule_hold(world->schedule, 0, true, world->now);
+	looks = world->looks[0];
+	run_until(world, world->now + 10 * S);
+	assert_int_equal(world->looks[0], looks);
+	schedule_hold(world->schedule, 0, false, world->now);
+	run_until(world, world->now + 10 * S);
+	assert_true(world->looks[0] > looks + 50);
+	/* Who is gone is asked for nothing, and what it still did is nobody's. */
+	schedule_remove(world->schedule, 0);
+	schedule_done(world->schedule, 0, world->now, S, NULL, 0);
+	looks = world->looks[0];
+	run_until(world, world->now + 10 * S);
+	assert_int_equal(world->looks[0], looks);
+	world_free(world);
+}
+
+static void a_scanner_that_died_at_work_gets_new_work(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	struct schedule_job job = { 0 };
+
+	(void)state;
+	add_guests(world, 1);
+	assert_int_equal(schedule_next(world->schedule, world->now, &job), 1);
+	free(job.checks);
+	schedule_hold(world->schedule, 0, true, world->now);
+	assert_int_equal(schedule_next(world->schedule, world->now + S, &job), 0);
+	schedule_hold(world->schedule, 0, false, world->now + 2 * S);
+	schedule_all(world->schedule, 0, world->now + 2 * S);
+	world->now += 2 * S;
+	run_until(world, world->now + 20 * S);
+	for (uint32_t c = 0; c < CHECKS; c++)
+		assert_true(world->runs[0][c] >= 1);
+	world_free(world);
+}
+
+static void checks_that_are_not_wanted_never_run(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct world *world = world_new(&options);
+	bool wanted[CHECKS] = { [3] = true, [39] = true };
+
+	(void)state;
+	assert_int_equal(schedule_add(world->schedule, 7, wanted, world->now), 0);
+	run_until(world, world->now + 60 * S);
+	for (uint32_t c = 0; c < CHECKS; c++)
+		assert_int_equal(world->runs[7][c] > 0, wanted[c]);
+	world_free(world);
+}
+
+static void options_that_make_no_sense_are_refused(void **state)
+{
+	struct schedule_options options = schedule_defaults(CPUS);
+	struct schedule *schedule = NULL;
+
+	(void)state;
+	options.period_ms[SCHEDULE_DEAR] = 0;
+	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
+	options = schedule_defaults(CPUS);
+	options.jitter_percent = 91;
+	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
+	options = schedule_defaults(CPUS);
+	options.guest_permille = 0;
+	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
+	assert_null(schedule);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_job_of_a_guest_is_everything),
+		cmocka_unit_test(everything_runs_within_its_period_and_jitter),
+		cmocka_unit_test(the_pauses_are_spread_over_the_whole_jitter),
+		cmocka_unit_test(a_guest_keeps_its_budget_by_longer_periods),
+		cmocka_unit_test(a_hundred_guests_keep_the_budget_of_two_cpus),
+		cmocka_unit_test(a_dear_guest_slows_none_but_itself),
+		cmocka_unit_test(with_defaults_all_has_run_again_within_thirty_seconds),
+		cmocka_unit_test(who_is_held_gets_no_jobs_and_goes_on_after),
+		cmocka_unit_test(a_scanner_that_died_at_work_gets_new_work),
+		cmocka_unit_test(checks_that_are_not_wanted_never_run),
+		cmocka_unit_test(options_that_make_no_sense_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "check/process.h"
 #include "linux/peek.h"
+#include "linux/task_each.h"
 #include "linux/task_exec.h"
 #include "linux/vma.h"
 
@@ -141,11 +142,18 @@ static int visit_process(struct process_walk *walk, const struct task *task, voi
 {
 	struct disguise_counts *counts = ctx;
 
-	if (task->flags & PF_EXITING || task->exit_state)
-		return 0;
+	bool ends = task->flags & PF_EXITING || task->exit_state;
+	int r;
+
 	if (task->kernel_thread)
-		return judge_thread(walk, task, counts, err);
-	return task->mm.v ? judge_user(walk, task, counts, err) : 0;
+		return ends ? 0 : judge_thread(walk, task, counts, err);
+	if (!task->mm.v)
+		return 0;
+	/* The leader's name stays that of the process, also when only others run on. */
+	r = ends ? task_is_ending(walk->kernel, walk->view, task, err) : 0;
+	if (r)
+		return r < 0 ? r : 0;
+	return judge_user(walk, task, counts, err);
 }
 
 static int process_disguise_run(struct check_run *run, struct err *err)

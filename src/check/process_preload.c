@@ -308,7 +308,7 @@ static int look_for_file(struct preload *preload, const struct task *task, struc
 	gva fs, root, dentry;
 	int r;
 
-	r = field_ptr(view, task->at, &preload->f->fs, &fs, err);
+	r = field_ptr(view, task->live, &preload->f->fs, &fs, err);
 	if (r < 0 || !fs.v)
 		return r;
 	r = field_ptr(view, fs, &preload->f->root_dentry, &root, err);

@@ -102,7 +102,7 @@ static int read_standard(struct shell_look *look, struct err *err)
 	struct peek peek = peek_at(look->walk->view, err);
 	const struct shell_fields *f = look->f;
 	uint64_t slots[STANDARD_FDS] = { 0 };
-	gva files = peek_object(&peek, look->task->at, &f->files), fdt, array;
+	gva files = peek_object(&peek, look->task->live, &f->files), fdt, array;
 	size_t n;
 	int r;
 

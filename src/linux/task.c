@@ -162,7 +162,7 @@ static int read_task(const struct reader *reader, gva at, struct task *ret, stru
 {
 	struct peek peek = peek_at(reader->view, err);
 	const struct task_fields *f = reader->f;
-	struct task task = { .at = at };
+	struct task task = { .at = at, .live = at };
 	gva signal, cred;
 	uint64_t pid;
 	int r;

@@ -54,6 +54,8 @@ struct task {
 	uint64_t started_ns;	/* … as wall clock time since 1970; 0: not known */
 
 	gva mm;			/* 0: kernel thread, or a process that has ended */
+	gva live;		/* whose files and root count: @at, or a thread that runs
+				 * on where the leader has ended (task_adopt_memory()) */
 	struct space space;	/* its user address space; root 0 where @mm is 0 */
 };
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "linux/task_each.h"
 
+#define PF_EXITING	  4u	/* include/linux/sched.h */
+#define SIGNAL_GROUP_EXIT 4u	/* include/linux/sched/signal.h */
+
 struct each_fields {
 	struct field signal, head, node;
 };
@@ -11,6 +14,16 @@ static const struct member each_members[] = {
 	MEMBER(struct each_fields, node, "task_struct.thread_node"),
 };
 LAYOUT(each_layout, struct each_fields, each_members);
+
+struct end_fields {
+	struct field signal, flags;
+};
+
+static const struct member end_members[] = {
+	MEMBER(struct end_fields, signal, "task_struct.signal"),
+	MEMBER(struct end_fields, flags, "signal_struct.flags"),
+};
+LAYOUT(end_layout, struct end_fields, end_members);
 
 /* 1: the leader is the only one in the list of threads; 0: it is not. */
 static int is_alone(struct view *view, const struct each_fields *f, const struct task *leader,
@@ -63,6 +76,24 @@ int task_each_thread(const struct kernel *kernel, struct view *view, const struc
 	return r;
 }
 
+int task_is_ending(const struct kernel *kernel, struct view *view, const struct task *task,
+		   struct err *err)
+{
+	const struct end_fields *f;
+	uint64_t flags;
+	gva signal;
+	int r;
+
+	r = types_layout(kernel->types, &end_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = field_ptr(view, task->at, &f->signal, &signal, err);
+	if (r >= 0 && !signal.v)
+		return 1;	/* release_task(): it has ended */
+	if (r >= 0)
+		r = field_read(view, signal, &f->flags, &flags, err);
+	return r < 0 ? r : !!(flags & SIGNAL_GROUP_EXIT);
+}
+
 int task_adopt_memory(const struct kernel *kernel, struct view *view, struct task *leader,
 		      struct err *err)
 {
@@ -75,8 +106,10 @@ int task_adopt_memory(const struct kernel *kernel, struct view *view, struct tas
 	for (size_t i = 0; i < threads.n && !leader->mm.v; i++) {
 		const struct task *thread = &threads.v[i];
 
-		if (!thread->mm.v || thread->kernel_thread || thread->tgid != leader->tgid)
+		if (!thread->mm.v || thread->kernel_thread || thread->tgid != leader->tgid ||
+		    thread->flags & PF_EXITING)
 			continue;
+		leader->live = thread->at;
 		leader->mm = thread->mm;
 		leader->space = thread->space;
 	}

@@ -23,8 +23,18 @@ nodiscard int task_each_thread(const struct kernel *kernel, struct view *view,
 			       task_fn *visit, void *ctx, struct err *err);
 
 /**
+ * task_is_ending - does the process end with all of its threads?
+ * @task: any thread of it. One that ends alone, by pthread_exit(3), leaves the others running.
+ *
+ * Return: 1, 0, -ENOENT (types), or an error as view_read().
+ */
+nodiscard int task_is_ending(const struct kernel *kernel, struct view *view,
+			     const struct task *task, struct err *err);
+
+/**
  * task_adopt_memory - the memory of a process whose leader has ended while other threads run on
  * @leader: as task_list() gives it; without memory it gets that of the first thread that has some
+ *          and does not end (mm, space, live)
  *
  * Return: 0 (also where no thread has any), or an error as task_threads(), where the leader says
  *         that it is not alone.

@@ -51,7 +51,8 @@ static const struct made_struct types[] = {
 	{ "signal_struct", 128, { { "nr_threads", 8, "u32", LINK },
 				  { "thread_head", 16, "list_head", LINK },
 				  { "sum_sched_runtime", 32, "u64", LINK },
-				  { "is_child_subreaper", 40, "u32", LINK } } },
+				  { "is_child_subreaper", 40, "u32", LINK },
+				  { "flags", 44, "u32", LINK } } },
 	{ "user_struct", 64, { { "uid", 8, "u32", LINK } } },
 	{ "ucounts", 64, { { "ns", 16, "ptr", LINK }, { "uid", 24, "u32", LINK } } },
 	{ "cred", 128, {

@@ -128,6 +128,47 @@ static void a_leader_that_ended_has_its_threads_memory(void **state)
 	assert_int_equal(adopt(g, task), 0);
 	assert_int_equal(task->mm.v, mm);
 	assert_int_equal(task->at.v, g->shell.v);
+	assert_int_equal(task->live.v, g->thread.v);
+}
+
+/* A thread that is about to end as well leaves its memory to nobody. */
+static void memory_is_not_that_of_a_thread_that_ends(void **state)
+{
+	struct guest *g = *state;
+	struct task *task;
+
+	set(g, g->shell, "task_struct.mm", 0);
+	set(g, g->thread, "task_struct.mm", world_alloc(g->made.world, 1024).v);
+	set(g, g->thread, "task_struct.flags", 4);	/* PF_EXITING */
+	assert_int_equal(list(g), 0);
+	task = &g->tasks.v[1];
+	assert_int_equal(task->live.v, g->shell.v);
+	assert_int_equal(adopt(g, task), 0);
+	assert_int_equal(task->mm.v, 0);
+	assert_int_equal(task->live.v, g->shell.v);
+}
+
+static int is_ending(struct guest *g)
+{
+	assert_int_equal(list(g), 0);
+	return task_is_ending(&g->made.kernel, world_view(g->made.world), &g->tasks.v[1],
+			      &g->err);
+}
+
+static void a_process_ends_with_all_of_its_threads_or_one_of_them_alone(void **state)
+{
+	struct guest *g = *state;
+	gva signal = gva_of(world_get(g->made.world, g->shell, "task_struct.signal"));
+
+	set(g, g->shell, "task_struct.flags", 4);	/* PF_EXITING */
+	set(g, g->shell, "task_struct.exit_state", 32);	/* EXIT_ZOMBIE */
+	assert_int_equal(is_ending(g), 0);
+	set(g, signal, "signal_struct.flags", 4);	/* SIGNAL_GROUP_EXIT */
+	assert_int_equal(is_ending(g), 1);
+	set(g, g->shell, "task_struct.signal", 0);	/* its parent has waited for it */
+	assert_int_equal(is_ending(g), 1);
+	set(g, g->shell, "task_struct.signal", world_nowhere().v);
+	assert_int_equal(is_ending(g), -EFAULT);
 }
 
 /* Of one that is alone nobody asks: its parent has just waited for it, maybe. */
@@ -290,6 +331,8 @@ int main(void)
 		TEST(processes_are_listed_with_their_fields),
 		TEST(threads_are_listed),
 		TEST(a_leader_that_ended_has_its_threads_memory),
+		TEST(memory_is_not_that_of_a_thread_that_ends),
+		TEST(a_process_ends_with_all_of_its_threads_or_one_of_them_alone),
 		TEST(threads_that_cannot_be_listed_are_told),
 		TEST(states_are_the_letters_of_ps),
 		TEST(unreadable_parts_make_a_task_partial),

@@ -63,8 +63,12 @@ static int look_at(const struct task *task, void *ctx, struct err *err)
 
 	if (peek.first < 0)
 		return peek.first;
-	if (task->exit_state)
+	if (task->exit_state) {
+		if (task->pid == task->tgid)
+			tell(alive, task, KEEPER_ALIVE, "main thread",
+			     "Agent's main thread has ended", "it has ended, and others run on");
 		return 0;
+	}
 	if (ptrace)
 		tell(alive, task, KEEPER_CODE, "tracer", "Agent is traced",
 		     "another process traces it, and can write into its memory");

@@ -8,6 +8,7 @@
 #include "guest/paging.h"
 #include "keeper/look.h"
 #include "linux/page_cache.h"
+#include "linux/task_each.h"
 
 /*
  * An agent is known by what it has mapped: the build ID in its first page, or its first page of
@@ -266,6 +267,32 @@ static int add_known(struct look *look, const struct task *task, const struct bu
 	return 0;
 }
 
+/*
+ * Does a process run, and in which thread? Where the leader ended alone, one that runs on stands
+ * for it. Return: 1, 0 (a kernel thread; it ends, or has ended), or an error.
+ */
+static int take_live(const struct look *look, struct task *task, struct err *err)
+{
+	bool ends = task->exit_state || task->flags & PF_EXITING;
+	struct task other = *task;
+	int r;
+
+	if (task->kernel_thread)
+		return 0;
+	if (task->mm.v && !ends)
+		return 1;
+	r = task_is_ending(look->kernel, look->view, task, err);
+	if (r)
+		return r < 0 ? r : 0;
+	other.mm = gva_of(0);
+	r = task_adopt_memory(look->kernel, look->view, &other, err);
+	if (r < 0 || !other.mm.v)
+		return r;
+	*task = other;
+	task->at = other.live;
+	return 1;
+}
+
 int find_claims(struct look *look, int32_t known_pid, uint64_t known_ns,
 		const struct build *known, uint64_t known_bias, struct claims *ret,
 		struct err *err)
@@ -282,11 +309,13 @@ int find_claims(struct look *look, int32_t known_pid, uint64_t known_ns,
 		r = look_partial(look, KEEPER_PRESENCE,
 				 task_list(look->kernel, look->view, &tasks, err), err);
 	for (size_t i = 0; r >= 0 && i < tasks.n; i++) {
-		const struct task *task = &tasks.v[i];
+		struct task *task = &tasks.v[i];
+		int lives = take_live(look, task, err);
 
-		if (!task->mm.v || task->kernel_thread || task->exit_state ||
-		    task->flags & PF_EXITING)
+		if (lives <= 0) {
+			r = look_partial(look, KEEPER_PRESENCE, lives, err);
 			continue;
+		}
 		look->agent->processes++;
 		r = look_partial(look, KEEPER_PRESENCE, look_at(find, task, ret, err), err);
 		if (r >= 0 && known_ns && task->pid == known_pid && task->start_ns == known_ns)

@@ -38,6 +38,7 @@ struct proof {
 	const struct claim *claim;
 	const struct proof_fields *f;
 	struct space tables;		/* those that its own code runs with */
+	bool no_execute;		/* page tables can say that something is no code */
 	struct vma_space space;
 	gva exe;			/* inode of the program */
 	VEC(struct vma) areas;
@@ -281,6 +282,7 @@ static int prove_page(struct proof *proof, const struct build_range *range, uint
 	struct view *view = proof->look->view;
 	struct mapping mapping;
 	uint32_t where;
+	bool is_code;
 	int r;
 
 	r = view_translate(view, proof->tables, gva_of(at), &mapping, err);
@@ -294,13 +296,13 @@ static int prove_page(struct proof *proof, const struct build_range *range, uint
 	}
 	if (r < 0)
 		return r;
-	if (mapping.rights & MAP_WRITE ||
-	    !(mapping.rights & MAP_EXEC) != (range->kind != BUILD_CODE))
+	is_code = proof->no_execute ? mapping.rights & MAP_EXEC : range->kind == BUILD_CODE;
+	if (mapping.rights & MAP_WRITE || is_code != (range->kind == BUILD_CODE))
 		tell(proof, "page rights", "Agent's code can be written to, or is not code", at,
 		     build_kind_name(range->kind),
 		     range->kind == BUILD_CODE ? "executable, not writable" : "neither",
 		     "page table entry: %s, %s",
-		     mapping.rights & MAP_EXEC ? "executable" : "not executable",
+		     is_code ? "executable" : "not executable",
 		     mapping.rights & MAP_WRITE ? "writable" : "not writable");
 	if (build_compare(proof->claim->build, range, linked, proof->claim->bias, proof->page,
 			  &where))
@@ -349,6 +351,8 @@ static int prove_tables(struct proof *proof, struct err *err)
 {
 	uint64_t last = (proof->tables.levels == 5 ? 1ull << 56 : 1ull << 47) - 1;
 
+	if (!proof->no_execute)
+		return 0;	/* a processor that can execute whatever it can read */
 	return view_walk(proof->look->view, proof->tables, gva_of(0), gva_of(last),
 			 MAP_EXEC | MAP_USER, visit_executable, proof, err);
 }
@@ -360,9 +364,11 @@ static int find_tables(struct proof *proof, struct err *err)
 	struct cpu_features features;
 	int r = cpu_features_read(proof->look->kernel, proof->look->view, &features, err);
 
-	if (r >= 0)
-		proof->tables = cpu_user_space(kernels, cpu_has(&features, CPU_PTI));
-	return r;
+	if (r < 0)
+		return r;
+	proof->tables = cpu_user_space(kernels, cpu_has(&features, CPU_PTI));
+	proof->no_execute = cpu_has(&features, CPU_NX);
+	return 0;
 }
 
 int prove_code(struct look *look, const struct claim *claim, struct err *err)

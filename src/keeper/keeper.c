@@ -46,6 +46,9 @@ struct keeper {
 	const struct kernel *kernel;
 	uint64_t refreshes;
 	bool looked;
+	int result;			/* of it, and why it failed … */
+	struct err why;
+	uint64_t fuel;			/* … with so much of it */
 
 	struct memory memory;		/* the agent that is followed */
 	struct memory lost;		/* one that went without being told to, before that */
@@ -515,13 +518,25 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 	uint64_t refreshes = view_stats(view).refreshes;
 	int r;
 
-	if (keeper->looked && keeper->kernel == kernel && keeper->refreshes == refreshes)
-		return 0;
+	/* What failed fails again, unless it can be looked at for longer. */
+	if (keeper->looked && keeper->kernel == kernel && keeper->refreshes == refreshes &&
+	    (keeper->result >= 0 || view_fuel(view) <= keeper->fuel)) {
+		if (keeper->result < 0 && err)
+			*err = keeper->why;
+		return keeper->result;
+	}
 	vec_free(&agent->problems);
 	*agent = (struct keeper_agent){0};
 	keeper->believed = false;
-	keeper->looked = false;
-	r = look_all(keeper, &look, err);
+	keeper->kernel = kernel;
+	keeper->refreshes = refreshes;
+	keeper->looked = true;
+	keeper->fuel = view_fuel(view);
+	keeper->why = (struct err){0};
+	r = look_all(keeper, &look, &keeper->why);
+	keeper->result = r;
+	if (r < 0 && err)
+		*err = keeper->why;
 	if (r < 0)
 		look_unseen(&look, KEEPER_PRESENCE, "the agent was not looked at to the end");
 	agent->apparent = judge(keeper, &look);
@@ -529,12 +544,7 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 	agent->log_records = keeper->memory.mark.sequence;
 	agent->log_bytes = keeper->memory.mark.offset;
 	memcpy(agent->log_digest, keeper->memory.mark.chain, AGENT_DIGEST_BYTES);
-	if (r < 0)
-		return r;
-	keeper->kernel = kernel;
-	keeper->refreshes = refreshes;
-	keeper->looked = true;
-	return 0;
+	return r;
 }
 
 /* --- over runs of hvsm --- */

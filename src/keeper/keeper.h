@@ -102,7 +102,8 @@ void keeper_close(struct keeper **keeper);
 /**
  * keeper_look - find the agent, prove it, and read what it logged since the last look
  *
- * A second call costs nothing, until the view is refreshed. What is not as it must be, and what
+ * A second call costs nothing, until the view is refreshed; one that failed fails alike, unless
+ * there is more fuel by then. What is not as it must be, and what
  * could not be seen, is no error: keeper_agent() has it.
  *
  * Return: 0, -ELOOP (fuel), -ESRCH, -ENOMEM, -ENOENT (types that this kernel lacks).

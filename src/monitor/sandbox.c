@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/sandbox.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <jansson.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "monitor/channel.h"
+#include "monitor/sandbox_calls.h"
+
+#if SANDBOX_SANITIZED
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+#define SANDBOX_USER_NAME "hvsm"
+
+/*
+ * Where the package's user was not made (a build that was only copied): "nobody", the kernel's
+ * overflow ID. It owns no file, and no other process of a host should run as it; if one does, it
+ * could be signalled, were there a system call for that left.
+ */
+#define SANDBOX_USER_FALLBACK 65534u
+
+/* --- what is said last --- */
+
+static int told_at = -1;
+static uint32_t told_type;
+
+/*
+ * A forbidden system call: tell the starter which, then make another, which ends the process
+ * since the handler is gone by then. Nothing here but system calls: the process may be anybody's.
+ */
+static void on_forbidden(int signal, siginfo_t *info, void *context)
+{
+	uint8_t text[12];
+	struct writer w = writer_of(text, sizeof(text));
+	struct iovec part = { text, sizeof(text) };
+	const struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	(void)signal;
+	(void)context;
+	write_u32(&w, told_type);
+	write_u32(&w, sizeof(uint32_t));
+	write_u32(&w, (uint32_t)info->si_syscall);
+	sendmsg(told_at, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	syscall(SYS_execve, NULL, NULL, NULL);
+	_exit(127);
+}
+
+static int catch_forbidden(const struct sandbox *sandbox, struct err *err)
+{
+	struct sigaction action = { .sa_sigaction = on_forbidden,
+				    .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND) };
+
+	told_at = sandbox->channel;
+	told_type = sandbox->violation;
+	if (sigaction(SIGSYS, &action, NULL) < 0)
+		return err_set(err, -errno, "SIGSYS: %s", strerror(errno));
+	return 0;
+}
+
+/* --- before --- */
+
+static int number_order(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* What libraries look up once, in files, the first time that they are used. */
+static int warm_up(struct err *err)
+{
+	int numbers[512] = { 2, 1 };
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (sodium_init() < 0)
+		return err_set(err, -EIO, "libsodium does not start");
+	hash_secret();
+	json_object_seed(0);				/* /dev/urandom */
+	tzset();					/* /etc/localtime */
+	if (!gmtime_r(&now, &tm))
+		return err_set(err, -EIO, "no time");
+	qsort(numbers, ARRAY_SIZE(numbers), sizeof(numbers[0]), number_order);
+	return 0;
+}
+
+static int silence(struct err *err)
+{
+	cleanup(fd_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int last = SANDBOX_SANITIZED ? STDOUT_FILENO : STDERR_FILENO;
+
+	if (null < 0)
+		return err_set(err, -errno, "/dev/null: %s", strerror(errno));
+	for (int fd = 0; fd <= last; fd++)
+		if (dup2(null, fd) < 0)
+			return err_set(err, -errno, "/dev/null: %s", strerror(errno));
+	if (null <= STDERR_FILENO)
+		null = -1;
+	return 0;
+}
+
+int sandbox_prepare(struct sandbox *sandbox, int channel, uint32_t violation, struct err *err)
+{
+	const struct passwd *user;
+	int r;
+
+	*sandbox = (struct sandbox){
+		.channel = channel, .violation = violation,
+		.user = SANDBOX_USER_FALLBACK, .group = SANDBOX_USER_FALLBACK,
+		.drop = geteuid() == 0,
+	};
+	user = sandbox->drop ? getpwnam(SANDBOX_USER_NAME) : NULL;
+	if (user && user->pw_uid) {
+		sandbox->user = user->pw_uid;
+		sandbox->group = user->pw_gid;
+	}
+	r = warm_up(err);
+	return r < 0 ? r : silence(err);
+}
+
+/* --- namespaces --- */
+
+/* A root directory with nothing in it; the old one is out of reach. */
+static bool leave_files(void)
+{
+	const unsigned long none = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", "/proc", "tmpfs", none, "size=4k,nr_inodes=1,mode=555") == 0 &&
+	       chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+	       umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
+}
+
+/* Without privileges one needs a user namespace for the others; hosts may forbid that. */
+static void leave_namespaces(struct sandbox *sandbox)
+{
+	if (unshare(CLONE_NEWNET) == 0)
+		sandbox->has |= SANDBOX_NETWORK;
+	else if (!sandbox->drop && unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+		sandbox->has |= SANDBOX_NETWORK;
+	/* Nothing is shared by shared memory of System V either. */
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 && leave_files())
+		sandbox->has |= SANDBOX_MOUNTS;
+}
+
+/* --- privileges --- */
+
+static int drop_capabilities(struct err *err)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0 }, { 0 } };
+
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return err_set(err, -errno, "ambient capabilities: %s", strerror(errno));
+	if (syscall(SYS_capset, &header, none) < 0)
+		return err_set(err, -errno, "capabilities: %s", strerror(errno));
+	return 0;
+}
+
+/* Who has CAP_SETPCAP can; who has not has none to bound, but by a program that gives some. */
+static void drop_bounds(void)
+{
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return;
+}
+
+static int become(const struct sandbox *sandbox, struct err *err)
+{
+	uid_t real, effective, saved;
+
+	if (setgroups(0, NULL) < 0 ||
+	    setresgid(sandbox->group, sandbox->group, sandbox->group) < 0 ||
+	    setresuid(sandbox->user, sandbox->user, sandbox->user) < 0)
+		return err_set(err, -errno, "user %u: %s", sandbox->user, strerror(errno));
+	if (getresuid(&real, &effective, &saved) < 0 || real != sandbox->user ||
+	    effective != sandbox->user || saved != sandbox->user || setuid(0) == 0)
+		return err_set(err, -EPERM, "it is still root");
+	return 0;
+}
+
+static int drop_privileges(struct sandbox *sandbox, struct err *err)
+{
+	int r = 0;
+
+	drop_bounds();
+	if (sandbox->drop)
+		r = become(sandbox, err);
+	if (r < 0)
+		return r;
+	if (sandbox->drop)
+		sandbox->has |= SANDBOX_USER;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, -errno, "no_new_privs: %s", strerror(errno));
+	r = drop_capabilities(err);
+	if (r < 0)
+		return r;
+	/* Nobody with the same user ID may look into it, or write its memory to a file. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_set(err, -errno, "dumpable: %s", strerror(errno));
+	/* After the change of user, which resets it: whom its starter leaves alone ends. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_set(err, -errno, "parent-death signal: %s", strerror(errno));
+	return 0;
+}
+
+/* --- limits --- */
+
+static int limit(const struct sandbox_limits *limits, struct err *err)
+{
+	const struct {
+		__rlimit_resource_t what;
+		rlim_t most;
+		const char *name;
+	} all[] = {
+		/* Sanitizers map terabytes of shadow. */
+		{ RLIMIT_DATA, SANDBOX_SANITIZED ? RLIM_INFINITY : limits->memory_bytes, "memory" },
+		{ RLIMIT_FSIZE, limits->file_bytes, "file size" },
+		{ RLIMIT_CPU, limits->cpu_s ? limits->cpu_s : RLIM_INFINITY, "processor time" },
+		{ RLIMIT_NOFILE, limits->fds, "descriptors" },
+		{ RLIMIT_NPROC, 0, "processes" },
+		{ RLIMIT_CORE, 0, "core files" },
+		{ RLIMIT_MEMLOCK, 0, "locked memory" },
+		{ RLIMIT_MSGQUEUE, 0, "message queues" },
+		{ RLIMIT_RTPRIO, 0, "priority" },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct rlimit now, want = { all[i].most, all[i].most };
+
+		/* One that is lower already may not be raised. */
+		if (getrlimit(all[i].what, &now) == 0 && now.rlim_max < want.rlim_max)
+			want = (struct rlimit){ now.rlim_max, now.rlim_max };
+		if (setrlimit(all[i].what, &want) < 0)
+			return err_set(err, -errno, "limit of %s: %s", all[i].name,
+				       strerror(errno));
+	}
+	return 0;
+}
+
+/* --- Landlock: Documentation/userspace-api/landlock.rst --- */
+
+/* struct landlock_ruleset_attr as of ABI 6 (Linux 6.12); older ones are its beginning. */
+struct ruleset {
+	uint64_t fs;	/* ABI 1 */
+	uint64_t net;	/* ABI 4 */
+	uint64_t scoped; /* ABI 6 */
+};
+
+/* Everything that this kernel can deny is denied: there is no rule that allows any of it. */
+static void deny_files(struct sandbox *sandbox)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u /* …_VERSION */);
+	struct ruleset all = { .fs = (1ull << 13) - 1 };	/* EXECUTE … MAKE_SYM */
+	size_t size = sizeof(all.fs);
+	cleanup(fd_close) int fd = -1;
+
+	if (abi < 1)
+		return;
+	if (abi >= 2)
+		all.fs |= 1ull << 13;		/* REFER: Linux 5.19 */
+	if (abi >= 3)
+		all.fs |= 1ull << 14;		/* TRUNCATE: 6.2 */
+	if (abi >= 5)
+		all.fs |= 1ull << 15;		/* IOCTL_DEV: 6.10 */
+	if (abi >= 4) {
+		all.net = 3;			/* BIND_TCP, CONNECT_TCP: 6.7 */
+		size = offsetof(struct ruleset, scoped);
+	}
+	if (abi >= 6) {
+		all.scoped = 3;			/* ABSTRACT_UNIX_SOCKET, SIGNAL: 6.12 */
+		size = sizeof(all);
+	}
+	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
+	if (fd >= 0 && syscall(SYS_landlock_restrict_self, fd, 0) == 0)
+		sandbox->has |= SANDBOX_LANDLOCK;
+}
+
+/* --- in --- */
+
+static int close_others(const struct sandbox *sandbox, struct err *err)
+{
+	unsigned channel = (unsigned)sandbox->channel;
+
+	if ((channel > 3 && syscall(SYS_close_range, 3, channel - 1, 0) < 0) ||
+	    syscall(SYS_close_range, channel + 1, ~0u, 0) < 0)
+		return err_set(err, -errno, "descriptors: %s", strerror(errno));
+	return 0;
+}
+
+int sandbox_enter(struct sandbox *sandbox, const struct sandbox_limits *limits, struct err *err)
+{
+	int r = close_others(sandbox, err);
+
+	if (r < 0)
+		return r;
+#if SANDBOX_SANITIZED
+	/* They read /proc/self/maps once more, and start what turns addresses into lines. */
+	__sanitizer_sandbox_on_notify(NULL);
+#endif
+	leave_namespaces(sandbox);
+	r = drop_privileges(sandbox, err);
+	if (r >= 0)
+		r = limit(limits, err);
+	if (r >= 0) {
+		deny_files(sandbox);
+		r = catch_forbidden(sandbox, err);
+	}
+	if (r >= 0)
+		r = sandbox_calls_load(err);
+	return r;
+}

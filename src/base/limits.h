@@ -312,4 +312,7 @@
  */
 #define SINCE_MAX		4096u
 
+/* A configuration file: a rule for each of 1,000 guests is some 200 KiB. */
+#define CONFIG_BYTES_MAX	(1u << 20)
+
 #endif

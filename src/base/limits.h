@@ -193,6 +193,22 @@
 /* Messages that a peer may send before the one that we wait for: events. */
 #define QMP_EVENTS_MAX		1024u
 
+/*
+ * A report: of TASKS_MAX processes it has 46 MB and 1.5 million values. JSON is read into some 100
+ * bytes for each value.
+ */
+#define REPORT_BYTES_MAX	(64u << 20)
+#define REPORT_VALUES_MAX	(2u << 20)
+
+/* Lists and objects in each other: a report needs 4 levels (findings[].evidence[].found). */
+#define REPORT_DEPTH_MAX	16u
+
+/* Checks of one report: there are 65. */
+#define REPORT_CHECKS_MAX	1024u
+
+/* Findings of one report, of all its checks. */
+#define REPORT_FINDINGS_MAX	(1u << 16)
+
 /* Findings of one check: a guest that was turned over altogether is told by fewer. */
 #define FINDINGS_MAX		256u
 

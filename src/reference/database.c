@@ -38,8 +38,11 @@ static const char schema[] =
 	"  item TEXT NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,"
 	"  data BLOB NOT NULL, PRIMARY KEY(boot, item));";
 
+static const char *const steps[] = { schema };
+
 static const struct database_kind store_kind = {
-	.file = "store.db", .what = "the store", .schema = schema, .version = 1, .blobs = true,
+	.file = "store.db", .what = "the store", .steps = steps, .version = ARRAY_SIZE(steps),
+	.blobs = true,
 };
 
 static int code_of(int sqlite)
@@ -203,7 +206,17 @@ int database_lock(struct database *database, struct err *err)
 	return fd;
 }
 
-static int open_directory(const char *path, bool create, bool blobs, struct err *err)
+/* Who may write into it: those that the caller trusts anyway. */
+static bool is_safe(const struct stat *st, bool create, const struct database_kind *kind)
+{
+	bool reader = kind->journal && !create && geteuid() == 0;
+
+	return (st->st_uid == geteuid() || st->st_uid == 0 || reader) &&
+	       !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static int open_directory(const char *path, bool create, const struct database_kind *kind,
+			  struct err *err)
 {
 	struct stat st;
 	int fd;
@@ -213,13 +226,12 @@ static int open_directory(const char *path, bool create, bool blobs, struct err 
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, -errno, "the store '%s': %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0 || (st.st_uid != geteuid() && st.st_uid != 0) ||
-	    (st.st_mode & (S_IWGRP | S_IWOTH))) {
+	if (fstat(fd, &st) < 0 || !is_safe(&st, create, kind)) {
 		close(fd);
 		return err_set(err, -EACCES, "the store '%s' is not safe: others may write into "
 			       "it (it must be yours, mode 0700)", path);
 	}
-	if (create && blobs && mkdirat(fd, "blobs", 0700) < 0 && errno != EEXIST) {
+	if (create && kind->blobs && mkdirat(fd, "blobs", 0700) < 0 && errno != EEXIST) {
 		int r = err_set(err, -errno, "the store '%s': %s", path, strerror(errno));
 
 		close(fd);
@@ -228,8 +240,8 @@ static int open_directory(const char *path, bool create, bool blobs, struct err 
 	return fd;
 }
 
-/* Tables as this version has them; made where there are none. */
-static int check_schema(struct database *database, bool create, struct err *err)
+/* The version of the tables that are there; 0: none are. */
+static int schema_version(struct database *database, struct err *err)
 {
 	cleanup(statement_end) sqlite3_stmt *statement = NULL;
 	uint64_t version;
@@ -237,32 +249,43 @@ static int check_schema(struct database *database, bool create, struct err *err)
 
 	if (r >= 0)
 		r = database_step(database, statement, err);
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	version = r > 0 ? statement_number(statement, 0) : 0;
-	if (version == (uint64_t)database->kind->version)
-		return 0;
-	if (version)
-		return err_set(err, -ENOTSUP, "%s is of another version of hvsm (%llu)",
-			       database->kind->what, (unsigned long long)version);
-	return create ? 1 : err_set(err, -ENOENT, "%s is empty", database->kind->what);
+	version = statement_number(statement, 0);
+	if (version <= (uint64_t)database->kind->version)
+		return (int)version;
+	return err_set(err, -ENOTSUP, "%s is of a newer version of hvsm (%llu)",
+		       database->kind->what, (unsigned long long)version);
 }
 
+/* Tables as this version has them? 1: they are still to be made, or to be changed. */
+static int check_schema(struct database *database, bool create, struct err *err)
+{
+	int version = schema_version(database, err);
+
+	if (version < 0 || version == database->kind->version)
+		return version < 0 ? version : 0;
+	if (create)
+		return 1;
+	return version ? err_set(err, -ENOTSUP, "%s is of an older version of hvsm (%d)",
+				 database->kind->what, version) :
+			 err_set(err, -ENOENT, "%s is empty", database->kind->what);
+}
+
+/* All steps that are left, or none of them. */
 static int make_schema(struct database *database, struct err *err)
 {
 	char version[64];
-	int r = database_begin(database, err);
+	int from, r = database_begin(database, err);
 
 	if (r < 0)
 		return r;
-	r = check_schema(database, true, err);	/* another process may have been quicker */
-	if (r > 0) {
-		snprintf(version, sizeof(version), "PRAGMA user_version = %d",
-			 database->kind->version);
-		r = database_run(database, database->kind->schema, err);
-		if (r >= 0)
-			r = database_run(database, version, err);
-	}
+	r = from = schema_version(database, err);  /* another process may have been quicker */
+	for (int i = from; r >= 0 && i < database->kind->version; i++)
+		r = database_run(database, database->kind->steps[i], err);
+	snprintf(version, sizeof(version), "PRAGMA user_version = %d", database->kind->version);
+	if (r >= 0)
+		r = database_run(database, version, err);
 	if (r >= 0)
 		r = database_commit(database, err);
 	if (r < 0)
@@ -270,26 +293,124 @@ static int make_schema(struct database *database, struct err *err)
 	return r;
 }
 
+/* How many bytes has a file that lies beside the database's? -1: it is not there. */
+static off_t size_beside(struct database *database, const char *suffix)
+{
+	char name[64];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s%s", database->kind->file, suffix);
+	return fstatat(database->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : st.st_size;
+}
+
+/*
+ * How to read without changing anything: with the files of the write-ahead log, which the writer
+ * leaves there, or where the log is empty as a file that nobody writes: a copy.
+ */
+static int reading(struct database *database, const char **ret, struct err *err)
+{
+	off_t log = size_beside(database, "-wal");
+
+	if (log >= 0 && size_beside(database, "-shm") >= 0)
+		*ret = "mode=ro&readonly_shm=1";
+	else if (log <= 0)
+		*ret = "immutable=1";
+	else
+		return err_set(err, -ENOTSUP, "%s is a copy without its file %s-shm",
+			       database->kind->what, database->kind->file);
+	return 0;
+}
+
+/* The name of the file for SQLite, which takes '?' and '#' for more than a name. */
+static char *uri_of(const char *path, const char *file, const char *parameters)
+{
+	char *uri = NULL;
+	size_t size;
+	FILE *to = open_memstream(&uri, &size);
+
+	if (!to)
+		return NULL;
+	fputs(*path == '/' ? "file://" : "file:", to);
+	for (; *path; path++)
+		if (strchr("?#%", *path))
+			fprintf(to, "%%%02x", (unsigned char)*path);
+		else
+			putc(*path, to);
+	fprintf(to, "/%s?%s", file, parameters);
+	if (fclose(to)) {
+		free(uri);
+		return NULL;
+	}
+	return uri;
+}
+
+/* SQLite gives a new file's mode to those of its log, too. */
+static int create_private(struct database *database, struct err *err)
+{
+	int fd = openat(database->dir, database->kind->file,
+			O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno != EEXIST)
+		return err_set(err, -errno, "%s: %s", database->kind->what, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+/* The log's files stay when the last one closes, so that whoever reads need not make them. */
+static int begin_journal(struct database *database, struct err *err)
+{
+	int on = 1;
+
+	sqlite3_file_control(database->sqlite, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+	return database_run(database, "PRAGMA auto_vacuum = INCREMENTAL;"
+			    "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 4194304", err);
+}
+
 static int open_file(struct database *database, const char *path, bool create, struct err *err)
 {
-	cleanup(freep) char *file = NULL;
-	int flags = database->writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, r;
+	int flags = database->writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, r = 0;
+	const char *parameters = "";
+	cleanup(freep) char *uri = NULL;
 
-	if (asprintf(&file, "%s/%s", path, database->kind->file) < 0) {
-		file = NULL;
-		return err_set(err, -ENOMEM, "no memory for the store");
-	}
 	if (!create && faccessat(database->dir, database->kind->file, F_OK, 0) < 0)
 		return err_set(err, -errno, "%s '%s': %s", database->kind->what, path,
 			       strerror(errno));
-	r = sqlite3_open_v2(file, &database->sqlite, flags | (create ? SQLITE_OPEN_CREATE : 0) |
-			    SQLITE_OPEN_PRIVATECACHE, NULL);
+	if (database->kind->journal)
+		r = create ? create_private(database, err) : reading(database, &parameters, err);
+	if (r < 0)
+		return r;
+	uri = uri_of(path, database->kind->file, parameters);
+	if (!uri)
+		return err_set(err, -ENOMEM, "no memory for the store");
+	r = sqlite3_open_v2(uri, &database->sqlite, flags | (create ? SQLITE_OPEN_CREATE : 0) |
+			    SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_URI, NULL);
 	if (r != SQLITE_OK)
 		return failed(database, r, err);
 	sqlite3_extended_result_codes(database->sqlite, 1);
 	sqlite3_busy_timeout(database->sqlite, BUSY_MS);
-	return database_run(database, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
-			    "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", err);
+	r = database_run(database, "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+			 "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", err);
+	return r >= 0 && database->kind->journal && create ? begin_journal(database, err) : r;
+}
+
+/* The file with its tables. */
+static int open_tables(struct database *database, const char *path, bool create,
+		       struct err *err)
+{
+	cleanup(fd_close) int lock = -1;
+	int r;
+
+	/* Who turns the log on while another one does so is told that it is busy, at once. */
+	if (database->kind->journal && create) {
+		lock = database_lock(database, err);
+		if (lock < 0)
+			return lock;
+	}
+	r = open_file(database, path, create, err);
+	if (r >= 0)
+		r = check_schema(database, create, err);
+	return r > 0 ? make_schema(database, err) : r;
 }
 
 int database_open(const char *path, bool create, struct database **ret, struct err *err)
@@ -306,15 +427,12 @@ int database_open_kind(const char *path, bool create, const struct database_kind
 	if (!database)
 		return err_set(err, -ENOMEM, "no memory for the store");
 	database->kind = kind;
-	database->dir = open_directory(path, create, kind->blobs, err);
+	database->dir = open_directory(path, create, kind, err);
 	if (database->dir < 0)
 		return database->dir;
-	database->writable = create || faccessat(database->dir, ".", W_OK, AT_EACCESS) == 0;
-	r = open_file(database, path, create, err);
-	if (r >= 0)
-		r = check_schema(database, create, err);
-	if (r > 0)
-		r = make_schema(database, err);
+	database->writable = create || (!kind->journal &&
+					faccessat(database->dir, ".", W_OK, AT_EACCESS) == 0);
+	r = open_tables(database, path, create, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&database);

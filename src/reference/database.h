@@ -20,9 +20,18 @@
 struct database_kind {
 	const char *file;	/* its name in the directory */
 	const char *what;	/* what messages call it: "the store" */
-	const char *schema;	/* the tables, as statements */
-	int version;		/* of the schema, 1 … */
+	/*
+	 * Statements that bring the tables from one version to the next: [0] makes those of
+	 * version 1, and what is of an older version is taken through all that are left.
+	 */
+	const char *const *steps;
+	int version;		/* of the tables, 1 …: how many steps there are */
 	bool blobs;		/* it has a directory of them */
+	/*
+	 * One that is written all the time, and read meanwhile: it has a write-ahead log, and
+	 * who does not create reads only, and changes no file. Root may read anybody's.
+	 */
+	bool journal;
 };
 
 struct database {
@@ -35,13 +44,14 @@ struct database {
 /**
  * database_open - open a store
  * @path:   of the directory
- * @create: make what is not there
+ * @create: make what is not there, and bring what is there to this version
  *
  * A directory into which somebody else may write is refused: who can put a kernel there can
  * make any guest look clean.
  *
- * Return: 0, -ENOENT (there is none), -EACCES, -ENOTSUP (of another version of hvsm), -EBADMSG
- *         (damaged), -EBUSY, -ENOSPC, -ENOMEM, -EIO, or what mkdir() says.
+ * Return: 0, -ENOENT (there is none), -EACCES, -ENOTSUP (of another version of hvsm; or a copy
+ *         without all files of its write-ahead log), -EBADMSG (damaged), -EBUSY, -ENOSPC,
+ *         -ENOMEM, -EIO, or what mkdir() says.
  */
 nodiscard int database_open(const char *path, bool create, struct database **ret,
 			    struct err *err);

@@ -21,8 +21,11 @@ static const char schema[] =
 	"CREATE INDEX file_digest ON file(digest);"
 	"CREATE INDEX file_source ON file(source);";
 
+static const char *const steps[] = { schema };
+
 static const struct database_kind trust_database = {
-	.file = "trust.db", .what = "the trust store", .schema = schema, .version = 1,
+	.file = "trust.db", .what = "the trust store", .steps = steps,
+	.version = ARRAY_SIZE(steps),
 };
 
 int trust_open(const char *store, bool create, struct trust **ret, struct err *err)

@@ -5,8 +5,12 @@
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#define NOBODY 65534
 
 /* What each turn does: it says that it came, and hangs until it may go on; who has the post stays. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -75,9 +79,62 @@ static void a_post_goes_to_one_after_another_until_too_many_hang(void **state)
 	assert_int_equal(owned, POST_HANGS_MAX + 2);
 }
 
+/* --- a machine that has no thread to give --- */
+
+static uint32_t turns;
+
+static void count_turns(struct post *post, uint32_t turn, void *ctx)
+{
+	(void)ctx;
+	__atomic_add_fetch(&turns, 1, __ATOMIC_RELEASE);
+	(void)post_busy(post, turn);
+}
+
+/* In a process of its own: another user, who may have no more of them than those that are there. */
+static int without_threads(void)
+{
+	static struct post post = { .fn = count_turns };
+	struct rlimit limit;
+	rlim_t before;
+
+	if (getrlimit(RLIMIT_NPROC, &limit) < 0 || (!geteuid() && setuid(NOBODY) < 0))
+		return 2;
+	before = limit.rlim_cur;
+	limit.rlim_cur = 0;
+	if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+		return 3;
+	/* That is told once; who has the post keeps it, and that it hangs stays to be seen. */
+	if (!watch_long_after(&post) || watch_long_after(&post) || post.busy_ns != 1 || post.turn ||
+	    post.hanging || turns)
+		return 4;
+	limit.rlim_cur = before;
+	if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+		return 5;
+	if (!watch_long_after(&post) || post.turn != 1 || post.hanging != 1)
+		return 6;
+	while (!__atomic_load_n(&turns, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return 0;
+}
+
+static void a_post_whose_thread_cannot_be_had_is_given_later(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (!child)
+		_exit(without_threads());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
+	/* The first has no threads yet that a child would lack. */
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_post_whose_thread_cannot_be_had_is_given_later),
 		cmocka_unit_test(a_post_goes_to_one_after_another_until_too_many_hang),
 	};
 

@@ -68,6 +68,16 @@ void anchor_set_state(enum agent_state state)
 	__atomic_store_n(&our_anchor->state, state, __ATOMIC_RELEASE);
 }
 
+void anchor_set_round(uint64_t period_ns)
+{
+	__atomic_store_n(&our_anchor->round_ns, period_ns, __ATOMIC_RELEASE);
+}
+
+void anchor_set_complete(uint64_t begun_ns)
+{
+	__atomic_store_n(&our_anchor->complete_ns, begun_ns, __ATOMIC_RELEASE);
+}
+
 void anchor_beat(void)
 {
 	__atomic_store_n(&our_anchor->heartbeat_ns, now_ns(CLOCK_BOOTTIME), __ATOMIC_RELEASE);

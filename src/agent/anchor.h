@@ -22,6 +22,12 @@ void anchor_publish(void);
 
 void anchor_set_state(enum agent_state state);
 
+/* @period_ns: from the begin of a round of all processes to that of the next. */
+void anchor_set_round(uint64_t period_ns);
+
+/* All that ran at @begun_ns (CLOCK_BOOTTIME) is measured. */
+void anchor_set_complete(uint64_t begun_ns);
+
 /* Once a period at least: it lives. */
 void anchor_beat(void);
 

@@ -20,6 +20,7 @@
 
 #include "agent/measure.h"
 #include "agent/process.h"
+#include "agent/watch.h"
 #include "base/cleanup.h"
 #include "base/now.h"
 
@@ -263,6 +264,31 @@ static int listen_to(int fd)
 }
 
 /*
+ * It runs what we were not told of when it was opened: before it has ended. What is in memory does
+ * not stand still; what is of a file system that we do not know may.
+ */
+static void catch_program(uint32_t pid, const char *path, uint64_t device)
+{
+	struct stat stat;
+	int fd;
+
+	if (watch_is_marked(device))
+		return;
+	if (watch_device(device) != DEVICE_LOCAL) {
+		(void)!measure_path(MEASURE_SLOW, path, AGENT_EXEC, COVER_NONE);
+		process_unknown(pid);
+		return;
+	}
+	fd = measure_open(path);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &stat) < 0)
+		close(fd);
+	else if (measure_fd(measure_worker_of(&stat), fd, AGENT_EXEC, COVER_NONE) < 0)
+		measure_lost(1);
+}
+
+/*
  * The record of the file that a process runs. Nothing is asked of a file server that may be dead:
  * what is known of the file by now has to do.
  */
@@ -283,7 +309,8 @@ static uint64_t record_of(uint32_t pid, void *ctx)
 	stat.st_size = (off_t)file.stx_size;
 	stat.st_mtim = (struct timespec){ file.stx_mtime.tv_sec, file.stx_mtime.tv_nsec };
 	stat.st_ctim = (struct timespec){ file.stx_ctime.tv_sec, file.stx_ctime.tv_nsec };
-	(void)measure_known(&stat, COVER_NONE, &entry);
+	if (!measure_known(&stat, COVER_NONE, &entry))
+		catch_program(pid, path, cache_device(stat.st_dev));
 	return entry.unreadable ? UINT64_MAX : entry.sequence;
 }
 

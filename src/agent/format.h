@@ -2,6 +2,7 @@
 #ifndef HVSM_AGENT_FORMAT_H
 #define HVSM_AGENT_FORMAT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -16,7 +17,7 @@
  * The keeper takes every byte for a lie until it is checked.
  */
 #define AGENT_MAGIC	     0x544e47414d535648ull	/* "HVSMAGNT" */
-#define AGENT_FORMAT	     1u
+#define AGENT_FORMAT	     2u	/* what is new since 1 stands at the end of structs */
 #define AGENT_ANCHOR_SECTION ".hvsm.anchor"
 #define AGENT_DIGEST_BYTES   32u	/* SHA-256 */
 #define AGENT_PAGE_BYTES     4096u
@@ -28,6 +29,9 @@
 #define AGENT_RECORD_MAX    (8u << 20)	/* 1 GiB of code in one file */
 #define AGENT_EVENTS	    16384u	/* in the ring; a power of two */
 #define AGENT_INSIDE_MAX    (8u << 20)	/* one copy; there are two */
+
+/* Between two rounds of all processes, however long one takes. */
+#define AGENT_ROUND_MAX_NS  300000000000ull
 
 enum agent_state {
 	AGENT_STARTING = 1,	/* what ran before it is not measured yet */
@@ -73,7 +77,15 @@ struct agent_anchor {
 
 	uint64_t events_next;		/* sequence number of the event that will be written next */
 	uint64_t inside_sequence;	/* of the newest whole inside view; 0: none yet */
+
+	/* Since format 2. */
+	uint64_t round_ns;		/* from the begin of the newest whole round of all processes
+					 * to that of the next; 0: there was none yet */
+	uint64_t complete_ns;		/* begin of the newest round since which nothing was lost,
+					 * and all is measured that was found; 0: none yet */
 };
+
+#define AGENT_ANCHOR_BYTES_1 offsetof(struct agent_anchor, round_ns)
 
 /* --- log: what was measured --- */
 

@@ -20,8 +20,17 @@
 #define FILE_BYTES_MAX	(4ull << 30)	/* half a minute's work; a larger one is no program */
 #define FRESH_NS	2000000000ull	/* the coarsest times of files that there are (FAT) */
 #define TICK_NS		20000000ull	/* two with CONFIG_HZ=100: how fine others are */
-#define USERS_SHARE	(AGENT_LOG_MAX / 2)	/* of the log: the rest is for what is root's */
+#define USERS_SHARE	2		/* a half of the log: the rest is for what is root's */
 #define UNREADABLE_MAX	4096u		/* paths that are remembered */
+
+/*
+ * What is not root's: only others that are not wait for it, but those do. And of a file that
+ * somebody has mapped executable though it is no program, not each version that it ever has.
+ */
+#define USER_BYTES_MAX	(256ull << 20)
+#define USER_PAGES_MAX	((1u << 20) / AGENT_DIGEST_BYTES)	/* 1 MiB of the log */
+#define VERSIONS_MAX	16u
+#define VERSIONS_FILES	4096u		/* that this is known of */
 #define SETTLE_NS	60000000000ull	/* that users' files are waited for at first */
 #define LOG_TRIES_MAX	600		/* … of a second each, where the guest has no memory */
 
@@ -58,10 +67,15 @@ static struct {
 	pthread_mutex_t lost_lock;	/* of what follows */
 	uint64_t lost;			/* events, in the newest record of them */
 	bool lost_told;			/* in this period */
+	uint64_t misses;
+	bool left_out;			/* a file has no record, and will not get one */
+	pthread_mutex_t versions_lock;
+	struct map versions;		/* hash of a file that is no program → its records */
 } measure = {
 	.cache.lock = PTHREAD_MUTEX_INITIALIZER,
 	.unreadable_lock = PTHREAD_MUTEX_INITIALIZER,
 	.lost_lock = PTHREAD_MUTEX_INITIALIZER,
+	.versions_lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
 /* What one file came to. */
@@ -141,9 +155,20 @@ static void tell_lost(void)
 	measure.lost_told = true;
 }
 
+void measure_miss(void)
+{
+	__atomic_add_fetch(&measure.misses, 1, __ATOMIC_RELAXED);
+}
+
+uint64_t measure_misses(void)
+{
+	return __atomic_load_n(&measure.misses, __ATOMIC_RELAXED);
+}
+
 /* Of the loop, too: it must not wait for memory. */
 void measure_lost(uint64_t n)
 {
+	measure_miss();
 	__atomic_add_fetch(&our_anchor->lost, n, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&measure.lost_lock);
 	if (!measure.lost_told)
@@ -209,14 +234,38 @@ static bool still_mine(void *ctx)
 	return post_busy(worker->post, worker->turn);
 }
 
+/* The file's records so far, of those that count (VERSIONS_MAX), and @more. */
+static uint32_t versions(const struct stat *stat, uint32_t more)
+{
+	const struct cache_key key = cache_key_of(stat);
+	const uint64_t file[] = { key.device, key.inode };
+	uint64_t hash = hash_bytes(file, sizeof(file), hash_secret()) | 1;
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&measure.versions_lock);
+	if (more && measure.versions.n >= VERSIONS_FILES)
+		map_free(&measure.versions);
+	(void)map_get(&measure.versions, hash, &n);
+	if (more)
+		(void)!map_put(&measure.versions, hash, n + more);
+	pthread_mutex_unlock(&measure.versions_lock);
+	return n + more;
+}
+
+/* All its pages count, though it is no program that says so. */
+static bool is_whole(const struct segments *segments)
+{
+	return segments->n && !segments->elf;
+}
+
 /* Does a record of it fit into the log, with the longest path? */
-static bool fits_record(const struct segments *segments)
+static bool fits_record(const struct stat *stat, const struct segments *segments)
 {
 	uint64_t bytes = sizeof(struct agent_file) + AGENT_PATH_MAX + 8 +
 			 segments->n * sizeof(segments->v[0]) +
 			 (uint64_t)segments->pages * AGENT_DIGEST_BYTES;
 
-	return bytes <= AGENT_RECORD_MAX;
+	return bytes <= AGENT_RECORD_MAX && (!stat->st_uid || segments->pages <= USER_PAGES_MAX);
 }
 
 /*
@@ -256,7 +305,7 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 	if (r < 0)
 		return r;
 	size_bytes = (uint64_t)result->stat.st_size;
-	if (size_bytes > FILE_BYTES_MAX)
+	if (size_bytes > (result->stat.st_uid ? USER_BYTES_MAX : FILE_BYTES_MAX))
 		return -EFBIG;
 	result->segments = (struct segments){0};
 	r = job->cover == COVER_ALL ? segments_all(size_bytes, &result->segments) :
@@ -266,8 +315,10 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 	/* A script has no code that a processor runs. */
 	if (job->cover == COVER_NONE && !result->segments.elf)
 		result->segments = (struct segments){0};
-	if (!fits_record(&result->segments))
+	if (!fits_record(&result->stat, &result->segments))
 		return -EFBIG;
+	if (is_whole(&result->segments) && versions(&result->stat, 0) >= VERSIONS_MAX)
+		return -EDQUOT;
 
 	result->pages = malloc((size_t)result->segments.pages * AGENT_DIGEST_BYTES + 1);
 	if (!result->pages)
@@ -324,7 +375,8 @@ static struct cache_entry entry_of(const struct result *result, const char *path
 static bool has_share(const struct stat *stat)
 {
 	return !stat->st_uid ||
-	       __atomic_load_n(&our_anchor->log_bytes, __ATOMIC_RELAXED) <= USERS_SHARE;
+	       __atomic_load_n(&our_anchor->log_bytes, __ATOMIC_RELAXED) <=
+		       measure.agent->log.memory.size_bytes / USERS_SHARE;
 }
 
 /* The file can be opened, but not be measured. */
@@ -333,8 +385,8 @@ static void note_unreadable(int fd, const struct stat *stat, enum agent_reason r
 	struct cache_entry entry = { .key = cache_key_of(stat), .unreadable = true }, known;
 	char path[AGENT_PATH_MAX];
 
-	/* One record for all the versions of a file that never stands still. */
-	if (error == ESTALE)
+	/* One record for all the versions of a file that never stands still, or had too many. */
+	if (error == ESTALE || error == EDQUOT)
 		entry.key.size_bytes = entry.key.mtime_ns = entry.key.ctime_ns = 0;
 	if (cache_find(&measure.cache, &entry.key, &known) && known.unreadable)
 		return;
@@ -345,6 +397,28 @@ static void note_unreadable(int fd, const struct stat *stat, enum agent_reason r
 	path_of(fd, stat, path);
 	if (append_unreadable(&entry.key, path, reason, error, &entry.sequence) >= 0)
 		(void)!cache_put(&measure.cache, &entry);
+}
+
+/* UINT64_MAX: there is no room, and no use in trying again. Or an error: there is. */
+static int record_file(const struct result *result, const char *path, enum agent_reason reason,
+		       uint64_t *sequence)
+{
+	int r = -ENOSPC;
+
+	if (has_share(&result->stat))
+		r = append_file(result, path, reason, sequence);
+	else
+		measure_lost(1);
+	if (r == -ENOSPC) {
+		__atomic_store_n(&measure.left_out, true, __ATOMIC_RELAXED);
+		*sequence = UINT64_MAX;
+		return 0;
+	}
+	if (r < 0)
+		measure_miss();
+	else if (is_whole(&result->segments))
+		versions(&result->stat, 1);
+	return r;
 }
 
 static void measure_file(const struct worker *worker, int fd, const struct job *job)
@@ -374,19 +448,10 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 		entry.key.mtime_ns = entry.key.ctime_ns = 0;
 	/* Looked at once more because it was fresh, and it is what it was. */
 	if (cache_find(&measure.cache, &entry.key, &known) && !known.unreadable &&
-	    known.tag == entry.tag && known.cover == entry.cover) {
+	    known.tag == entry.tag && known.cover == entry.cover)
 		entry.sequence = known.sequence;
-	} else {
-		r = -ENOSPC;
-		if (has_share(&result.stat))
-			r = append_file(&result, path, job->reason, &entry.sequence);
-		else
-			measure_lost(1);
-		if (r == -ENOSPC)
-			entry.sequence = UINT64_MAX;	/* full: no use in trying again */
-		else if (r < 0)
-			return;
-	}
+	else if (record_file(&result, path, job->reason, &entry.sequence) < 0)
+		return;
 	(void)!cache_put(&measure.cache, &entry);
 }
 
@@ -498,8 +563,10 @@ static int push(enum measure_worker worker, int fd, const char *path, enum agent
 	if (path_bytes > MEASURE_PATH_MAX)
 		return -ENAMETOOLONG;
 	job = malloc(sizeof(*job) + path_bytes);
-	if (!job)
+	if (!job) {
+		measure_miss();
 		return -ENOMEM;
+	}
 	*job = (struct job){ fd, reason, cover };
 	memcpy(job->path, path, path_bytes);
 
@@ -512,6 +579,8 @@ static int push(enum measure_worker worker, int fd, const char *path, enum agent
 		r = 0;
 	}
 	pthread_mutex_unlock(&queue->lock);
+	if (r < 0)
+		measure_miss();
 	return r;
 }
 
@@ -574,6 +643,28 @@ static bool is_done(struct queue *queue, uint64_t *n)
 	done = queue->done >= *n;
 	pthread_mutex_unlock(&queue->lock);
 	return done;
+}
+
+struct measure_mark measure_mark(void)
+{
+	struct measure_mark mark;
+
+	for (int i = 0; i < MEASURE_WORKERS; i++) {
+		mark.pushed[i] = 0;
+		(void)is_done(&measure.queues[i], &mark.pushed[i]);
+	}
+	return mark;
+}
+
+bool measure_reached(const struct measure_mark *mark)
+{
+	for (int i = 0; i < MEASURE_WORKERS; i++) {
+		uint64_t n = mark->pushed[i];
+
+		if (n && !is_done(&measure.queues[i], &n))
+			return false;
+	}
+	return !__atomic_load_n(&measure.left_out, __ATOMIC_RELAXED);
 }
 
 bool measure_settled(void)

@@ -79,6 +79,22 @@ void measure_unreadable(const char *path, enum agent_reason reason, int error);
 /* @n more events were dropped: a record says so, one a period at most. From any thread. */
 void measure_lost(uint64_t n);
 
+/* Something was not looked at, or there was no room for it: a later round comes by again. */
+void measure_miss(void);
+
+/* How often that was so, or something was lost. */
+uint64_t measure_misses(void);
+
+/* What the workers have been given so far. */
+struct measure_mark {
+	uint64_t pushed[MEASURE_WORKERS];
+};
+
+struct measure_mark measure_mark(void);
+
+/* Is all that done, and has each file of it a record? */
+bool measure_reached(const struct measure_mark *mark);
+
 /* Whose the file is, if its file system is none that may stand still. */
 enum measure_worker measure_worker_of(const struct stat *stat);
 

@@ -41,17 +41,18 @@ size_t modules_name(const char *path, size_t n, char *name, size_t size)
 	return used;
 }
 
-/* Which of @wanted stand in modules.dep: to the worker with them. */
-static void find_files(struct map *wanted)
+/* Which of @wanted stand in modules.dep: to the worker with them. False: he took not all. */
+static bool find_files(struct map *wanted)
 {
 	cleanup(file_close) FILE *file = NULL;
 	cleanup(freep) char *line = NULL;
 	struct utsname system;
 	char path[MEASURE_PATH_MAX], name[NAME_BYTES];
 	size_t room = 0;
+	bool all = true;
 
 	if (uname(&system) < 0)
-		return;
+		return true;
 	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", system.release);
 	file = fopen(path, "re");
 	while (file && getline(&line, &room, file) > 0) {
@@ -66,10 +67,11 @@ static void find_files(struct map *wanted)
 		snprintf(path, sizeof(path), *line == '/' ? "%s" : "/lib/modules/%2$s/%1$s", line,
 			 system.release);
 		r = measure_path(MEASURE_LOCAL, path, AGENT_MODULE, COVER_NONE);
-		/* Else again, when the next module comes. */
 		if (r >= 0)
 			r = map_put(wanted, hash_of(name), 1);
+		all = all && r >= 0;
 	}
+	return all;
 }
 
 /* The names that are in /proc/modules; 1: there is one that was not there before. */
@@ -125,11 +127,13 @@ void modules_measure(void)
 	if (pthread_mutex_trylock(&lock) != 0)
 		return;
 	r = read_loaded(&now);
-	if (r > 0) {
-		find_files(&now);
-		note_unknown(&now);
+	if (r > 0 && !find_files(&now)) {
+		map_free(&now);		/* once more, the next time */
+	} else {
+		if (r > 0)
+			note_unknown(&now);
+		map_free(&loaded);
+		loaded = now;
 	}
-	map_free(&loaded);
-	loaded = now;
 	pthread_mutex_unlock(&lock);
 }

@@ -15,6 +15,7 @@
 #include "agent/maps.h"
 #include "agent/measure.h"
 #include "agent/modules.h"
+#include "agent/rounds.h"
 #include "agent/thread.h"
 #include "agent/watch.h"
 #include "base/cleanup.h"
@@ -22,19 +23,21 @@
 
 #define MS		1000000ull
 #define CHORES_NS	(1000 * MS)	/* modules, namespaces that ended */
-#define ROUND_NS	(15000 * MS)	/* of all processes */
+#define WAKE_NS		(200 * MS)	/* between chores, whatever is mounted */
 #define SETTLE_NS	(50 * MS)	/* while the first round's files are measured */
 #define ROUND_STEP	16		/* processes of a round before what is due */
 #define TURNS_MAX	2048u		/* looks of one kind that are due */
 #define CMDLINE_BYTES	4096
 
 /*
- * When to look at a process that executes something: at its script at once, and again when exec(2)
- * is surely done, as the event comes before that; at what it maps when it has loaded its
- * libraries; and once it has come up. The latter two at whole steps of their clocks, so that we
- * wake once for many: most that execute something in a storm are gone by then.
+ * When to look at a process that executes something: at all of it at once where it has file
+ * systems that are not marked yet; else at its script at once, and again when exec(2) is surely
+ * done, as the event comes before that; at what it maps when it has loaded its libraries; and once
+ * it has come up. The latter two at whole steps of their clocks, so that we wake once for many:
+ * most that execute something in a storm are gone by then.
  */
 enum look {
+	LOOK_NOW,
 	LOOK_SCRIPT,
 	LOOK_SCRIPT_AGAIN,
 	LOOK_EARLY,
@@ -45,6 +48,7 @@ enum look {
 static const struct {
 	uint64_t after_ns, step_ns;
 } delays[LOOKS] = {
+	[LOOK_NOW] = { 0, 1 },
 	[LOOK_SCRIPT] = { 0, 1 },
 	[LOOK_SCRIPT_AGAIN] = { 5 * MS, 5 * MS },
 	[LOOK_EARLY] = { 40 * MS, 50 * MS },
@@ -68,13 +72,21 @@ static struct {
 	bool round_now;			/* there was no room: look at all */
 	bool wake;
 	struct post post;
-	/* Who is looked at, by which turn of the post: another one keeps clear of it. */
+	/* Who is looked at: by a thread that lost the post, if there is more than one. */
 	struct {
-		uint32_t turn, pid;
+		uint32_t pid;		/* 0: free */
+		bool told;		/* that others of its user's were passed over */
 	} busy[POST_HANGS_MAX + 1];
 	/* The thread's own. */
-	uint64_t chores_ns, round_ns;	/* when they are due */
-	unsigned rounds;
+	uint64_t chores_ns, chores_done_ns;	/* when they are due, and were */
+	struct rounds rounds;
+	struct {
+		uint64_t begun_ns;	/* of the newest round, CLOCK_BOOTTIME */
+		uint64_t misses;	/* by then */
+		struct measure_mark mark;	/* … and what it came to */
+		bool ended;		/* its files are not measured yet */
+	} found;
+	bool started;			/* the first round has ended */
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- what is due --- */
@@ -180,7 +192,9 @@ static void look_at_script(uint32_t pid, const char *exe)
 	n_files = interpreter_files(arguments, (size_t)n, files);
 	for (unsigned i = 0; i < n_files; i++) {
 		n = interpreter_path(pid, files[i], path, sizeof(path));
-		if (n < (ssize_t)sizeof(path) && measure_named(path, reason) < 0)
+		if (n >= (ssize_t)sizeof(path))
+			measure_unreadable(files[i], reason, ENAMETOOLONG);
+		else if (measure_named(path, reason) < 0)
 			measure_lost(1);
 	}
 }
@@ -212,8 +226,8 @@ static void look_at_mapping(uint32_t pid, const struct map_line *map, const char
 	struct stat file;
 	char path[80];
 
-	if (device == DEVICE_UNKNOWN && watch_namespace(pid)) {
-		watch_rescan();
+	if (device == DEVICE_UNKNOWN) {
+		watch_namespace(pid);
 		device = watch_device(map->device);
 	}
 	snprintf(path, sizeof(path), "/proc/%u/map_files/%s", pid, map->range);
@@ -261,51 +275,96 @@ static bool look_at(enum look look, uint32_t pid)
 	exe[n] = 0;
 	if (interpreter_by_name(exe))
 		look_at_script(pid, exe);
-	if (look == LOOK_EARLY || look == LOOK_UP) {
+	if (look != LOOK_SCRIPT && look != LOOK_SCRIPT_AGAIN) {
 		look_at_maps(pid, exe);
-		if (watch_namespace(pid))
-			watch_rescan();
+		watch_namespace(pid);
 	}
 	return true;
 }
 
-/* Note who is looked at. False: another thread hangs there. */
-static bool enter(uint32_t turn, uint32_t pid)
+/* Whose process it is, also of one that says nothing of itself; 0 where it is gone. */
+static uint32_t user_of(uint32_t pid)
 {
-	size_t mine = turn % ARRAY_SIZE(process.busy);
-	bool free = true;
+	cleanup(file_close) FILE *file = NULL;
+	char line[128];
+	uint32_t uid;
 
-	pthread_mutex_lock(&process.lock);
-	for (size_t i = 0; i < ARRAY_SIZE(process.busy); i++)
-		free = free && process.busy[i].pid != pid;
-	if (free) {
-		process.busy[mine].turn = turn;
-		process.busy[mine].pid = pid;
-	}
-	pthread_mutex_unlock(&process.lock);
-	return free;
+	snprintf(line, sizeof(line), "/proc/%u/status", pid);
+	file = fopen(line, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Uid: %u", &uid) == 1)
+			return uid;
+	return 0;
 }
 
-static void leave(uint32_t turn)
+/*
+ * Does another thread hang at this process, or at one of the same user's? Who made one that nobody
+ * can look at makes as many as he likes; what they run is measured as it is executed.
+ */
+static bool is_hopeless(const uint32_t *hanging, size_t n, uint32_t pid, size_t *at)
 {
-	size_t mine = turn % ARRAY_SIZE(process.busy);
+	uint32_t uid = n ? user_of(pid) : 0;
+
+	for (*at = 0; *at < n; (*at)++)
+		if (hanging[*at] && (hanging[*at] == pid || (uid && user_of(hanging[*at]) == uid)))
+			return true;
+	return false;
+}
+
+/* Note who is looked at; its place, or -EBUSY: there is no use in it. */
+static int enter(uint32_t pid)
+{
+	uint32_t hanging[ARRAY_SIZE(process.busy)];
+	size_t n = 0, at;
+	int place = -EBUSY;
+	bool told;
 
 	pthread_mutex_lock(&process.lock);
-	if (process.busy[mine].turn == turn)
-		process.busy[mine].pid = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(process.busy); i++) {
+		hanging[i] = process.busy[i].pid;
+		if (hanging[i])
+			n = i + 1;
+		else
+			place = (int)i;
+	}
+	if (place >= 0) {
+		process.busy[place].pid = pid;
+		process.busy[place].told = false;
+	}
+	pthread_mutex_unlock(&process.lock);
+	if (place < 0 || !is_hopeless(hanging, n, pid, &at))
+		return place;
+
+	pthread_mutex_lock(&process.lock);
+	process.busy[place].pid = 0;
+	told = process.busy[at].told;
+	process.busy[at].told = true;
+	pthread_mutex_unlock(&process.lock);
+	if (told)
+		measure_miss();
+	else
+		measure_lost(1);
+	return -EBUSY;
+}
+
+static void leave(int place)
+{
+	pthread_mutex_lock(&process.lock);
+	process.busy[place].pid = 0;
 	pthread_mutex_unlock(&process.lock);
 }
 
 /* --- the thread --- */
 
-static void look(uint32_t turn, enum look look, uint32_t pid)
+static void look(enum look look, uint32_t pid)
 {
+	int place = enter(pid);
 	bool there;
 
-	if (!enter(turn, pid))
+	if (place < 0)
 		return;
 	there = look_at(look, pid);
-	leave(turn);
+	leave(place);
 	if (!there || look != LOOK_EARLY)
 		return;
 	pthread_mutex_lock(&process.lock);
@@ -322,21 +381,33 @@ static bool round_step(struct post *post, uint32_t turn, DIR *proc)
 		if (!entry)
 			return true;
 		if (isdigit((unsigned char)entry->d_name[0]) && post_busy(post, turn))
-			look(turn, LOOK_UP, (uint32_t)strtoul(entry->d_name, NULL, 10));
+			look(LOOK_UP, (uint32_t)strtoul(entry->d_name, NULL, 10));
 	}
 	return false;
+}
+
+/* All that the newest round found is measured: tell since when nothing is missing. */
+static void settle(void)
+{
+	if (!process.found.ended || !measure_reached(&process.found.mark))
+		return;
+	process.found.ended = false;
+	if (measure_misses() == process.found.misses)
+		anchor_set_complete(process.found.begun_ns);
 }
 
 static void do_chores(uint64_t now)
 {
 	bool new_ones = watch_look();
 
+	process.chores_done_ns = now;
 	process.chores_ns = now + CHORES_NS;
 	if (watch_changed() || new_ones)
 		watch_rescan();
 	modules_measure();
+	settle();
 	/* The files that the first round has found are measured as well. */
-	if (process.rounds && our_anchor->state == AGENT_STARTING) {
+	if (process.started && our_anchor->state == AGENT_STARTING) {
 		if (measure_settled())
 			anchor_set_state(AGENT_RUNNING);
 		else
@@ -344,30 +415,70 @@ static void do_chores(uint64_t now)
 	}
 }
 
+/* What was asked for from outside of the thread; the lock is held. */
+static void take_wishes(void)
+{
+	uint64_t soon = process.chores_done_ns + WAKE_NS;
+
+	if (process.wake && soon < process.chores_ns)
+		process.chores_ns = soon;
+	if (process.round_now)
+		rounds_hurry(&process.rounds);
+	process.wake = process.round_now = false;
+}
+
 /* Wait until there is something to do; false: the post is another's. */
 static bool wait_due(struct post *post, uint32_t turn, bool in_round, enum look *next,
 		     uint32_t *pid)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC), until = process.chores_ns;
+	uint64_t now = now_ns(CLOCK_MONOTONIC), until;
 	bool mine = post_waits(post, turn);
 
 	*pid = 0;
-	if (process.round_ns < until)
-		until = process.round_ns;
 	pthread_mutex_lock(&process.lock);
-	if (mine && !take_due(now, next, pid, &until) && !in_round && !process.wake &&
-	    !process.round_now && until > now) {
+	take_wishes();
+	until = process.chores_ns;
+	if (process.rounds.due_ns < until)
+		until = process.rounds.due_ns;
+	if (mine && !take_due(now, next, pid, &until) && !in_round && until > now) {
 		struct timespec time = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
 
 		pthread_cond_timedwait(&process.more, &process.lock, &time);
 	}
-	if (process.wake)
-		process.chores_ns = now;
-	if (process.round_now)
-		process.round_ns = now;
-	process.wake = process.round_now = false;
 	pthread_mutex_unlock(&process.lock);
 	return mine && post_busy(post, turn);
+}
+
+static void begin_round(uint64_t now)
+{
+	rounds_begin(&process.rounds, now);
+	if (process.found.ended)
+		return;
+	process.found.begun_ns = now_ns(CLOCK_BOOTTIME);
+	process.found.misses = measure_misses();
+}
+
+static void end_round(void)
+{
+	anchor_set_round(rounds_end(&process.rounds, now_ns(CLOCK_MONOTONIC)));
+	process.started = true;
+	/* Of an earlier round's files some may still wait: then it is that one that counts. */
+	if (process.found.ended)
+		return;
+	process.found.mark = measure_mark();
+	process.found.ended = true;
+}
+
+/* Go on with the round; false: it has ended. */
+static bool go_round(struct post *post, uint32_t turn, DIR *proc)
+{
+	uint64_t before = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	bool ended = round_step(post, turn, proc);
+
+	rounds_took(&process.rounds, now_ns(CLOCK_THREAD_CPUTIME_ID) - before);
+	if (ended)
+		end_round();
+	return !ended;
 }
 
 static void work(struct post *post, uint32_t turn, void *ctx)
@@ -383,20 +494,19 @@ static void work(struct post *post, uint32_t turn, void *ctx)
 		if (!wait_due(post, turn, proc, &next, &pid))
 			return;
 		if (pid) {
-			look(turn, next, pid);
+			look(next, pid);
 			continue;
 		}
 		now = now_ns(CLOCK_MONOTONIC);
 		if (now >= process.chores_ns)
 			do_chores(now);
-		if (!proc && now >= process.round_ns) {
+		if (!proc && now >= process.rounds.due_ns) {
 			proc = opendir("/proc");
-			process.round_ns = now + ROUND_NS;
+			begin_round(now);
 		}
-		if (proc && round_step(post, turn, proc)) {
+		if (proc && !go_round(post, turn, proc)) {
 			dir_close(&proc);
 			proc = NULL;
-			process.rounds++;
 		}
 	}
 }
@@ -416,6 +526,13 @@ void process_exec_done(uint32_t pid)
 	if (process.interpreters[pid % 256] == pid)
 		add(LOOK_SCRIPT, pid, now_ns(CLOCK_MONOTONIC));
 	add(LOOK_EARLY, pid, now_ns(CLOCK_MONOTONIC));
+	pthread_mutex_unlock(&process.lock);
+}
+
+void process_unknown(uint32_t pid)
+{
+	pthread_mutex_lock(&process.lock);
+	add(LOOK_NOW, pid, now_ns(CLOCK_MONOTONIC));
 	pthread_mutex_unlock(&process.lock);
 }
 

@@ -28,6 +28,9 @@ void process_executed(uint32_t pid, bool runs_files);
 /* The kernel says that its exec is done: the best time to see what a script is called. */
 void process_exec_done(uint32_t pid);
 
+/* … and it runs a file of a file system that we do not know: what its namespace has mounted? */
+void process_unknown(uint32_t pid);
+
 /* There is something new to do: mounts. From any thread. */
 void process_wake(void);
 

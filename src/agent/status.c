@@ -35,10 +35,13 @@ static void print_json(const struct agent_anchor *anchor)
 	       (unsigned long long)anchor->log_bytes);
 	print_head(anchor);
 	printf("\",\"heartbeat\":%llu,\"period_ms\":%u,\"marks\":%u,\"lost\":%llu,"
-	       "\"inside_views\":%llu,\"events\":%llu}\n", (unsigned long long)anchor->heartbeat,
+	       "\"inside_views\":%llu,\"events\":%llu,\"round_ms\":%llu,\"complete_ns\":%llu}\n",
+	       (unsigned long long)anchor->heartbeat,
 	       anchor->period_ms, anchor->marks, (unsigned long long)anchor->lost,
 	       (unsigned long long)anchor->inside_sequence,
-	       (unsigned long long)anchor->events_next);
+	       (unsigned long long)anchor->events_next,
+	       (unsigned long long)anchor->round_ns / 1000000,
+	       (unsigned long long)anchor->complete_ns);
 }
 
 static void print_text(const struct agent_anchor *anchor)
@@ -51,6 +54,7 @@ static void print_text(const struct agent_anchor *anchor)
 	print_head(anchor);
 	printf("\nheartbeat  %llu, every %u ms\n", (unsigned long long)anchor->heartbeat,
 	       anchor->period_ms);
+	printf("rounds     every %llu ms\n", (unsigned long long)anchor->round_ns / 1000000);
 	printf("marks      %u file systems watched\n", anchor->marks);
 	printf("lost       %llu events\n", (unsigned long long)anchor->lost);
 	printf("views      %llu of the inside\n", (unsigned long long)anchor->inside_sequence);

@@ -71,11 +71,13 @@ static struct {
 	bool changed;			/* mounts of the initial namespace */
 	uint32_t scan;			/* number of the current one */
 	uint32_t scanned;		/* of the last that found what is local */
+	uint32_t added;			/* namespaces, so far */
 	struct post slow;
 	uint64_t memory_device;		/* of memfd_create(2) */
 	pthread_mutex_t lock;		/* of what follows */
 	VEC(struct namespace) namespaces;	/* the first is init's */
 	VEC(struct device) devices;
+	struct map index;		/* device and group → place in @devices */
 	size_t next;			/* namespace whose mounts are asked for */
 } watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -148,12 +150,30 @@ static bool mark(enum group group, uint32_t pid, const struct mount_line *mount)
 			     AT_FDCWD, link) == 0;
 }
 
+/* A key of the map is never 0. */
+static uint64_t device_key(uint64_t device, enum group group)
+{
+	return (device * GROUPS + group) + 1;
+}
+
 static struct device *device_of(uint64_t device, enum group group)
 {
-	for (size_t i = 0; i < watch.devices.n; i++)
-		if (watch.devices.v[i].device == device && watch.devices.v[i].group == group)
-			return &watch.devices.v[i];
-	return NULL;
+	uint32_t i;
+
+	return map_get(&watch.index, device_key(device, group), &i) ? &watch.devices.v[i] : NULL;
+}
+
+/* As something is found by its place, and others have moved. */
+static void index_devices(void)
+{
+	map_free(&watch.index);
+	for (size_t i = 0; i < watch.devices.n; i++) {
+		const struct device *device = &watch.devices.v[i];
+
+		/* What is not found is marked once more. */
+		(void)!map_put(&watch.index, device_key(device->device, device->group),
+			       (uint32_t)i);
+	}
 }
 
 static void note_device(const struct device *device)
@@ -162,10 +182,14 @@ static void note_device(const struct device *device)
 
 	pthread_mutex_lock(&watch.lock);
 	known = device_of(device->device, device->group);
-	if (!known && watch.devices.n < DEVICES_MAX)
+	if (!known && watch.devices.n < DEVICES_MAX &&
+	    map_put(&watch.index, device_key(device->device, device->group),
+		    (uint32_t)watch.devices.n) >= 0)
 		known = vec_add(&watch.devices);
 	if (known)
 		*known = *device;
+	else
+		measure_miss();
 	pthread_mutex_unlock(&watch.lock);
 }
 
@@ -181,12 +205,23 @@ static bool is_marked(uint64_t device, enum group group, uint32_t scan)
 	return marked;
 }
 
-/* What this scan did not see is not mounted any more. */
-static void forget_devices(enum group group, uint32_t scan)
+/* The lock is held. */
+static void count_marks(void)
 {
 	uint32_t marks = 0;
 
+	for (size_t i = 0; i < watch.devices.n; i++)
+		marks += watch.devices.v[i].marked;
+	__atomic_store_n(&our_anchor->marks, marks, __ATOMIC_RELEASE);
+}
+
+/* What this scan did not see is not mounted any more. */
+static void forget_devices(enum group group, uint32_t scan)
+{
+	size_t before;
+
 	pthread_mutex_lock(&watch.lock);
+	before = watch.devices.n;
 	for (size_t i = 0; i < watch.devices.n;) {
 		struct device *device = &watch.devices.v[i];
 
@@ -196,10 +231,11 @@ static void forget_devices(enum group group, uint32_t scan)
 			*device = watch.devices.v[--watch.devices.n];
 			continue;
 		}
-		marks += device->marked;
 		i++;
 	}
-	__atomic_store_n(&our_anchor->marks, marks, __ATOMIC_RELEASE);
+	if (watch.devices.n != before)
+		index_devices();
+	count_marks();
 	pthread_mutex_unlock(&watch.lock);
 }
 
@@ -208,11 +244,29 @@ enum watch_device watch_device(uint64_t device)
 	enum watch_device is = DEVICE_UNKNOWN;
 
 	pthread_mutex_lock(&watch.lock);
-	for (size_t i = 0; i < watch.devices.n; i++)
-		if (watch.devices.v[i].device == device)
-			is = watch.devices.v[i].slow ? DEVICE_SLOW : DEVICE_LOCAL;
+	/* On a way that is slow there are others, too: what it is mounted on says nothing of it. */
+	for (int i = 0; i < GROUPS && is == DEVICE_UNKNOWN; i++) {
+		const struct device *known = device_of(device, (enum group)i);
+
+		if (known)
+			is = known->slow ? DEVICE_SLOW : DEVICE_LOCAL;
+	}
 	pthread_mutex_unlock(&watch.lock);
 	return is == DEVICE_UNKNOWN && device == watch.memory_device ? DEVICE_LOCAL : is;
+}
+
+bool watch_is_marked(uint64_t device)
+{
+	bool marked = false;
+
+	pthread_mutex_lock(&watch.lock);
+	for (int i = 0; i < GROUPS; i++) {
+		const struct device *known = device_of(device, (enum group)i);
+
+		marked = marked || (known && known->marked);
+	}
+	pthread_mutex_unlock(&watch.lock);
+	return marked;
 }
 
 /*
@@ -288,7 +342,8 @@ static uint64_t namespace_of(uint32_t pid)
 	return stat(path, &stat_) < 0 ? 0 : stat_.st_ino;
 }
 
-bool watch_namespace(uint32_t pid)
+/* True: it was not known. */
+static bool add_namespace(uint32_t pid)
 {
 	uint64_t inode = namespace_of(pid);
 	struct namespace *added = NULL;
@@ -307,7 +362,21 @@ bool watch_namespace(uint32_t pid)
 	if (added)
 		*added = (struct namespace){ .inode = inode, .pid = pid };
 	pthread_mutex_unlock(&watch.lock);
+	if (!added)
+		measure_miss();
 	return added;
+}
+
+/* Of the others nothing has changed: users can make one after the other. */
+void watch_namespace(uint32_t pid)
+{
+	if (!add_namespace(pid))
+		return;
+	scan_mounts(GROUP_LOCAL, pid, __atomic_load_n(&watch.scan, __ATOMIC_ACQUIRE));
+	pthread_mutex_lock(&watch.lock);
+	count_marks();
+	pthread_mutex_unlock(&watch.lock);
+	__atomic_add_fetch(&watch.added, 1, __ATOMIC_ACQ_REL);
 }
 
 /* Drop namespaces whose process is gone; true where there was one. */
@@ -548,22 +617,24 @@ static int on_mounts(int fd, uint32_t events, void *ctx, struct err *err)
 
 static void watch_slow(struct post *post, uint32_t turn, void *ctx)
 {
-	uint32_t scanned = 0;
+	uint32_t scanned = 0, knows = 0;
 
 	(void)ctx;
 	for (;;) {
 		struct pollfd fan = { watch.fan[GROUP_SLOW], POLLIN, 0 };
-		uint32_t scan;
+		uint32_t scan, added;
 
 		if (!post_waits(post, turn))
 			return;
 		poll(&fan, 1, SLOW_POLL_MS);
 		if (!post_busy(post, turn))
 			return;
+		added = __atomic_load_n(&watch.added, __ATOMIC_ACQUIRE);
 		scan = __atomic_load_n(&watch.scanned, __ATOMIC_ACQUIRE);
-		if (scan != scanned)
+		if (scan != scanned || added != knows)
 			scan_group(GROUP_SLOW, scan);
 		scanned = scan;
+		knows = added;
 		if (fan.revents && has_room(MEASURE_SLOW))
 			read_events(GROUP_SLOW);
 	}

@@ -24,13 +24,8 @@ void watch_rescan(void);
 /* Has a mount come or gone in the initial namespace since this was asked last? */
 bool watch_changed(void);
 
-/**
- * watch_namespace - this process was seen
- * @pid: whose mount namespace is taken note of
- *
- * Return: true where it is a new one: watch_rescan() would help.
- */
-bool watch_namespace(uint32_t pid);
+/* This process was seen: what is mounted in its namespace is marked, where that is a new one. */
+void watch_namespace(uint32_t pid);
 
 /*
  * Look at the namespaces but the initial one, at some of them each time: whether they are still
@@ -46,5 +41,8 @@ enum watch_device {
 
 /* What is known of the file system on a device (major << 20 | minor). */
 enum watch_device watch_device(uint64_t device);
+
+/* Are we told of what is executed there? Not of files without a name, memfd_create(2). */
+bool watch_is_marked(uint64_t device);
 
 #endif

@@ -368,6 +368,24 @@ static void judge_failures(struct check_run *run, const struct measured *measure
 				   n, newest->time_ns / NS_PER_S, newest->path, newest->error);
 }
 
+/*
+ * What ran when events were lost, and has ended, nobody will know: agent-log tells of that for
+ * good. What runs still is measured in the agent's next round, and is known from then on.
+ */
+static void judge_lost(struct check_run *run, const struct digest_look *look)
+{
+	const struct measured *measured = look->measured;
+
+	if (!measured->lost)
+		return;
+	if (look->agent->complete_ns <= measured->lost_last_ns ||
+	    look->agent->complete_ns > look->agent->heartbeat_ns)
+		check_inconclusive(run, "%" PRIu64 " events were lost: what runs since then is "
+				   "not all measured yet", measured->lost);
+	else
+		check_note(run, "what ran only when events were lost is not known (agent-log)");
+}
+
 /* All that was measured in this boot, also what has ended. */
 static int judge_all(struct check_run *run, struct digest_look *look, struct err *err)
 {
@@ -392,9 +410,7 @@ static int judge_all(struct check_run *run, struct digest_look *look, struct err
 	judge_failures(run, look->measured);
 	if (look->measured->full)
 		check_inconclusive(run, "the agent's log is full: what ran later is not known");
-	if (look->measured->lost)
-		check_inconclusive(run, "the guest's kernel dropped %" PRIu64 " events: what ran "
-				   "then is not known", look->measured->lost);
+	judge_lost(run, look);
 	return 0;
 }
 

@@ -41,7 +41,8 @@ static const char *nonsense(const struct agent_anchor *anchor, const struct clai
 {
 	if (anchor->magic != AGENT_MAGIC)
 		return "it is none: its magic number is missing";
-	if (anchor->format != AGENT_FORMAT || anchor->size_bytes < sizeof(*anchor))
+	if (!anchor->format || anchor->format > AGENT_FORMAT ||
+	    anchor->size_bytes < (anchor->format == 1 ? AGENT_ANCHOR_BYTES_1 : sizeof(*anchor)))
 		return "it is of another format";
 	if ((int64_t)anchor->pid != claim->task.tgid)
 		return "it says that it is another process";
@@ -75,6 +76,9 @@ int follow_anchor(struct look *look, const struct claim *claim, struct agent_anc
 		tell(look, "anchor", "Agent's anchor was written over", "an anchor", "%s", why);
 		return 1;
 	}
+	if (anchor.format == 1)
+		memset((uint8_t *)&anchor + AGENT_ANCHOR_BYTES_1, 0,
+		       sizeof(anchor) - AGENT_ANCHOR_BYTES_1);
 	*ret = anchor;
 	return 0;
 }

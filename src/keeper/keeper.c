@@ -407,6 +407,8 @@ static int look_at(struct keeper *keeper, struct look *look, const struct claim 
 		return r < 0 ? r : 0;
 	agent->period_ms = anchor.period_ms;
 	agent->heartbeat_ns = anchor.heartbeat_ns;
+	agent->round_ns = anchor.round_ns;
+	agent->complete_ns = anchor.complete_ns;
 	agent->state = anchor.state == AGENT_STARTING ? KEEPER_STARTING : KEEPER_TRUSTED;
 	r = look_heart(look, claim, &anchor, err);
 	if (r >= 0)

@@ -73,6 +73,8 @@ struct keeper_agent {
 	uint64_t start_ns;	/* when it began, CLOCK_BOOTTIME */
 	uint32_t period_ms;
 	uint64_t heartbeat_ns;
+	uint64_t round_ns;	/* between its looks at all processes, as it says; 0: not known */
+	uint64_t complete_ns;	/* all that ran then is measured, as it says; 0: never yet */
 	uint64_t log_records;	/* … and so are these: of the log, as far as it was proved */
 	uint64_t log_bytes;
 	uint8_t log_digest[AGENT_DIGEST_BYTES];	/* chain of the last of them */

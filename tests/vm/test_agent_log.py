@@ -11,6 +11,7 @@ import sys
 import time
 import unittest
 from collections.abc import Callable
+from errno import EFBIG, ENAMETOOLONG
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,10 @@ class Log(unittest.TestCase):
                     f"{PROGRAM} status | grep -q running").status == 0)
                 self.what_ran_before(guest)
                 self.programs(guest)
+                self.what_ends_soon(guest)
                 self.scripts(guest)
+                self.users(guest)
+                self.rounds(guest)
                 self.what_is_no_file(guest)
                 self.ima(guest)
                 stop(guest, pid)
@@ -108,6 +112,27 @@ class Log(unittest.TestCase):
         self.wait_for_file(guest, "/tmp/u/sleep", self.program + b"user\n", reason="exec")
         guest.sh("rm /tmp/u/sleep")
 
+    def what_ends_soon(self, guest: Guest) -> None:
+        """A program in memory only, of which no event of a file tells, and which is gone before processes are looked at."""
+        def ready() -> bool:
+            guest.sh("meddle brief 20")
+            return any(record.get("path") == "/memfd:brief" for record in self.records(guest))
+        self.wait("a record of a file without a name", ready)
+
+    def users(self, guest: Guest) -> None:
+        """What is not root's may not take long: that is noted."""
+        guest.sh("dd if=/bin/busybox of=/tmp/sleep bs=1M 2>/dev/null; dd if=/dev/null of=/tmp/sleep bs=1M seek=300; "
+                 "chmod 755 /tmp/sleep; chown 1000 /tmp/sleep; /tmp/sleep 1")
+        self.wait("a record of what is too large", lambda: [
+            record for record in self.records(guest)
+            if record.get("path") == "/tmp/sleep" and record["type"] == "unreadable" and record["error"] == EFBIG])
+        guest.sh("rm /tmp/sleep")
+
+    def rounds(self, guest: Guest) -> None:
+        """All processes are looked at again and again, and it says so."""
+        self.wait("a round of which all is measured", lambda: self.status(guest)["complete_ns"])
+        self.assertGreaterEqual(self.status(guest)["round_ms"], 15000)
+
     def scripts(self, guest: Guest) -> None:
         direct, given = b"#!/bin/sh\nexit 0\n", b"sleep 3\n"
         guest.put("/tmp/direct script", direct, 0o755)
@@ -116,6 +141,13 @@ class Log(unittest.TestCase):
         # Who comes first: its exec's event, or a look at its interpreter's command line.
         self.wait_for_file(guest, "/tmp/direct script", direct, pages=0)
         self.wait_for_file(guest, "/tmp/given.sh", given, reason="script", pages=0)
+
+        # Of a name that it does not take it says that there was one.
+        deep = "/tmp/" + "/".join(["d" * 200] * 5)
+        guest.sh(f"mkdir -p {deep}; echo sleep 3 >{deep}/s.sh; sh {deep}/s.sh")
+        self.wait("a record of a long name", lambda: [
+            record for record in self.records(guest) if record["type"] == "unreadable" and
+            record["error"] == ENAMETOOLONG and record["path"].startswith("/tmp/" + "d" * 200)])
 
     def what_is_no_file(self, guest: Guest) -> None:
         """A FIFO and a device are not opened, and nobody waits for them."""
@@ -130,7 +162,8 @@ class Log(unittest.TestCase):
             self.assertNotIn(record.get("path"), ("/tmp/fifo", "/dev/null"))
 
     def ima(self, guest: Guest) -> None:
-        lines = guest.sh(f"{PROGRAM} log --ima").splitlines()
+        violation = f"10 {'0' * 40} "
+        lines = [line for line in guest.sh(f"{PROGRAM} log --ima").splitlines() if not line.startswith(violation)]
         files = [record for record in self.records(guest) if record["type"] == "file"]
         want = [ima_line(record["sha256"], record["path"]) for record in files]
         self.assertEqual(lines, want[:len(lines)])

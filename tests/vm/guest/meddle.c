@@ -12,6 +12,7 @@
  *	meddle forge PID		… and chain all records anew
  *	meddle truncate PID		take the last half of its records out of an agent's log
  *	meddle unmark PID		take an agent's fanotify marks away
+ *	meddle brief MS			execute a file without a name, which ends after that time
  *	meddle storm SECONDS PROGRAM	execute PROGRAM as often as it can; prints how often
  *
  * What is changed a second time is again what it was, and what a process mapped goes with it.
@@ -445,6 +446,35 @@ static void storm(void)
 	printf("%lu\n", n);
 }
 
+/* Another file each time, by what follows the program in it. */
+static void brief(void)
+{
+	char text[16], *argv[] = { (char *)"brief", (char *)"doze", text, NULL };
+	int own = must(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+	int fd = must(memfd_create("brief", MFD_CLOEXEC));
+	struct timespec now;
+	char buffer[65536];
+	ssize_t n;
+	pid_t child;
+
+	while ((n = must(read(own, buffer, sizeof(buffer)))))
+		must(write(fd, buffer, (size_t)n));
+	must(clock_gettime(CLOCK_MONOTONIC, &now));
+	must(write(fd, &now, sizeof(now)));
+	snprintf(text, sizeof(text), "%d", pid);
+	child = must(fork());
+	if (!child) {
+		fexecve(fd, argv, environ);
+		die("fexecve");
+	}
+	must(waitpid(child, NULL, 0));
+}
+
+static void doze(void)
+{
+	usleep((useconds_t)pid * 1000);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -453,6 +483,7 @@ static const struct {
 	{ "constant", change_constant }, { "map", inject }, { "memfd", inject_memfd },
 	{ "anchor", change_anchor }, { "log", change_log }, { "forge", forge_log },
 	{ "truncate", truncate_log }, { "unmark", unmark }, { "storm", storm },
+	{ "brief", brief }, { "doze", doze },
 };
 
 int main(int argc, char **argv)

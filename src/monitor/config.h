@@ -82,8 +82,8 @@ struct config_guest {
 	enum config_mode mode;
 	struct texts checks;	/* these only; empty: all */
 	struct texts skip;	/* not these */
-	uint32_t look_period_ms, cheap_period_ms, medium_period_ms, costly_period_ms;
-	uint32_t cpu_us_per_s;	/* the "cpu_percent" of the file: 1 % is 10,000 */
+	uint32_t look_period_ms, cheap_period_ms, middle_period_ms, dear_period_ms;
+	uint32_t cpu_permille;	/* the "cpu_percent" of the file */
 	struct texts severity[SEVERITY_CRITICAL + 1];	/* checks whose findings have it */
 	struct texts reference;	/* packages and directories with known-good code */
 	struct texts reactions;	/* by name */
@@ -99,10 +99,10 @@ struct config {
 	char *socket;		/* for the command line */
 	struct texts reference;	/* for all guests */
 	uint32_t look_period_ms;	/* comparing the cheap views */
-	uint32_t cheap_period_ms, medium_period_ms, costly_period_ms;	/* checks, by their cost */
+	uint32_t cheap_period_ms, middle_period_ms, dear_period_ms;	/* checks, by their cost */
 	uint32_t jitter_percent;	/* of a period: as much shorter or longer, at random */
-	uint32_t guest_cpu_us_per_s;	/* "guest_cpu_percent" of one core: 1 % is 10,000 */
-	uint32_t host_cpu_us_per_s;	/* "host_cpu_percent" of one core, for all guests */
+	uint32_t guest_cpu_permille;	/* "guest_cpu_percent", of one core */
+	uint32_t host_cpu_permille;	/* "host_cpu_percent", of one core; 0: as schedule_defaults() */
 	uint32_t retention_days;	/* reports; 0: for ever */
 	uint32_t retention_mib;		/* … of all guests together; 0: no limit */
 	struct {
@@ -145,8 +145,8 @@ const struct config_reaction *config_reaction(const struct config *config, const
 struct guest_config {
 	bool watch;
 	enum config_mode mode;
-	uint32_t look_period_ms, cheap_period_ms, medium_period_ms, costly_period_ms;
-	uint32_t cpu_us_per_s;
+	uint32_t look_period_ms, cheap_period_ms, middle_period_ms, dear_period_ms;
+	uint32_t cpu_permille;
 	const struct texts *checks, *skip, *reactions;	/* never NULL */
 	VEC(const struct config_guest *) sections;	/* those that fit, in the file's order */
 };

@@ -54,9 +54,9 @@ static void take(struct guest_config *guest, const struct config_guest *section)
 	TAKE(mode, mode);
 	TAKE(look_period_ms, look_period_ms);
 	TAKE(cheap_period_ms, cheap_period_ms);
-	TAKE(medium_period_ms, medium_period_ms);
-	TAKE(costly_period_ms, costly_period_ms);
-	TAKE(cpu_us_per_s, cpu_us_per_s);
+	TAKE(middle_period_ms, middle_period_ms);
+	TAKE(dear_period_ms, dear_period_ms);
+	TAKE(cpu_permille, cpu_permille);
 	TAKE_LIST(checks);
 	TAKE_LIST(skip);
 	TAKE_LIST(reactions);
@@ -78,9 +78,9 @@ int config_guest(const struct config *config, const char *name, const char *uuid
 		.mode = config->mode,
 		.look_period_ms = config->look_period_ms,
 		.cheap_period_ms = config->cheap_period_ms,
-		.medium_period_ms = config->medium_period_ms,
-		.costly_period_ms = config->costly_period_ms,
-		.cpu_us_per_s = config->guest_cpu_us_per_s,
+		.middle_period_ms = config->middle_period_ms,
+		.dear_period_ms = config->dear_period_ms,
+		.cpu_permille = config->guest_cpu_permille,
 		.checks = &none, .skip = &none, .reactions = &none,
 	};
 

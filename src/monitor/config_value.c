@@ -65,18 +65,17 @@ static int parse_number(const struct key *key, const char *text, union value *re
 			struct err *err)
 {
 	bool percent = key->type == VALUE_PERCENT;
-	uint32_t unit = percent ? 100 : 1;
+	uint32_t unit = percent ? 10 : 1;
 	char allowed[80];
 	uint64_t value;
 
-	if (parse_decimal(text, percent ? 2 : 0, &value) && value >= (uint64_t)key->min &&
+	if (parse_decimal(text, percent ? 1 : 0, &value) && value >= (uint64_t)key->min &&
 	    value <= (uint64_t)key->max * unit && (!percent || value > 0)) {
-		/* Hundredths of a percent are 100 of 1,000,000. */
-		ret->number = (uint32_t)(value * (percent ? 100 : 1));
+		ret->number = (uint32_t)value;
 		return 0;
 	}
 	if (percent)
-		snprintf(allowed, sizeof(allowed), "is 0.01 to %u, in percent of a core", key->max);
+		snprintf(allowed, sizeof(allowed), "is 0.1 to %u, in percent of a core", key->max);
 	else
 		snprintf(allowed, sizeof(allowed), "is a number from %u to %u", key->min, key->max);
 	return refuse(key, text, err, allowed);

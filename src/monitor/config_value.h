@@ -11,7 +11,7 @@
 /* What a key of the configuration file may have as its value, and where the value goes. */
 enum value_type {
 	VALUE_NUMBER,	/* uint32_t; min..max */
-	VALUE_PERCENT,	/* uint32_t: of 1,000,000; min..max in percent, with two decimals */
+	VALUE_PERCENT,	/* uint32_t, in permille; max in percent, with one decimal */
 	VALUE_YES_NO,	/* bool */
 	VALUE_CHOICE,	/* an enum whose constants are the indices of choices */
 	VALUE_EXPIRY,	/* int64_t: "never", a day, or a time */

@@ -47,7 +47,7 @@ static void an_empty_file_is_all_defaults(void **state)
 	assert_string_equal(config->state_dir, "/var/lib/hvsm");
 	assert_string_equal(config->socket, "/run/hvsm/hvsmd.sock");
 	assert_int_equal(config->look_period_ms, 100);
-	assert_int_equal(config->guest_cpu_us_per_s, 10000);
+	assert_int_equal(config->guest_cpu_permille, 10);
 	assert_null(config->http.listen);
 	assert_int_equal(config->guests.n, 0);
 	assert_int_equal(config->reactions.n, 0);
@@ -62,8 +62,8 @@ static void an_empty_file_is_all_defaults(void **state)
 	"user = monitor # another\n"                                                     \
 	"state_dir = /srv/hvsm\nagents_dir = '/srv/agents'\nsocket = \"/run/s\"\n"       \
 	"reference = { /srv/a, '/srv/b c' }\n"                                           \
-	"look_period_ms = 50\ncheap_period_ms = 60\nmedium_period_ms = 70\n"             \
-	"costly_period_ms = 80\njitter_percent = 0\nguest_cpu_percent = 0.25\n"          \
+	"look_period_ms = 50\ncheap_period_ms = 60\nmiddle_period_ms = 70\n"             \
+	"dear_period_ms = 80\njitter_percent = 0\nguest_cpu_percent = 0.5\n"          \
 	"host_cpu_percent = 150\nretention_days = 7\nretention_mib = 0\n"                \
 	"http {\n\tlisten = 127.0.0.1:9500\n\ttoken_file = /etc/hvsm/token\n}\n"         \
 	"reaction tell {\n\tkind = run\n\tprogram = /usr/bin/tell\n"                     \
@@ -97,11 +97,11 @@ static void every_key_arrives(void **state)
 	assert_string_equal(config->reference.v[1], "/srv/b c");
 	assert_int_equal(config->look_period_ms, 50);
 	assert_int_equal(config->cheap_period_ms, 60);
-	assert_int_equal(config->medium_period_ms, 70);
-	assert_int_equal(config->costly_period_ms, 80);
+	assert_int_equal(config->middle_period_ms, 70);
+	assert_int_equal(config->dear_period_ms, 80);
 	assert_int_equal(config->jitter_percent, 0);
-	assert_int_equal(config->guest_cpu_us_per_s, 2500);
-	assert_int_equal(config->host_cpu_us_per_s, 1500000);
+	assert_int_equal(config->guest_cpu_permille, 5);
+	assert_int_equal(config->host_cpu_permille, 1500);
 	assert_int_equal(config->retention_days, 7);
 	assert_int_equal(config->retention_mib, 0);
 	assert_string_equal(config->http.listen, "127.0.0.1:9500");
@@ -125,7 +125,7 @@ static void every_key_arrives(void **state)
 	assert_null(config_reaction(config, "no"));
 
 	assert_string_equal(guest->pattern, "web-*");
-	assert_int_equal(guest->cpu_us_per_s, 25000);
+	assert_int_equal(guest->cpu_permille, 25);
 	assert_true(texts_have(&guest->severity[SEVERITY_LOW], "security-posture"));
 	assert_string_equal(guest->reference.v[0], "/srv/web");
 	assert_int_equal(guest->allow.n, 2);
@@ -153,11 +153,11 @@ static void errors_have_their_line_and_say_what_is_allowed(void **state)
 	    "3600000");
 	bad("look_period_ms = 4294967396", "f:1: look_period_ms is '4294967396', allowed is a "
 	    "number from 10 to 3600000");
-	bad("guest_cpu_percent = 0", "f:1: guest_cpu_percent is '0', allowed is 0.01 to 100, in "
+	bad("guest_cpu_percent = 0", "f:1: guest_cpu_percent is '0', allowed is 0.1 to 100, in "
 	    "percent of a core");
-	bad("guest_cpu_percent = 1.234", "f:1: guest_cpu_percent is '1.234', allowed is 0.01 to "
+	bad("guest_cpu_percent = 1.23", "f:1: guest_cpu_percent is '1.23', allowed is 0.1 to "
 	    "100, in percent of a core");
-	bad("guest_cpu_percent = 1.", "f:1: guest_cpu_percent is '1.', allowed is 0.01 to 100, in "
+	bad("guest_cpu_percent = 1.", "f:1: guest_cpu_percent is '1.', allowed is 0.1 to 100, in "
 	    "percent of a core");
 	bad("state_dir = here", "f:1: state_dir is 'here', allowed is an absolute path");
 	bad("user = 'a b'", "f:1: user is 'a b', allowed are up to 64 letters, digits, '-', '_' "
@@ -346,7 +346,7 @@ static void later_sections_replace_what_they_set(void **state)
 	assert_int_equal(config_guest(config, "web", NULL, &guest), 0);
 	assert_true(guest.watch);
 	assert_int_equal(guest.mode, MODE_OBSERVE);
-	assert_int_equal(guest.cpu_us_per_s, 20000);
+	assert_int_equal(guest.cpu_permille, 20);
 	assert_int_equal(guest.look_period_ms, 100);
 	assert_int_equal(guest.sections.n, 1);
 	assert_true(guest_config_runs(&guest, "syscall-table"));

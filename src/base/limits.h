@@ -328,10 +328,6 @@
  */
 #define SINCE_MAX		4096u
 
-/* One report: 65 checks with FINDINGS_MAX each are 16,640 findings. */
-#define REPORT_FINDINGS_MAX	(1u << 15)
-#define REPORT_CHECKS_MAX	1024u
-
 /* A configuration file: a rule for each of 1,000 guests is some 200 KiB. */
 #define CONFIG_BYTES_MAX	(1u << 20)
 

@@ -11,6 +11,7 @@
 #define AGENT_PERIOD_MS	 1000u
 #define AGENT_RUN_DIR	 "/run/hvsm-agent"
 #define AGENT_SOCKET	 AGENT_RUN_DIR "/control"
+#define AGENT_WILL	 AGENT_RUN_DIR "/ended"
 
 /* A running agent. There is one; its parts (see run.c) hang into its loop. */
 struct agent {

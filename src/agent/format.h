@@ -96,6 +96,7 @@ enum agent_record_type {
 	AGENT_RECORD_LOST,	/* struct agent_lost: the kernel dropped events */
 	AGENT_RECORD_FULL,	/* nothing follows: the log's upper bound is reached */
 	AGENT_RECORD_STOP,	/* the agent ends because it was told to */
+	AGENT_RECORD_FOLLOWS,	/* struct agent_follows: right behind the first, newest first */
 };
 
 /*
@@ -175,6 +176,36 @@ struct agent_unreadable {
 struct agent_lost {
 	struct agent_record record;
 	uint64_t lost;		/* so far */
+};
+
+/*
+ * An agent of this boot that ran before this one, and was told to end. It left word for the next,
+ * who takes it away: of one that was killed nobody says anything, nor of those before it.
+ */
+struct agent_ended {
+	uint64_t started_ns;	/* as in its anchor */
+	uint64_t ended_ns;
+	uint64_t log_records;	/* in the end, AGENT_RECORD_STOP included */
+	uint64_t log_bytes;
+	uint8_t log_head[AGENT_DIGEST_BYTES];
+	uint32_t pid;
+	uint32_t reserved;
+};
+
+struct agent_follows {
+	struct agent_record record;
+	struct agent_ended ended;
+};
+
+/* What it leaves, in a file of root's: AGENT_WILL in /run. Of more than these the oldest go. */
+#define AGENT_ANCESTORS_MAX 8u
+#define AGENT_WILL_MAGIC    0x4c4c4957u	/* "WILL" */
+
+struct agent_will {
+	uint32_t magic;
+	uint32_t ended;		/* of @all, newest first */
+	uint8_t boot_id[16];
+	struct agent_ended all[AGENT_ANCESTORS_MAX];
 };
 
 /* --- events: what happened --- */

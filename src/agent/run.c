@@ -23,6 +23,7 @@
 #include "agent/notify.h"
 #include "agent/process.h"
 #include "agent/watch.h"
+#include "agent/will.h"
 #include "base/cleanup.h"
 
 #define PERIOD_MIN_MS 100
@@ -44,6 +45,7 @@ void agent_say(const char *fmt, ...)
 static int (*const parts[])(struct agent *agent, struct err *err) = {
 	notify_start,
 	control_start,
+	will_start,
 	events_start,
 	confine_privileges,
 	inside_start,
@@ -189,6 +191,9 @@ int run_command(int argc, char **argv)
 	anchor_set_state(AGENT_STOPPING);
 	notify_stopping();
 	r = log_append_type(&agent.log, AGENT_RECORD_STOP);
+	pthread_mutex_lock(&agent.log.lock);
+	will_leave(our_anchor);
+	pthread_mutex_unlock(&agent.log.lock);
 	control_stop();
 	return r < 0 && r != -ENOSPC ? 2 : 0;
 }

@@ -29,6 +29,7 @@ static const char *const type_names[] = {
 	[AGENT_RECORD_START] = "start", [AGENT_RECORD_FILE] = "file",
 	[AGENT_RECORD_UNREADABLE] = "unreadable", [AGENT_RECORD_LOST] = "lost",
 	[AGENT_RECORD_FULL] = "full", [AGENT_RECORD_STOP] = "stop",
+	[AGENT_RECORD_FOLLOWS] = "follows",
 };
 
 static const char *const reason_names[] = {
@@ -85,6 +86,7 @@ static void print_text(const struct agent_record *record, const char *path, size
 	char digest[2 * AGENT_DIGEST_BYTES + 1], shown[ESCAPED_MAX(AGENT_PATH_MAX)];
 	const struct agent_file *file = (const void *)record;
 	const struct agent_unreadable *unreadable = (const void *)record;
+	const struct agent_follows *follows = (const void *)record;
 
 	escape(path ? path : "", n < AGENT_PATH_MAX ? n : AGENT_PATH_MAX, shown, sizeof(shown));
 	printf("%6llu %-10s ", (unsigned long long)record->sequence,
@@ -101,6 +103,10 @@ static void print_text(const struct agent_record *record, const char *path, size
 		 record->size_bytes >= sizeof(struct agent_lost))
 		printf("%llu events so far\n",
 		       (unsigned long long)((const struct agent_lost *)(const void *)record)->lost);
+	else if (record->type == AGENT_RECORD_FOLLOWS &&
+		 record->size_bytes >= sizeof(struct agent_follows))
+		printf("PID %u, %llu records\n", follows->ended.pid,
+		       (unsigned long long)follows->ended.log_records);
 	else
 		putchar('\n');
 }

@@ -34,14 +34,19 @@ int agent_measured(struct check_run *run, const struct measured **ret, struct er
 void agent_report(struct check_run *run, const struct keeper_agent *agent,
 		  enum keeper_topic topic)
 {
+	static const enum severity severities[] = {
+		[KEEPER_LOW] = SEVERITY_LOW, [KEEPER_MEDIUM] = SEVERITY_MEDIUM,
+		[KEEPER_HIGH] = SEVERITY_HIGH,
+	};
+
 	for (size_t i = 0; i < agent->problems.n; i++) {
 		const struct keeper_problem *problem = &agent->problems.v[i];
 		struct finding *finding;
 
 		if (problem->topic != topic)
 			continue;
-		finding = check_finding(run, problem->grave ? SEVERITY_HIGH : SEVERITY_MEDIUM,
-					"agent", agent->task, "%s", problem->object);
+		finding = check_finding(run, severities[problem->weight], "agent",
+					 agent->task, "%s", problem->object);
 		finding_title(finding, "%s", problem->title);
 		finding_evidence(finding, problem->what, problem->at, NULL, problem->expected,
 				 problem->found);

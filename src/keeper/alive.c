@@ -41,7 +41,7 @@ static void tell(struct alive *alive, const struct task *task, enum keeper_topic
 {
 	char what[32];
 	const struct told told = {
-		.topic = topic, .grave = true, .at = task->at,
+		.topic = topic, .weight = KEEPER_HIGH, .at = task->at,
 		.object = object, .title = title, .what = what,
 		.expected = "it runs, or waits for work",
 	};

@@ -18,7 +18,7 @@ static void printf_like(5, 6) tell(struct look *look, const char *object, const 
 				   const char *expected, const char *fmt, ...)
 {
 	const struct told told = {
-		.topic = KEEPER_LOG, .grave = true,
+		.topic = KEEPER_LOG, .weight = KEEPER_HIGH,
 		.object = object, .title = title, .expected = expected,
 	};
 	va_list ap;
@@ -167,6 +167,10 @@ static int take_record(struct reading *reading, const struct record *record,
 	}
 	if (record->head.type == AGENT_RECORD_START)
 		follow->started_ns = record->start.started_ns;
+	else if (record->head.type != AGENT_RECORD_FOLLOWS)
+		follow->measures = true;
+	else if (follow->ancestors_n < AGENT_ANCESTORS_MAX)
+		follow->ancestors[follow->ancestors_n++] = record->follows.ended;
 	if (!follow->joined && behind->offset >= follow->before.offset) {
 		if (!is_mark(behind, &follow->before)) {
 			tell(reading->look, "log", "Agent's log was rewritten",
@@ -343,7 +347,7 @@ int follow_inside(struct look *look, const struct claim *claim,
 		  const struct agent_anchor *anchor, struct inside *inside, struct err *err)
 {
 	const struct told told = {
-		.topic = KEEPER_VIEW, .grave = true, .at = claim->task.at,
+		.topic = KEEPER_VIEW, .weight = KEEPER_HIGH, .at = claim->task.at,
 		.object = "inside view", .title = "Agent's inside view cannot be",
 		.expected = "items within their bounds",
 	};

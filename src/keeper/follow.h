@@ -11,6 +11,9 @@ struct follow {
 	struct log_mark mark;		/* how far the log was read */
 	uint64_t reached_ns;		/* when its newest record was written */
 	uint64_t started_ns;		/* as its first record says, once that was read */
+	struct agent_ended ancestors[AGENT_ANCESTORS_MAX];	/* whom it says that it follows */
+	uint32_t ancestors_n;
+	bool measures;			/* it says more than that: no other ancestor comes */
 
 	/* How far an earlier keeper had read it: this log must go through that point. */
 	struct log_mark before;		/* offset 0: none did */

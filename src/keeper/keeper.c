@@ -14,6 +14,7 @@
 #include "keeper/page_digests.h"
 #include "keeper/patience.h"
 #include "keeper/since.h"
+#include "keeper/will.h"
 #include "linux/clock.h"
 
 /*
@@ -25,16 +26,6 @@
 #define AHEAD_MAX_NS	10000000000ull
 #define NS_PER_S	1000000000u
 #define START_MAX_NS	600000000000ull	/* it measures what runs: some 1,000 files */
-
-/* Which agent it was: what keepers remember. */
-struct memory {
-	bool there;
-	char build_id[41];
-	int32_t pid;
-	uint64_t start_ns;
-	uint64_t bias;
-	struct log_mark mark;
-};
 
 struct keeper {
 	struct builds builds;
@@ -51,7 +42,7 @@ struct keeper {
 	uint64_t fuel;			/* … with so much of it */
 
 	struct memory memory;		/* the agent that is followed */
-	struct memory lost;		/* one that went without being told to, before that */
+	struct succession succession;	/* how it came that it is another than before */
 	struct follow follow;
 	struct measured measured;
 	bool believed;			/* the log, as of the last look */
@@ -137,7 +128,7 @@ void look_vtell(struct look *look, const struct told *told, const char *fmt, va_
 		return;
 	}
 	*slot = (struct keeper_problem){
-		.topic = told->topic, .grave = told->grave, .at = told->at,
+		.topic = told->topic, .weight = told->weight, .at = told->at,
 	};
 	snprintf(slot->object, sizeof(slot->object), "%s", told->object);
 	snprintf(slot->title, sizeof(slot->title), "%s", told->title);
@@ -205,11 +196,11 @@ const struct build *keeper_build(const struct keeper *keeper)
 	return build_by_id(keeper, keeper->agent.build_id);
 }
 
-static void tell_presence(struct look *look, bool grave, gva at, const char *object,
+static void tell_presence(struct look *look, enum keeper_weight weight, gva at, const char *object,
 			  const char *title, const char *expected, const char *found)
 {
 	const struct told told = {
-		.topic = KEEPER_PRESENCE, .grave = grave, .at = at,
+		.topic = KEEPER_PRESENCE, .weight = weight, .at = at,
 		.object = object, .title = title, .expected = expected,
 	};
 
@@ -224,7 +215,7 @@ static void tell_process(struct look *look, const struct task *task, const char 
 	snprintf(object, sizeof(object), "%s %d", kind, task->pid);
 	snprintf(found, sizeof(found), "PID %d, parent %d, '%s', UID %u", task->pid, task->ppid,
 		 task->comm, task->euid);
-	tell_presence(look, true, task->at, object, title, expected, found);
+	tell_presence(look, KEEPER_HIGH, task->at, object, title, expected, found);
 }
 
 /* Is the claim's code all right, without telling of it? */
@@ -286,14 +277,15 @@ static int choose(struct keeper *keeper, struct look *look, const struct claims 
 
 /* --- its heart --- */
 
-static void tell_heart(struct look *look, const struct claim *claim, bool grave,
-		       const char *title, const char *fmt, ...) printf_like(5, 6);
+static void tell_heart(struct look *look, const struct claim *claim,
+		       enum keeper_weight weight, const char *title, const char *fmt, ...)
+	printf_like(5, 6);
 
-static void tell_heart(struct look *look, const struct claim *claim, bool grave,
-		       const char *title, const char *fmt, ...)
+static void tell_heart(struct look *look, const struct claim *claim,
+		       enum keeper_weight weight, const char *title, const char *fmt, ...)
 {
 	const struct told told = {
-		.topic = KEEPER_ALIVE, .grave = grave, .at = claim->task.at,
+		.topic = KEEPER_ALIVE, .weight = weight, .at = claim->task.at,
 		.object = "heartbeat", .title = title, .expected = "once a period",
 	};
 	va_list ap;
@@ -315,18 +307,18 @@ static int look_heart(struct look *look, const struct claim *claim,
 	if (r < 0)
 		return look_partial(look, KEEPER_ALIVE, r, err);
 	if (anchor->heartbeat_ns > now && anchor->heartbeat_ns - now > AHEAD_MAX_NS)
-		tell_heart(look, claim, true, "Agent's heartbeat is of the future",
+		tell_heart(look, claim, KEEPER_HIGH, "Agent's heartbeat is of the future",
 			   "%" PRIu64 " ms ahead", (anchor->heartbeat_ns - now) / 1000000);
 	else if (anchor->started_ns > now && anchor->started_ns - now > AHEAD_MAX_NS)
-		tell_heart(look, claim, true, "Agent's start is of the future",
+		tell_heart(look, claim, KEEPER_HIGH, "Agent's start is of the future",
 			   "%" PRIu64 " ms ahead", (anchor->started_ns - now) / 1000000);
 	else if (now > anchor->heartbeat_ns && now - anchor->heartbeat_ns > limit)
-		tell_heart(look, claim, false, "Agent's heart does not beat",
+		tell_heart(look, claim, KEEPER_MEDIUM, "Agent's heart does not beat",
 			   "the last one %" PRIu64 " ms ago, period %u ms",
 			   (now - anchor->heartbeat_ns) / 1000000, anchor->period_ms);
 	else if (anchor->state == AGENT_STARTING && now > anchor->started_ns &&
 		 now - anchor->started_ns > START_MAX_NS)
-		tell_heart(look, claim, false, "Agent does not get through its start",
+		tell_heart(look, claim, KEEPER_MEDIUM, "Agent does not get through its start",
 			   "it began %" PRIu64 " s ago",
 			   (now - anchor->started_ns) / 1000000000);
 	return 0;
@@ -340,13 +332,12 @@ static void adopt(struct keeper *keeper, const struct claim *claim)
 	struct memory *memory = &keeper->memory;
 
 	if (!is_memory(memory, &claim->task)) {
-		if (memory->there && !memory->mark.ended &&
-		    (!keeper->lost.there || keeper->lost.mark.full))
-			keeper->lost = *memory;
+		if (memory->there)
+			succession_begin(&keeper->succession, memory, claim->task.start_ns);
 		keeper->follow = (struct follow){0};
 		measured_restart(&keeper->measured);
 		inside_free(&keeper->inside);
-		memory->mark = (struct log_mark){0};
+		*memory = (struct memory){0};
 	}
 	memory->there = true;
 	snprintf(memory->build_id, sizeof(memory->build_id), "%s", claim->build->id);
@@ -366,6 +357,17 @@ static void look_incomplete(struct look *look, const struct measured *measured)
 		look_unseen(look, KEEPER_LOG, "the agent's log has more files than are kept");
 }
 
+/* What the next one has to be compared with, and what this one says of the one before. */
+static void take_note(struct keeper *keeper, const struct agent_anchor *anchor)
+{
+	const struct follow *follow = &keeper->follow;
+	uint64_t seen = anchor->heartbeat_ns;
+
+	keeper->memory.began_ns = follow->started_ns;
+	keeper->memory.seen_ns = follow->reached_ns > seen ? follow->reached_ns : seen;
+	succession_settle(&keeper->succession, follow, anchor->state != AGENT_STARTING);
+}
+
 /* Its log, and what it says of the guest: for those whose code was proved. */
 static int look_inside(struct keeper *keeper, struct look *look, const struct claim *claim,
 		       const struct agent_anchor *anchor, struct err *err)
@@ -378,6 +380,8 @@ static int look_inside(struct keeper *keeper, struct look *look, const struct cl
 		keeper->memory.mark = keeper->follow.mark;
 	look_incomplete(look, &keeper->measured);
 	keeper->believed = !look_has(look, KEEPER_LOG) && keeper->follow.mark.sequence;
+	if (keeper->believed)
+		take_note(keeper, anchor);
 	return r < 0 ? r : follow_inside(look, claim, anchor, &keeper->inside, err);
 }
 
@@ -418,45 +422,42 @@ static int look_at(struct keeper *keeper, struct look *look, const struct claim 
 	return r;
 }
 
-static void tell_lost(struct keeper *keeper, struct look *look)
-{
-	const struct memory *lost = &keeper->lost;
-	char found[128], expected[128];
-
-	if (!lost->there)
-		return;
-	if (lost->mark.full) {
-		look_unseen(look, KEEPER_PRESENCE, "another agent than before: the log of PID %d "
-			    "was full, so it could not say that it would end", lost->pid);
-		return;
-	}
-	snprintf(expected, sizeof(expected), "PID %d, build %.16s, or its word that it ends",
-		 lost->pid, lost->build_id);
-	snprintf(found, sizeof(found), "PID %d, build %.16s; the other ended after %" PRIu64
-		 " records", keeper->agent.pid, keeper->agent.build_id, lost->mark.sequence);
-	tell_presence(look, true, keeper->agent.task, "another agent",
-		      strcmp(lost->build_id, keeper->agent.build_id) != 0 ?
-		      "Agent was replaced by another build" : "Agent was replaced by another one",
-		      expected, found);
-}
-
 /* There is none now. */
-static void look_for_gone(struct keeper *keeper, struct look *look)
+static int look_for_gone(struct keeper *keeper, struct look *look, struct err *err)
 {
 	const struct memory *memory = &keeper->memory;
+	bool told = memory->mark.ended;
 	char found[128];
+	int r = 0;
 
 	keeper->agent.state = memory->there ? KEEPER_GONE : KEEPER_ABSENT;
 	if (!memory->there)
-		return;
+		return 0;
+	if (!told) {
+		r = will_find(look, memory, err);
+		told = r > 0;
+		/* What cannot be looked for is not there: that it is gone is so in any case. */
+		r = r == -ELOOP || r == -ESRCH || r == -ENOMEM ? r : 0;
+	}
 	snprintf(keeper->agent.build_id, sizeof(keeper->agent.build_id), "%s", memory->build_id);
-	snprintf(found, sizeof(found), "none; %s", memory->mark.ended ?
-		 "it said that it was told to end" : memory->mark.full ?
-		 "its log was full, so it could not say that it would end" :
-		 "it did not say that it would end");
-	tell_presence(look, !memory->mark.ended && !memory->mark.full, gva_of(0), "agent",
-		      memory->mark.ended ? "Agent was stopped" : "Agent is gone",
+	snprintf(found, sizeof(found), "none; %s",
+		 told ? "it said that it was told to end" :
+		 memory->mark.full ? "its log was full, so it could not say that it would end" :
+				     "it did not say that it would end");
+	tell_presence(look, told || memory->mark.full ? KEEPER_MEDIUM : KEEPER_HIGH, gva_of(0),
+		      "agent", told ? "Agent was stopped" : "Agent is gone",
 		      "the agent that was there in this boot", found);
+	return r;
+}
+
+/* Proved and seen whole, whatever came before it? */
+static bool is_well(const struct keeper *keeper, const struct look *look)
+{
+	for (int topic = 0; topic < KEEPER_TOPICS; topic++)
+		if (topic != KEEPER_PRESENCE &&
+		    (look_has(look, topic) || *keeper->agent.unseen[topic]))
+			return false;
+	return keeper->agent.state == KEEPER_TRUSTED;
 }
 
 /* By what was seen. */
@@ -469,7 +470,7 @@ static enum keeper_state judge(const struct keeper *keeper, const struct look *l
 	if (look_has(look, KEEPER_CODE) || look_has(look, KEEPER_LOG) ||
 	    look_has(look, KEEPER_WATCH) || look_has(look, KEEPER_VIEW))
 		return KEEPER_TAMPERED;
-	if (keeper->lost.there && !keeper->lost.mark.full)
+	if (succession_is_replaced(&keeper->succession))
 		return KEEPER_REPLACED;
 	return look_has(look, KEEPER_ALIVE) ? KEEPER_STALLED : agent->state;
 }
@@ -502,9 +503,10 @@ static int look_all(struct keeper *keeper, struct look *look, struct err *err)
 	if (r >= 0 && claim)
 		r = look_at(keeper, look, claim, err);
 	else if (r >= 0)
-		look_for_gone(keeper, look);
+		r = look_for_gone(keeper, look, err);
 	if (r >= 0 && claim)
-		tell_lost(keeper, look);
+		succession_tell(&keeper->succession, look, is_well(keeper, look),
+				keeper->agent.heartbeat_ns);
 	claims_free(&claims);
 	return r;
 }
@@ -551,11 +553,12 @@ int keeper_look(struct keeper *keeper, const struct kernel *kernel, struct view 
 
 /* --- over runs of hvsm --- */
 
-#define PACKED_MAGIC	0x324d4b48u	/* "HKM2" */
+#define PACKED_MAGIC	0x334d4b48u	/* "HKM3" */
 
 struct packed {
 	uint32_t magic, reserved;
-	struct memory memory, lost;
+	struct memory memory;
+	struct succession succession;
 };
 
 int keeper_remember(const struct keeper *keeper, struct blob *ret, struct err *err)
@@ -570,7 +573,7 @@ int keeper_remember(const struct keeper *keeper, struct blob *ret, struct err *e
 		return err_set(err, -ENOMEM, "no memory for what is known of the agent");
 	packed->magic = PACKED_MAGIC;
 	packed->memory = keeper->memory;
-	packed->lost = keeper->lost;
+	packed->succession = keeper->succession;
 	*ret = (struct blob){ (uint8_t *)packed, sizeof(*packed) };
 	if (patience_save(&keeper->patience, ret) < 0) {
 		blob_free(ret);
@@ -582,16 +585,17 @@ int keeper_remember(const struct keeper *keeper, struct blob *ret, struct err *e
 int keeper_recall(struct keeper *keeper, const void *data, size_t size, struct err *err)
 {
 	struct packed packed;
+	struct memory *before = &packed.succession.before;
 
 	if (size < sizeof(packed))
 		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
 	memcpy(&packed, data, sizeof(packed));
 	packed.memory.build_id[sizeof(packed.memory.build_id) - 1] = '\0';
-	packed.lost.build_id[sizeof(packed.lost.build_id) - 1] = '\0';
+	before->build_id[sizeof(before->build_id) - 1] = '\0';
 	if (packed.magic != PACKED_MAGIC || !packed.memory.there)
 		return err_set(err, -EBADMSG, "what is known of the agent is of another hvsm");
 	keeper->memory = packed.memory;
-	keeper->lost = packed.lost;
+	keeper->succession = packed.succession;
 	keeper->follow = (struct follow){ .before = packed.memory.mark };
 	if (patience_load(&keeper->patience, (const uint8_t *)data + sizeof(packed),
 			  size - sizeof(packed)) < 0)

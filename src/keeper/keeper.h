@@ -52,9 +52,15 @@ enum keeper_topic {
 	KEEPER_TOPICS
 };
 
+enum keeper_weight {
+	KEEPER_LOW,		/* legitimate, and worth knowing */
+	KEEPER_MEDIUM,
+	KEEPER_HIGH,		/* nothing legitimate does this */
+};
+
 struct keeper_problem {
 	enum keeper_topic topic;
-	bool grave;		/* nothing legitimate does this */
+	enum keeper_weight weight;
 	char object[64];	/* what is not right, the same over sweeps: "code page" */
 	char title[128];
 	gva at;			/* 0: no address */

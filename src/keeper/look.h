@@ -21,7 +21,7 @@ struct look {
 /* A struct keeper_problem in the making: all of it but found. Its texts are copied. */
 struct told {
 	enum keeper_topic topic;
-	bool grave;
+	enum keeper_weight weight;
 	gva at;
 	const char *object, *title, *expected;
 	const char *what;	/* NULL: as @object */

@@ -51,7 +51,7 @@ static void printf_like(7, 8) tell(struct proof *proof, const char *object, cons
 				   const char *fmt, ...)
 {
 	const struct told told = {
-		.topic = KEEPER_CODE, .grave = true, .at.v = at,
+		.topic = KEEPER_CODE, .weight = KEEPER_HIGH, .at.v = at,
 		.object = object, .title = title, .what = what, .expected = expected,
 	};
 	va_list ap;

@@ -29,6 +29,7 @@ const char *record_type_name(uint32_t type)
 		[AGENT_RECORD_START] = "start",	    [AGENT_RECORD_FILE] = "file",
 		[AGENT_RECORD_UNREADABLE] = "unreadable", [AGENT_RECORD_LOST] = "lost",
 		[AGENT_RECORD_FULL] = "full",	    [AGENT_RECORD_STOP] = "stop",
+		[AGENT_RECORD_FOLLOWS] = "follows",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
@@ -106,6 +107,8 @@ static size_t fixed_bytes(uint32_t type)
 		return sizeof(struct agent_unreadable);
 	case AGENT_RECORD_LOST:
 		return sizeof(struct agent_lost);
+	case AGENT_RECORD_FOLLOWS:
+		return sizeof(struct agent_follows);
 	case AGENT_RECORD_FULL:
 	case AGENT_RECORD_STOP:
 		return sizeof(struct agent_record);
@@ -175,7 +178,9 @@ int records_next(struct records *records, struct record *ret, struct err *err)
 		return refuse(records, &record, err, "is cut off");
 	if (record.head.sequence != records->mark.sequence)
 		return refuse(records, &record, err, "has another number");
-	if ((record.head.type == AGENT_RECORD_START) != (record.head.sequence == 0))
+	if ((record.head.type == AGENT_RECORD_START) != (record.head.sequence == 0) ||
+	    (record.head.type == AGENT_RECORD_FOLLOWS &&
+	     record.head.sequence > AGENT_ANCESTORS_MAX))
 		return refuse(records, &record, err, "is not where it belongs");
 	record_chain(records->mark.chain, record.at, record.head.size_bytes, chain);
 	if (memcmp(chain, record.head.chain, sizeof(chain)) != 0)

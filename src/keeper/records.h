@@ -41,6 +41,7 @@ struct record {
 		struct agent_file file;
 		struct agent_unreadable unreadable;
 		struct agent_lost lost;
+		struct agent_follows follows;
 	};
 
 	/* Of AGENT_RECORD_FILE, in the caller's bytes: */

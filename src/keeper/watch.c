@@ -69,7 +69,7 @@ static void tell(struct watch *watch, const char *object, const char *title, gva
 		 const char *expected, const char *found)
 {
 	const struct told told = {
-		.topic = KEEPER_WATCH, .grave = true, .at = at,
+		.topic = KEEPER_WATCH, .weight = KEEPER_HIGH, .at = at,
 		.object = object, .title = title, .expected = expected,
 	};
 

@@ -57,8 +57,10 @@ void made_log_start(struct made_log *log)
 
 void made_log_add(struct made_log *log, uint32_t type)
 {
-	uint8_t *at = begin(log, type, type == AGENT_RECORD_LOST ? sizeof(struct agent_lost) :
-							    sizeof(struct agent_record));
+	uint8_t *at = begin(log, type,
+			    type == AGENT_RECORD_LOST ? sizeof(struct agent_lost) :
+			    type == AGENT_RECORD_FOLLOWS ? sizeof(struct agent_follows) :
+							   sizeof(struct agent_record));
 
 	if (type == AGENT_RECORD_LOST)
 		at[sizeof(struct agent_record)] = 7;

@@ -18,7 +18,7 @@ struct made_log {
 /* The first record. */
 void made_log_start(struct made_log *log);
 
-/* One without anything but its header, or struct agent_lost. */
+/* One without anything but its header, struct agent_lost or struct agent_follows. */
 void made_log_add(struct made_log *log, uint32_t type);
 
 /**

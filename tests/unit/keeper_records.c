@@ -269,6 +269,22 @@ static void nothing_follows_the_end(void **state)
 	}
 }
 
+/* Whom it follows is said at the beginning: there are that many of them. */
+static void only_so_many_went_before(void **state)
+{
+	(void)state;
+	made_log_free(&made);
+	made_log_start(&made);
+	for (uint32_t i = 0; i < AGENT_ANCESTORS_MAX; i++)
+		made_log_add(&made, AGENT_RECORD_FOLLOWS);
+	assert_int_equal(read_all(), 0);
+	assert_int_equal(record.head.type, AGENT_RECORD_FOLLOWS);
+	assert_string_equal(record_type_name(record.head.type), "follows");
+	made_log_add(&made, AGENT_RECORD_FOLLOWS);
+	assert_int_equal(read_all(), -EBADMSG);
+	assert_non_null(strstr(err.text, "is not where it belongs"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +301,7 @@ int main(void)
 		TEST(numbers_types_and_places_must_be_right),
 		TEST(a_log_begins_with_its_start),
 		TEST(nothing_follows_the_end),
+		TEST(only_so_many_went_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,17 @@ def meddle(mode: str, undo: bool = True) -> dict[str, Callable[[Guest], None]]:
 def restarted(guest: Guest) -> None:
     guest.sh(f"kill -9 {AGENT}; while [ -e /proc/{AGENT} ]; do sleep 0.02; done")
     agent.start(guest)
+    agent.wait_running(guest)
+
+
+TOLD_TO_END = f"kill {AGENT}; while [ -e /proc/{AGENT} ]; do sleep 0.02; done"
+
+
+def started_again(guest: Guest) -> None:
+    """As a service manager restarts it: between two looks of the host's."""
+    guest.sh(TOLD_TO_END)
+    agent.start(guest)
+    agent.wait_running(guest)
 
 
 KILL = f"kill -9 $(cat {OTHER}); while [ -e /proc/$(cat {OTHER}) ]; do sleep 0.02; done"
@@ -49,6 +60,14 @@ KILL = f"kill -9 $(cat {OTHER}); while [ -e /proc/$(cat {OTHER}) ]; do sleep 0.0
 CHROOT = (f"kill -9 {AGENT}; while [ -e /proc/{AGENT} ]; do sleep 0.02; done; mkdir -p /tmp/root; "
           f"mount -o rbind / /tmp/root; (chroot /tmp/root {agent.PROGRAM} run & echo $! >{agent.PID_FILE}) "
           f"</dev/null >/tmp/agent.log 2>&1; until [ -d /proc/{AGENT}/fdinfo ]; do sleep 0.02; done; sleep 1")
+
+UNSHARE = (f"kill -9 {AGENT}; while [ -e /proc/{AGENT} ]; do sleep 0.02; done; "
+           f"(unshare -m {agent.PROGRAM} run & echo $! >{agent.PID_FILE}) </dev/null >/tmp/agent.log 2>&1; "
+           f"until [ -d /proc/{AGENT}/fdinfo ]; do sleep 0.02; done; sleep 1")
+
+# How bad it is: what root does as well to look after an agent is told from what nobody does.
+SEVERITIES = {"agent-killed": ("high",), "agent-restarted": ("medium",), "agent-ended": ("medium",),
+              "agent-started-again": ("low",)}
 
 # A technique, and the state of the agent that it leads to.
 ROWS = (
@@ -58,6 +77,13 @@ ROWS = (
     (REPLACED, Technique("agent-restarted", "agent killed, and another one started in its place",
                          "agent-presence", "another agent", "both, and how far the first one's log went",
                          start=restarted)),
+    (GONE, Technique("agent-ended", "agent told to end between two looks of the host's", "agent-presence", "agent",
+                     "that it was there in this boot, and said that it was told to end", **commands(TOLD_TO_END))),
+    (TRUSTED, Technique("agent-started-again", "agent told to end, and started again between two looks of the host's",
+                        "agent-presence", "restart", "since when it was not there, for how long, and how many records "
+                        "nobody has seen", start=started_again)),
+    (STALLED, Technique("agent-main-thread", "agent's main thread ended, and no other", "agent-alive", "main thread",
+                        "the thread", **meddle("end", undo=False))),
     (STALLED, Technique("agent-stopped", "agent stopped by a signal", "agent-alive", "stopped",
                         "the thread", **commands(f"kill -STOP {AGENT}", f"kill -CONT {AGENT}"))),
     (STALLED, Technique("agent-frozen", "agent frozen by its control group", "agent-alive", "frozen",
@@ -77,6 +103,11 @@ ROWS = (
                          "the bytes, and those of the host's copy", **meddle("constant"))),
     (TAMPERED, Technique("agent-chroot", "agent started in a root directory of its own", "agent-code", "root",
                          "that it is not the root of PID 1", **commands(CHROOT))),
+    (TAMPERED, Technique("agent-unlocked", "agent's code not locked in memory any more", "agent-code", "lock",
+                         "the area, and how it is mapped",
+                         **commands(f"meddle unlock {AGENT}", f"meddle lock {AGENT}"))),
+    (TAMPERED, Technique("agent-namespace", "agent started in a mount namespace of its own", "agent-code", "namespace",
+                         "the namespace, and that of PID 1", **commands(UNSHARE))),
     (TAMPERED, Technique("agent-anchor", "what leads to the agent's log overwritten", "agent-log", "anchor",
                          "what cannot be in it", **meddle("anchor"))),
     (TAMPERED, Technique("agent-log-rewritten", "record of the agent's log changed", "agent-log", "log",
@@ -127,6 +158,7 @@ class AgentTest(unittest.TestCase):
                      if re.fullmatch(technique.object, f["object"]["name"])]
             self.assertEqual(len(found), 1, said)
             self.assertTrue(found[0]["evidence"], said)
+            self.assertIn(found[0]["severity"], SEVERITIES.get(technique.name, ("high", "medium")), said)
             self.assertEqual(outcome.json["agent"]["state"], state, said)
         finally:
             if technique.stop:

@@ -7,6 +7,9 @@
  *	meddle poke|write PID		change a byte of its code: by ptrace(2), by /proc/PID/mem
  *	meddle constant PID		… of its program's read-only data
  *	meddle map|memfd PID		have it map code that no file has, and run it
+ *	meddle unlock|lock PID		let its code leave memory, and keep it there again
+ *	meddle end PID			end its main thread, and no other
+ *	meddle leaderless		as start, but only a thread of it runs on; prints both
  *	meddle anchor PID		change what says that an agent is one
  *	meddle log PID			change a byte in the middle of an agent's log
  *	meddle forge PID		… and chain all records anew
@@ -21,6 +24,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -72,20 +76,53 @@ static void run(void)
 	}
 }
 
-static void start(void)
+/* The thread that runs on says which one it is. */
+static void *run_on(void *ready)
+{
+	dprintf(3, "%d\n", (int)syscall(SYS_gettid));
+	close(3);
+	(void)ready;
+	run();
+	return NULL;
+}
+
+static void lose_leader(void)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, run_on, NULL);
+	if (errno)
+		die("thread");
+	pthread_exit(NULL);
+}
+
+static void start_as(const char *mode)
 {
 	posix_spawn_file_actions_t null;
-	char *argv[] = { (char *)"meddle", (char *)"run", NULL };
+	char *argv[] = { (char *)"meddle", (char *)(uintptr_t)mode, NULL };
 	char own[256] = "";
 
 	must((int)readlink("/proc/self/exe", own, sizeof(own) - 1));
 	posix_spawn_file_actions_init(&null);
+	posix_spawn_file_actions_adddup2(&null, 1, 3);
 	for (int fd = 0; fd < 3; fd++)
 		posix_spawn_file_actions_addopen(&null, fd, "/dev/null", O_RDWR, 0);
+	if (!strcmp(mode, "run"))
+		posix_spawn_file_actions_addclose(&null, 3);
 	errno = posix_spawn(&pid, own, &null, NULL, argv, NULL);
 	if (errno)
 		die("spawn");
 	printf("%d\n", pid);
+}
+
+static void start(void)
+{
+	start_as("run");
+}
+
+static void leaderless(void)
+{
+	start_as("lose-leader");
 }
 
 /* --- its memory --- */
@@ -282,6 +319,42 @@ static void inject_memfd(void)
 	fd = remote(SYS_memfd_create, name, 0, 0, 0, 0);
 	remote(SYS_ftruncate, fd, PAGE, 0, 0, 0);
 	run_there(remote(SYS_mmap, 0, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd));
+}
+
+static void change_lock(uint64_t nr)
+{
+	struct area area = program_area("r-xp", 0);
+	struct user_regs_struct regs;
+
+	take_over();
+	must((int)ptrace(PTRACE_GETREGS, pid, 0, &regs));
+	remote(nr, area.from, area.to - area.from, 0, 0, 0);
+	must((int)ptrace(PTRACE_SETREGS, pid, 0, &regs));
+	detach();
+}
+
+static void unlock(void)
+{
+	change_lock(SYS_munlock);
+}
+
+static void lock(void)
+{
+	change_lock(SYS_mlock);
+}
+
+static void end_leader(void)
+{
+	struct user_regs_struct regs;
+
+	take_over();
+	must((int)ptrace(PTRACE_GETREGS, pid, 0, &regs));
+	regs.rip = call_at;
+	regs.orig_rax = (uint64_t)-1;
+	regs.rax = SYS_exit;
+	regs.rdi = 0;
+	must((int)ptrace(PTRACE_SETREGS, pid, 0, &regs));
+	detach();
 }
 
 /* --- an agent --- */
@@ -484,6 +557,8 @@ static const struct {
 	{ "anchor", change_anchor }, { "log", change_log }, { "forge", forge_log },
 	{ "truncate", truncate_log }, { "unmark", unmark }, { "storm", storm },
 	{ "brief", brief }, { "doze", doze },
+	{ "unlock", unlock }, { "lock", lock }, { "end", end_leader },
+	{ "leaderless", leaderless }, { "lose-leader", lose_leader },
 };
 
 int main(int argc, char **argv)

@@ -47,6 +47,11 @@ def stop(guest: Guest, pid: int) -> None:
         guest.sh(f"kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.05; done")
 
 
+def wait_running(guest: Guest) -> None:
+    """Wait until it has measured what ran before it."""
+    guest.sh(f"until {PROGRAM} status | grep -q 'state *running'; do sleep 0.1; done")
+
+
 def wait_views(guest: Guest, count: int) -> None:
     """Wait until the agent has looked around COUNT times more, from the beginning on."""
     views = f"{PROGRAM} status | awk '$1 == \"views\" {{ print $2 }}'"

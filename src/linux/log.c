@@ -165,6 +165,22 @@ int log_read(const struct kernel *kernel, struct view *view, struct log *ret, st
 	return log_ring_parse(&ring, ret, err);
 }
 
+int log_newest(const struct kernel *kernel, struct view *view, uint64_t *ret, struct err *err)
+{
+	const struct ring_fields *f;
+	gva prb;
+	int r;
+
+	r = types_layout(kernel->types, &ring_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = kernel_symbol(kernel, "prb", &prb, err);
+	if (r >= 0)
+		r = view_ptr(view, prb, &prb, err);
+	if (r >= 0)
+		r = field_read(view, prb, &f->head_id, ret, err);
+	return r;
+}
+
 void log_free(struct log *log)
 {
 	for (size_t i = 0; i < log->all.n; i++)

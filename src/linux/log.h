@@ -48,6 +48,15 @@ struct log {
 nodiscard int log_read(const struct kernel *kernel, struct view *view, struct log *ret,
 		       struct err *err);
 
+/**
+ * log_newest - the number of the newest record, which may still be written
+ * While it stays, nothing was added: much cheaper than log_read(). It is not the sequence number.
+ *
+ * Return: 0, or an error as log_read().
+ */
+nodiscard int log_newest(const struct kernel *kernel, struct view *view, uint64_t *ret,
+			 struct err *err);
+
 void log_free(struct log *log);
 
 /* "emerg" … "debug" as dmesg(1) has them. */

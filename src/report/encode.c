@@ -2,6 +2,7 @@
 #include "report/encode.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -42,15 +43,31 @@ json_t *encode_count(uint64_t count)
 	return json_integer(count > INT64_MAX ? INT64_MAX : (json_int_t)count);
 }
 
-json_t *encode_time(uint64_t ns)
+/* "2026-03-01T12:00:00"; false where the year is past all reason. */
+static bool print_seconds(uint64_t ns, char *buf, size_t size)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
-	char text[32];
 	struct tm tm;
 
-	if (!gmtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%FT%T", &tm))
+	return gmtime_r(&seconds, &tm) && strftime(buf, size, "%FT%T", &tm);
+}
+
+json_t *encode_time(uint64_t ns)
+{
+	char text[32];
+
+	if (!print_seconds(ns, text, sizeof(text)))
 		return json_null();
 	return json_sprintf("%s.%06uZ", text, (unsigned)(ns % 1000000000 / 1000));
+}
+
+json_t *encode_time_ns(uint64_t ns)
+{
+	char text[32];
+
+	if (!print_seconds(ns, text, sizeof(text)))
+		return json_null();
+	return json_sprintf("%s.%09uZ", text, (unsigned)(ns % 1000000000));
 }
 
 void encode_append(json_t **array, json_t *item)

@@ -38,6 +38,9 @@ json_t *encode_count(uint64_t count);
 /* RFC 3339, UTC, microseconds; @ns since 1970 (CLOCK_REALTIME). */
 json_t *encode_time(uint64_t ns);
 
+/* As encode_time(), with nanoseconds: what bounds an instant must not be cut. */
+json_t *encode_time_ns(uint64_t ns);
+
 /**
  * encode_append - add to an array
  * @array: NULL where memory ran out; becomes NULL, and stays it, when it does now

@@ -331,4 +331,13 @@
 /* A configuration file: a rule for each of 1,000 guests is some 200 KiB. */
 #define CONFIG_BYTES_MAX	(1u << 20)
 
+/*
+ * Behaviour: processes or threads that are remembered of one guest (300 bytes each), sockets,
+ * and events that one look may tell (some KiB each): a busy host has 10,000 processes, and no
+ * guest starts 1,000 in 100 ms.
+ */
+#define BEHAVIOUR_TASKS_MAX	(1u << 16)
+#define BEHAVIOUR_SOCKETS_MAX	(1u << 16)
+#define EVENTS_WAITING_MAX	1024u
+
 #endif

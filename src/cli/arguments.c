@@ -22,6 +22,14 @@ static const struct option_entry {
 } options[] = {
 	{ OPTION_ONLY, "only", "CHECK,...", offsetof(struct arguments, only),
 	  "run only these checks" },
+	{ OPTION_KINDS, "only", "KIND,...", offsetof(struct arguments, only),
+	  "tell only these kinds of events" },
+	{ OPTION_PERIOD, "period", "MS", offsetof(struct arguments, period),
+	  "time from one look to the next: 100 unless given" },
+	{ OPTION_COUNT, "count", "N", offsetof(struct arguments, count),
+	  "end after so many events" },
+	{ OPTION_FOR, "for", "SECONDS", offsetof(struct arguments, seconds),
+	  "end after this time" },
 	{ OPTION_SKIP, "skip", "CHECK,...", offsetof(struct arguments, skip),
 	  "leave these checks out" },
 	{ OPTION_REFERENCE, "reference", "PATH", offsetof(struct arguments, reference),
@@ -157,6 +165,9 @@ void arguments_free(struct arguments *args)
 	words_free(&args->reference);
 	words_free(&args->store);
 	words_free(&args->agent);
+	words_free(&args->period);
+	words_free(&args->count);
+	words_free(&args->seconds);
 }
 
 void arguments_help(const struct command *command, FILE *to)

@@ -23,6 +23,10 @@ enum {
 	OPTION_STORE = 1 << 6,
 	OPTION_REGISTERS = 1 << 7,
 	OPTION_AGENT = 1 << 8,
+	OPTION_KINDS = 1 << 9,	/* --only, with kinds of events */
+	OPTION_PERIOD = 1 << 10,
+	OPTION_COUNT = 1 << 11,
+	OPTION_FOR   = 1 << 12,
 };
 
 struct listing;
@@ -39,6 +43,7 @@ struct arguments {
 	words skip;
 	words reference;	/* paths, not split */
 	words agent;		/* paths of the agent's copies, not split */
+	words period, count, seconds;	/* --period, --count, --for: the last one counts */
 	words store;		/* one, or none; sources_store() knows the default */
 	char *const *operands;
 	size_t operands_n;
@@ -76,6 +81,7 @@ extern const struct command hooks_command;
 extern const struct command bpf_command;
 extern const struct command log_command;
 extern const struct command symbols_command;
+extern const struct command watch_command;
 extern const struct command checks_command;
 
 #endif

@@ -22,6 +22,7 @@ static const struct command *const subcommands[] = {
 	&list_command,
 	&info_command,
 	&scan_command,
+	&watch_command,
 	&ps_command,
 	&modules_command,
 	&sockets_command,

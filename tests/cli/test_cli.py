@@ -31,7 +31,7 @@ TOP = Path(__file__).resolve().parents[2]
 HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
-COMMANDS = ["list", "info", "scan", "ps", "modules", "sockets", "files", "mounts",
+COMMANDS = ["list", "info", "scan", "watch", "ps", "modules", "sockets", "files", "mounts",
             "hooks", "bpf", "log", "symbols", "checks", "reference", "trust",
             "version", "help"]
 ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "bpf", "log",
@@ -63,6 +63,9 @@ def validate(document: dict[str, object]) -> None:
     views = schema("hvsm.views.1.schema.json")
     if document["schema"] == "hvsm.report/1":
         jsonschema.validate(document, schema("hvsm.report.1.schema.json"))
+        return
+    if document["schema"] == "hvsm.event/1":
+        jsonschema.validate(document, schema("hvsm.event.1.schema.json"))
         return
     kind = re.fullmatch(r"hvsm\.([a-z]+)/1", str(document["schema"]))
     jsonschema.validate(document, {**views, "oneOf": [{"$ref": f"#/$defs/{kind.group(1)}"}]})
@@ -142,6 +145,13 @@ class Usage(Case):
     def test_no_check_left(self) -> None:
         done = hvsm("scan", "x", "--only", "syscall-table", "--skip", "syscall-table")
         self.assert_refused(done, "hvsm checks")
+
+    def test_watch_wants_a_target_and_sense(self) -> None:
+        self.assert_refused(hvsm("watch"), "hvsm watch TARGET")
+        self.assert_refused(hvsm("watch", "x", "--only", "exce"), "'exce'", "exec", "watch --help")
+        for option in ("--period", "--count", "--for"):
+            for value in ("0", "-1", "1x", " 1", "99999999999999999999"):
+                self.assert_refused(hvsm("watch", "x", option, value), option, "watch --help")
 
     def test_option_without_its_value(self) -> None:
         self.assert_refused(hvsm("scan", "x", "--only"), "--only")

@@ -31,7 +31,12 @@ static const struct made_struct types[] = {
 	{ "thread_info", 16, { { "flags", 0, "u64", LINK }, { "syscall_work", 8, "u64", LINK } } },
 	{ "task_rights", 64, { { "cred", 0, "ptr", LINK }, { "parent_exec_id", 8, "u64", LINK },
 			       { "self_exec_id", 16, "u64", LINK },
-			       { "seccomp", 24, "seccomp", LINK } } },
+			       { "seccomp", 24, "seccomp", LINK },
+			       { "exit_code", 40, "u32", LINK } } },
+	{ "ns_common", 16, { { "inum", 8, "u32", LINK } } },
+	{ "uts_namespace", 64, { { "ns", 0, "ns_common", LINK } } },
+	{ "nsproxy", 64, { { "uts_ns", 8, "ptr", LINK }, { "ipc_ns", 16, "ptr", LINK },
+			   { "mnt_ns", 24, "ptr", LINK }, { "net_ns", 32, "ptr", LINK } } },
 	{ "task_struct", TASK_BYTES, {
 		{ "thread_info", 0, "thread_info", LINK }, { "", 640, "task_rights", LINK },
 		{ "__state", 16, "u32", LINK }, { "flags", 20, "u32", LINK },
@@ -78,7 +83,8 @@ static const struct made_struct types[] = {
 	{ "xa_node", 576, { { "shift", 0, "u8", LINK }, { "offset", 1, "u8", LINK },
 			    { "parent", 8, "ptr", LINK }, { "slots", 40, "ptr", 64, 0, 0 } } },
 	{ "idr", 24, { { "idr_rt", 0, "xarray", LINK } } },
-	{ "pid_namespace", 128, { { "idr", 0, "idr", LINK }, { "level", 64, "u32", LINK } } },
+	{ "pid_namespace", 128, { { "idr", 0, "idr", LINK }, { "level", 64, "u32", LINK },
+				  { "ns", 80, "ns_common", LINK } } },
 	{ "upid", 16, { { "nr", 0, "u32", LINK }, { "ns", 8, "ptr", LINK } } },
 	{ "pid", 128, { { "level", 4, "u32", LINK }, { "tasks", 16, "hlist_head", 4, 0, 0 },
 			{ "numbers", 64, "upid", 2, 0, 0 } } },
@@ -169,6 +175,7 @@ void made_tasks_open(struct made_tasks *t)
 	t->boot_cpu = world_symbol(t->world, "boot_cpu_data", 256);
 	per_cpu[3] = world_symbol(t->world, "cpu_tlbstate", 64 + CPU_OFFSET);
 	world_symbol(t->world, "suid_dumpable", 8);
+	t->forks = world_symbol(t->world, "total_forks", 8);
 	t->vdso = world_symbol(t->world, "vdso_image_64", 32);
 	t->vsyscall = world_symbol(t->world, "last", 0);
 	world_symbol(t->world, "pad", (uint32_t)(-t->vsyscall.v % 4096));

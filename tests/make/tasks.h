@@ -26,6 +26,7 @@ struct made_tasks {
 	gva vdso, vdso_data;		/* vdso_image_64; two pages, which it does not name yet */
 	gva vsyscall;			/* a page of zeros */
 	gva tlb_state;			/* cpu_tlbstate, of the CPU */
+	gva forks;			/* total_forks, 0 */
 	gva running;			/* last node of the fair class's tree */
 };
 

@@ -272,6 +272,8 @@ static int scan_all(struct scan *scan, struct err *err)
 		return r;
 	if (r < 0)
 		check_inconclusive(scan->run, "%s", err->text);
+	else if (!scan->modules.list.n)
+		check_note(scan->run, "no module is loaded");
 	r = 0;
 	for (size_t i = 0; r >= 0 && i < scan->modules.list.n; i++)
 		r = check_record(scan, &scan->modules.list.v[i], err);

@@ -32,6 +32,11 @@ check-vm: ## the tests against real guests only
 	@scripts/install-packages build test
 	@scripts/check vm
 
+.PHONY: check-kvm
+check-kvm: ## hvsm on a real KVM host, which is emulated
+	@scripts/install-packages build test
+	@scripts/check kvm
+
 .PHONY: lint
 lint: ## the rules of docs/style.md that a program can check
 	@scripts/check-style

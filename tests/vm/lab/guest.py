@@ -31,7 +31,7 @@ OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 
 
-def _host_tsc_khz() -> int:
+def host_tsc_khz() -> int:
     """What TCG's rdtsc counts by: the host's own counter, whose rate is about that of its CPU."""
     found = re.search(r"^cpu MHz\s*: ([\d.]+)$", Path("/proc/cpuinfo").read_text(), re.M)
     return int(float(found[1]) * 1000) if found else 2500000
@@ -101,7 +101,7 @@ class Guest:
         if self.machine == "microvm" and self.accel != "kvm":
             # On a busy host the guest fails to measure its TSC against the PIT, and microvm has
             # no other clock that ticks so early: it would wait for the first tick for ever.
-            words.append(f"tsc_early_khz={_host_tsc_khz()}")
+            words.append(f"tsc_early_khz={host_tsc_khz()}")
         return " ".join([*words, append]).strip()
 
     # --- life ---

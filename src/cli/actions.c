@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "cli/say.h"
 #include "report/verdict.h"
 
@@ -27,12 +28,38 @@ static void say_unknown(const char *command, const struct action *actions, size_
 	    command);
 }
 
+/* Options that not all actions of a command take, and whether they were given. */
+static unsigned options_given(const struct arguments *args)
+{
+	return (args->json ? OPTION_JSON : 0) | (args->wide ? OPTION_LONG : 0) |
+	       (args->open ? OPTION_OPEN : 0) | (args->since.n ? OPTION_SINCE : 0) |
+	       (args->format.n ? OPTION_FORMAT : 0) | (args->key.n ? OPTION_KEY : 0) |
+	       (args->head.n ? OPTION_HEAD : 0);
+}
+
+static const char *option_name(unsigned options)
+{
+	static const struct {
+		unsigned option;
+		const char *name;
+	} names[] = {
+		{ OPTION_JSON, "--json" }, { OPTION_LONG, "--long" }, { OPTION_OPEN, "--open" },
+		{ OPTION_SINCE, "--since" }, { OPTION_FORMAT, "--format" },
+		{ OPTION_KEY, "--key" }, { OPTION_HEAD, "--head" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (options & names[i].option)
+			return names[i].name;
+	return "such option";
+}
+
 int actions_run(const char *command, const struct action *actions, size_t n,
 		const struct arguments *args)
 {
 	const struct action *action = find(actions, n, args->operands[0]);
 	const size_t operands_n = args->operands_n - 1;
-	unsigned given = (args->json ? OPTION_JSON : 0) | (args->wide ? OPTION_LONG : 0);
+	unsigned given = options_given(args);
 
 	if (!action) {
 		say_unknown(command, actions, n, args->operands[0]);
@@ -46,7 +73,7 @@ int actions_run(const char *command, const struct action *actions, size_t n,
 	given &= ~action->options;
 	if (given) {
 		say("%s: %s takes no %s; see `hvsm %s --help`", command, action->name,
-		    given & OPTION_JSON ? "--json" : "--long", command);
+		    option_name(given), command);
 		return EXIT_UNSCANNED;
 	}
 	return action->run(args, args->operands + 1, operands_n);

@@ -11,7 +11,7 @@ struct action {
 	const char *name;
 	const char *operands;	/* as messages show them; "": none */
 	size_t min, max;
-	unsigned options;	/* OPTION_JSON, OPTION_LONG: those of the command that it takes */
+	unsigned options;	/* those of the command that only some of its actions take */
 	int (*run)(const struct arguments *args, char *const *operands, size_t n);
 };
 

@@ -38,6 +38,18 @@ static const struct option_entry {
 	  "where known kernels are kept: not /var/lib/hvsm" },
 	{ OPTION_AGENT, "agent", "PATH", offsetof(struct arguments, agent),
 	  "the agent's program, or a directory of its builds" },
+	{ OPTION_LEDGER, "ledger", "DIR", offsetof(struct arguments, ledger),
+	  "where reports are kept: not /var/lib/hvsm/reports" },
+	{ OPTION_SINCE, "since", "TIME", offsetof(struct arguments, since),
+	  "no older ones: 2025-03-01, '2025-03-01 14:02', 12h, 7d" },
+	{ OPTION_FORMAT, "format", "FORMAT", offsetof(struct arguments, format),
+	  "json (reports), ocsf or syslog (findings)" },
+	{ OPTION_KEY, "key", "HEX", offsetof(struct arguments, key),
+	  "the public key that was noted elsewhere" },
+	{ OPTION_HEAD, "head", "HEX", offsetof(struct arguments, head),
+	  "a head of the chain that was noted elsewhere" },
+	{ OPTION_OPEN, "open", NULL, offsetof(struct arguments, open),
+	  "findings that are not closed" },
 	{ OPTION_REGISTERS, "registers", NULL, offsetof(struct arguments, registers),
 	  "read the vCPUs' registers: stops each for a moment" },
 	{ OPTION_FLAT, "flat", NULL, offsetof(struct arguments, flat),
@@ -168,6 +180,11 @@ void arguments_free(struct arguments *args)
 	words_free(&args->period);
 	words_free(&args->count);
 	words_free(&args->seconds);
+	words_free(&args->ledger);
+	words_free(&args->since);
+	words_free(&args->format);
+	words_free(&args->key);
+	words_free(&args->head);
 }
 
 void arguments_help(const struct command *command, FILE *to)

@@ -27,6 +27,12 @@ enum {
 	OPTION_PERIOD = 1 << 10,
 	OPTION_COUNT = 1 << 11,
 	OPTION_FOR   = 1 << 12,
+	OPTION_LEDGER = 1 << 13,
+	OPTION_SINCE = 1 << 14,
+	OPTION_OPEN  = 1 << 15,
+	OPTION_FORMAT = 1 << 16,
+	OPTION_KEY   = 1 << 17,
+	OPTION_HEAD  = 1 << 18,
 };
 
 struct listing;
@@ -39,12 +45,18 @@ struct arguments {
 	bool flat;
 	bool wide;	/* --long */
 	bool registers;
+	bool open;
 	words only;	/* split at commas, over all times that the option was given */
 	words skip;
 	words reference;	/* paths, not split */
 	words agent;		/* paths of the agent's copies, not split */
 	words period, count, seconds;	/* --period, --count, --for: the last one counts */
 	words store;		/* one, or none; sources_store() knows the default */
+	words ledger;		/* as all that follow: the last one counts */
+	words since;
+	words format;
+	words key;
+	words head;
 	char *const *operands;
 	size_t operands_n;
 };
@@ -72,6 +84,7 @@ extern const struct command info_command;
 extern const struct command scan_command;
 extern const struct command reference_command;
 extern const struct command trust_command;
+extern const struct command report_command;
 extern const struct command ps_command;
 extern const struct command modules_command;
 extern const struct command sockets_command;

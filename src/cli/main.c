@@ -35,6 +35,7 @@ static const struct command *const subcommands[] = {
 	&checks_command,
 	&reference_command,
 	&trust_command,
+	&report_command,
 	&version_command,
 	&help_command,
 };

@@ -37,6 +37,14 @@ void table_text(struct table *table, const char *fmt, ...)
 		table->no_memory = true;
 }
 
+void table_escaped(struct table *table, const char *text)
+{
+	char **cell = vec_add(&table->cells);
+
+	if (!cell || !(*cell = strdup(text)))
+		table->no_memory = true;
+}
+
 static void put_spaces(size_t n, FILE *to)
 {
 	fprintf(to, "%*s", (int)n, "");

@@ -35,6 +35,9 @@ struct table table_of(const struct column *columns, size_t n);
 /* Add a cell; what is in it may be the guest's text: it is escaped here. */
 void table_text(struct table *table, const char *fmt, ...) printf_like(2, 3);
 
+/* The same of text that is escaped already: from a document. */
+void table_escaped(struct table *table, const char *text);
+
 /**
  * table_print - write the table
  * @width: columns to cut rows to; 0: do not cut

@@ -176,8 +176,9 @@ int ledger_add(struct ledger *ledger, const struct ledger_origin *origin, const 
 
 	if (!origin)
 		origin = &unknown;
-	if (!ledger->writable || !is_word(origin->guest) || !is_word(origin->boot))
-		return err_set(err, -EINVAL, ledger->writable ? "no name of a guest or a boot" :
+	if (!ledger->writable || !is_word(origin->guest) || !is_word(origin->boot) ||
+	    origin->time_ns > INT64_MAX)
+		return err_set(err, -EINVAL, ledger->writable ? "no name or time" :
 			       "the ledger is open for reading only");
 	r = parsed_read(json, size, &parsed, err);
 	if (r < 0)
@@ -210,7 +211,7 @@ int ledger_each(struct ledger *ledger, const struct ledger_filter *filter,
 				 "SELECT " CHAIN_COLUMNS " FROM record WHERE"
 				 " (?1 = '' OR guest = ?1 OR name = ?1) AND time >= ?2"
 				 " AND seq > ?3 ORDER BY seq", "sii", f->guest ? f->guest : "",
-				 (int64_t)f->since_ns, (int64_t)f->after_seq);
+				 sql_time(f->since_ns), (int64_t)f->after_seq);
 
 	if (r < 0)
 		return r;
@@ -246,7 +247,8 @@ int ledger_report(struct ledger *ledger, uint64_t seq, struct blob *ret, struct 
 	blob.size = (size_t)sqlite3_column_bytes(statement, 0);
 	crypto_hash_sha256(digest, text, blob.size);
 	if (sqlite3_column_bytes(statement, 1) != LEDGER_HASH_BYTES ||
-	    memcmp(digest, sqlite3_column_blob(statement, 1), LEDGER_HASH_BYTES))
+	    memcmp(digest, sqlite3_column_blob(statement, 1), LEDGER_HASH_BYTES) ||
+	    !parsed_is_clean(text, blob.size))
 		return err_set(err, -EBADMSG, "report %llu was changed", (unsigned long long)seq);
 	blob.data = malloc(blob.size ? blob.size : 1);
 	if (!blob.data)

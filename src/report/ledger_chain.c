@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "report/ledger_inside.h"
+#include "report/ledger_parse.h"
 
 _Static_assert(LEDGER_HASH_BYTES == crypto_hash_sha256_BYTES, "LEDGER_HASH_BYTES");
 _Static_assert(LEDGER_KEY_BYTES == crypto_sign_PUBLICKEYBYTES, "LEDGER_KEY_BYTES");
@@ -134,8 +135,10 @@ static bool take_number(sqlite3_stmt *statement, int column, uint64_t *ret)
 
 static bool take_text(sqlite3_stmt *statement, int column, const char **ret)
 {
+	size_t n = (size_t)sqlite3_column_bytes(statement, column);
+
 	*ret = statement_text(statement, column);
-	return (size_t)sqlite3_column_bytes(statement, column) == strlen(*ret);
+	return n == strlen(*ret) && parsed_is_printable(*ret, n);
 }
 
 static bool take_bytes(sqlite3_stmt *statement, int column, uint8_t *ret, size_t size)

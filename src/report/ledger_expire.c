@@ -92,8 +92,8 @@ static int cut_old(struct ledger *ledger, struct ledger_head *head, uint64_t bef
 		   uint8_t hash[LEDGER_HASH_BYTES], struct err *err)
 {
 	uint64_t first = 0, last = head->seq ? head->seq - 1 : 0;
-	int r = ask(ledger->database, "SELECT min(seq) FROM record WHERE time >= ?", before_ns,
-		    &first, err);
+	int r = ask(ledger->database, "SELECT min(seq) FROM record WHERE time >= ?",
+		    (uint64_t)sql_time(before_ns), &first, err);
 
 	if (r < 0)
 		return r;

@@ -4,6 +4,7 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "report/ledger_inside.h"
@@ -99,6 +100,7 @@ int findings_apply(struct database *database, const struct ledger_record *record
 
 #define COLUMNS "guest, boot, id, check_id, severity, title, first_seen, last_seen, closed," \
 		" sweeps, opened_in, last_in, closed_in"
+#define TEXTS_N   6
 #define COLUMNS_N 13
 
 int findings_digest(struct database *database, const char *table,
@@ -128,7 +130,7 @@ int findings_digest(struct database *database, const char *table,
 	return 0;
 }
 
-static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, struct err *err)
+static int visit_finding(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, struct err *err)
 {
 	const struct ledger_finding finding = {
 		.guest = statement_text(row, 0), .boot = statement_text(row, 1),
@@ -143,6 +145,17 @@ static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, str
 	return visit(&finding, ctx, err);
 }
 
+static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, struct err *err)
+{
+	for (int i = 0; i < TEXTS_N; i++) {
+		const char *text = statement_text(row, i);
+
+		if (!parsed_is_printable(text, strlen(text)))
+			return err_set(err, -EBADMSG, "a finding in the ledger is damaged");
+	}
+	return visit_finding(row, visit, ctx, err);
+}
+
 int ledger_each_finding(struct ledger *ledger, const struct ledger_filter *filter,
 			ledger_finding_fn *visit, void *ctx, struct err *err)
 {
@@ -155,7 +168,7 @@ int ledger_each_finding(struct ledger *ledger, const struct ledger_filter *filte
 		" (?1 = '' OR guest = ?1 OR guest IN (SELECT guest FROM record WHERE name = ?1))"
 		" AND max(last_seen, closed) >= ?2 AND max(opened_in, closed_in) > ?3"
 		" AND (?4 = 0 OR closed_in = 0) ORDER BY guest, boot, id", "siii",
-		f->guest ? f->guest : "", (int64_t)f->since_ns, (int64_t)f->after_seq,
+		f->guest ? f->guest : "", sql_time(f->since_ns), (int64_t)f->after_seq,
 		(int64_t)f->open);
 
 	if (r < 0)

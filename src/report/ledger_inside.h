@@ -19,6 +19,12 @@ struct ledger {
 	uint8_t secret[LEDGER_SECRET_BYTES];	/* only to write */
 };
 
+/* A time for SQLite, which knows no larger number. */
+static inline int64_t sql_time(uint64_t ns)
+{
+	return ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
+}
+
 /* --- ledger_chain.c --- */
 
 /* The tables, as database_kind has them. */

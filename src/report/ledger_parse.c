@@ -70,7 +70,7 @@ bool parsed_is_printable(const char *text, size_t size)
  * Of compact JSON, where a string has a backslash only before '"', another one, or what stands for
  * a control character.
  */
-static bool is_clean(const char *text, size_t size)
+bool parsed_is_clean(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
 		if (text[i] == '\\' && (++i == size || !strchr("\"\\", text[i]) || !text[i]))
@@ -318,7 +318,7 @@ int parsed_read(const void *json, size_t size, struct parsed *ret, struct err *e
 		r = read_findings(&parsed, err);
 	if (r >= 0)
 		r = digest_of(parsed.document, 0, &parsed.text, parsed.digest, err);
-	if (r >= 0 && !is_clean((const char *)parsed.text.data, parsed.text.size))
+	if (r >= 0 && !parsed_is_clean((const char *)parsed.text.data, parsed.text.size))
 		r = bad(err, "text that is not escaped");
 	if (r >= 0)
 		r = fingerprint(&parsed, err);

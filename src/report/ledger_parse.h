@@ -42,6 +42,9 @@ void parsed_free(struct parsed *parsed);
 /* Did this check see all that it is about? */
 bool parsed_is_conclusive(const json_t *check);
 
+/* Are all strings of this compact JSON fit to be printed? */
+bool parsed_is_clean(const char *text, size_t size);
+
 /* Is it fit to be printed? Backslashes are: they come from escape(). */
 bool parsed_is_printable(const char *text, size_t size);
 

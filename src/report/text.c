@@ -57,7 +57,7 @@ static size_t line_break(const char *text, size_t columns, bool fresh)
 	return fresh ? fit : 0;
 }
 
-static void wrap_escaped(FILE *to, size_t first, size_t indent, const char *text)
+void text_put(FILE *to, size_t first, size_t indent, const char *text)
 {
 	for (size_t at = first;; at = indent) {
 		size_t n = line_break(text, TEXT_COLUMNS - at, at == indent);
@@ -78,7 +78,7 @@ static void wrap_va(FILE *to, size_t first, size_t indent, const char *fmt, va_l
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
 	escaped = text ? escape_dup(text) : NULL;
-	wrap_escaped(to, first, indent, escaped ? escaped : "(no memory)");
+	text_put(to, first, indent, escaped ? escaped : "(no memory)");
 }
 
 void text_wrap(FILE *to, size_t first, size_t indent, const char *fmt, ...)

@@ -26,6 +26,9 @@ void text_wrap(FILE *to, size_t first, size_t indent, const char *fmt, ...) prin
 void text_labelled(FILE *to, size_t margin, size_t indent, const char *label, const char *fmt,
 		   ...) printf_like(5, 6);
 
+/* The same of one text that is escaped already: from a document. */
+void text_put(FILE *to, size_t first, size_t indent, const char *escaped);
+
 /**
  * text_report - print a report for a person
  * @colour: with ANSI colours

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* hvsm report - what was reported of guests, kept in the ledger. */
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/now.h"
+#include "cli/actions.h"
+#include "cli/command.h"
+#include "cli/output.h"
+#include "cli/say.h"
+#include "cli/table.h"
+#include "cli/when.h"
+#include "report/encode.h"
+#include "report/export.h"
+#include "report/human.h"
+#include "report/ledger.h"
+#include "report/stored.h"
+#include "report/verdict.h"
+
+#define HASH_TEXT (2 * LEDGER_HASH_BYTES + 1)
+
+static const char *advice_for(int code)
+{
+	switch (code) {
+	case -EBADMSG:
+		return "`hvsm report verify` says what is wrong with it";
+	case -EACCES:
+		return "run as root, or name a copy of your own with --ledger";
+	case -ENOENT:
+		return "`hvsm report list` shows what there is";
+	case -ENOTSUP:
+		return "the hvsmd that writes it must be of this version";
+	default:
+		return NULL;
+	}
+}
+
+static const char *ledger_path(const struct arguments *args)
+{
+	const char *named = getenv("HVSM_LEDGER");
+
+	if (args->ledger.n)
+		return args->ledger.v[args->ledger.n - 1];
+	return named && *named ? named : LEDGER_DEFAULT;
+}
+
+static int open_ledger(const struct arguments *args, struct ledger **ret)
+{
+	struct err err = {0};
+	int r = ledger_open(ledger_path(args), false, ret, &err);
+
+	if (r < 0)
+		say_failed(r, &err, r == -ENOENT ? "hvsmd makes it; --ledger names another one" :
+			   advice_for(r), "cannot open the ledger of reports");
+	return r;
+}
+
+static const char *last_of(const words *given)
+{
+	return given->n ? given->v[given->n - 1] : NULL;
+}
+
+/* What is asked for: of one guest, or since when. */
+static int filter_of(const struct arguments *args, char *const *operands, size_t n,
+		     struct ledger_filter *ret)
+{
+	struct ledger_filter filter = { .guest = n ? operands[0] : NULL, .open = args->open };
+	const char *since = last_of(&args->since);
+
+	if (since && when_read(since, now_ns(CLOCK_REALTIME), &filter.since_ns) < 0) {
+		say("report: no time '%s'; write it as 2025-03-01, '2025-03-01 14:02' or 12h",
+		    since);
+		return -EINVAL;
+	}
+	*ret = filter;
+	return 0;
+}
+
+/* What actions that list have in common. */
+struct listing_of {
+	struct ledger *ledger;
+	struct ledger_filter filter;
+	json_t *items;
+	struct table table;
+};
+
+static char *hex(const uint8_t *bytes, char text[HASH_TEXT])
+{
+	return sodium_bin2hex(text, HASH_TEXT, bytes, LEDGER_HASH_BYTES);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return *text ? json_string(text) : json_null();
+}
+
+/* --- list --- */
+
+static int record_json(const struct ledger_record *record, void *ctx, struct err *err)
+{
+	bool report = record->kind != LEDGER_CHECKPOINT;
+	struct listing_of *list = ctx;
+	char hash[HASH_TEXT];
+
+	(void)err;
+	encode_append(&list->items, json_pack(
+		"{s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+		"id", (json_int_t)record->seq, "kind", ledger_kind_name(record->kind),
+		"stored", encode_time(record->time_ns),
+		"refers", record->refers ? encode_count(record->refers) : json_null(),
+		"guest", text_or_null(record->guest), "boot", text_or_null(record->boot),
+		"name", text_or_null(record->name),
+		"started", report ? encode_time(record->started_ns) : json_null(),
+		"duration_us", report ? encode_count(record->duration_us) : json_null(),
+		"verdict", text_or_null(record->verdict),
+		"assurance", text_or_null(record->assurance),
+		"findings", report ? encode_count(record->findings) : json_null(),
+		"hash", hex(record->hash, hash)));
+	return 0;
+}
+
+static int record_row(const struct ledger_record *record, void *ctx, struct err *err)
+{
+	struct table *table = &((struct listing_of *)ctx)->table;
+	char stored[HUMAN_MAX];
+
+	(void)err;
+	if (record->kind == LEDGER_CHECKPOINT)
+		return 0;
+	table_text(table, "%llu", (unsigned long long)record->seq);
+	table_text(table, "%s", human_time(record->time_ns, stored, sizeof(stored)));
+	table_escaped(table, record->verdict);
+	table_text(table, "%llu", (unsigned long long)record->findings);
+	if (record->refers)
+		table_text(table, "%llu", (unsigned long long)record->refers);
+	else
+		table_text(table, "-");
+	table_escaped(table, record->name);
+	return 0;
+}
+
+static int list_records(struct listing_of *list, bool json, struct err *err)
+{
+	static const struct column columns[] = {
+		{ "ID", true }, { "STORED", false }, { "VERDICT", false }, { "FINDINGS", true },
+		{ "SAME AS", true }, { "GUEST", false },
+	};
+
+	list->table = table_of(columns, ARRAY_SIZE(columns));
+	return ledger_each(list->ledger, &list->filter, json ? record_json : record_row, list, err);
+}
+
+/* --- findings --- */
+
+static int finding_json(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct listing_of *list = ctx;
+
+	(void)err;
+	encode_append(&list->items, json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"id", finding->id, "guest", finding->guest, "boot", finding->boot,
+		"state", finding->closed_ns ? "closed" : "open",
+		"check", finding->check, "severity", finding->severity, "title", finding->title,
+		"first_seen", encode_time(finding->first_seen_ns),
+		"last_seen", encode_time(finding->last_seen_ns),
+		"closed", finding->closed_ns ? encode_time(finding->closed_ns) : json_null(),
+		"sweeps", encode_count(finding->sweeps),
+		"opened_in", encode_count(finding->opened_in),
+		"last_in", encode_count(finding->last_in),
+		"closed_in", finding->closed_in ? encode_count(finding->closed_in) : json_null()));
+	return 0;
+}
+
+static int finding_row(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct table *table = &((struct listing_of *)ctx)->table;
+	char first[HUMAN_MAX];
+
+	(void)err;
+	table_escaped(table, finding->severity);
+	table_text(table, "%s", finding->closed_ns ? "closed" : "open");
+	table_text(table, "%s", human_time(finding->first_seen_ns, first, sizeof(first)));
+	table_text(table, "%llu", (unsigned long long)finding->last_in);
+	table_escaped(table, finding->guest);
+	table_escaped(table, finding->title);
+	return 0;
+}
+
+static int list_findings(struct listing_of *list, bool json, struct err *err)
+{
+	static const struct column columns[] = {
+		{ "SEVERITY", false }, { "STATE", false }, { "FIRST SEEN", false },
+		{ "LAST IN", true }, { "GUEST", false }, { "FINDING", false },
+	};
+
+	list->table = table_of(columns, ARRAY_SIZE(columns));
+	return ledger_each_finding(list->ledger, &list->filter, json ? finding_json : finding_row,
+				   list, err);
+}
+
+/* --- both --- */
+
+static int print_list(struct listing_of *list, bool json, const char *schema, const char *none,
+		      struct err *err)
+{
+	if (json)
+		return encode_print(json_pack("{s:s, s:o}", "schema", schema, "items",
+					      take_ptr(&list->items)), stdout, err);
+	if (list->table.cells.n)
+		return table_print(&list->table, output_columns(), stdout, err);
+	say("%s", none);
+	return 0;
+}
+
+static int list_with(const struct arguments *args, char *const *operands, size_t n,
+		     int (*collect)(struct listing_of *list, bool json, struct err *err),
+		     const char *schema, const char *none)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	struct listing_of list = {0};
+	struct err err = {0};
+	int r;
+
+	if (filter_of(args, operands, n, &list.filter) < 0 || open_ledger(args, &ledger) < 0)
+		return EXIT_UNSCANNED;
+	list.ledger = ledger;
+	list.items = json_array();
+	r = collect(&list, args->json, &err);
+	if (r >= 0)
+		r = print_list(&list, args->json, schema, none, &err);
+	json_decref(list.items);
+	table_free(&list.table);
+	if (r < 0)
+		say_failed(r, &err, advice_for(r), "cannot list the ledger");
+	return r < 0 ? EXIT_UNSCANNED : EXIT_CLEAN;
+}
+
+static int list_run(const struct arguments *args, char *const *operands, size_t n)
+{
+	return list_with(args, operands, n, list_records, "hvsm.reports/1",
+			 "there is no such report");
+}
+
+static int findings_run(const struct arguments *args, char *const *operands, size_t n)
+{
+	return list_with(args, operands, n, list_findings, "hvsm.findings/1",
+			 "there is no such finding");
+}
+
+/* --- show --- */
+
+struct shown {
+	struct ledger *ledger;
+	uint64_t seq;
+	bool json, found;
+};
+
+static int show_report(const struct ledger_record *record, const struct shown *shown,
+		       struct err *err)
+{
+	cleanup(blob_free) struct blob text = {0};
+	json_t *report;
+	int r = ledger_report(shown->ledger, record->seq, &text, err);
+
+	if (r < 0)
+		return r;
+	if (shown->json) {
+		fwrite(text.data, 1, text.size, stdout);
+		putchar('\n');
+		return 0;
+	}
+	report = json_loadb((const char *)text.data, text.size, 0, NULL);
+	if (!report)
+		return err_set(err, -ENOMEM, "no memory for the report");
+	stored_text(record, report, stdout);
+	json_decref(report);
+	return 0;
+}
+
+static int show_if(const struct ledger_record *record, void *ctx, struct err *err)
+{
+	struct shown *shown = ctx;
+	int r;
+
+	if (record->seq != shown->seq || record->kind == LEDGER_CHECKPOINT)
+		return -ENOENT;
+	shown->found = true;
+	r = show_report(record, shown, err);
+	return r < 0 ? r : -ECANCELED;	/* no more of them */
+}
+
+static int show_run(const struct arguments *args, char *const *operands, size_t n)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	struct shown shown = { .json = args->json };
+	struct ledger_filter filter = {0};
+	struct err err = {0};
+	char *end;
+	int r;
+
+	(void)n;
+	shown.seq = strtoull(operands[0], &end, 10);
+	if (*end || !*operands[0] || !shown.seq || shown.seq > INT64_MAX) {
+		say("report: no ID '%s'; `hvsm report list` shows them", operands[0]);
+		return EXIT_UNSCANNED;
+	}
+	if (open_ledger(args, &ledger) < 0)
+		return EXIT_UNSCANNED;
+	shown.ledger = ledger;
+	filter.after_seq = shown.seq - 1;
+	r = ledger_each(ledger, &filter, show_if, &shown, &err);
+	if (r == -ECANCELED)
+		return EXIT_CLEAN;
+	if (!shown.found)
+		r = err_set(&err, -ENOENT, "there is no report %s", operands[0]);
+	say_failed(r, &err, advice_for(r), "cannot show it");
+	return EXIT_UNSCANNED;
+}
+
+/* --- verify --- */
+
+struct verified {
+	json_t *problems;	/* NULL: as text */
+};
+
+static int problem_told(uint64_t seq, const char *what, void *ctx, struct err *err)
+{
+	struct verified *verified = ctx;
+
+	(void)err;
+	if (verified->problems)
+		encode_append(&verified->problems, json_pack(
+			"{s:o, s:o}", "record", seq ? encode_count(seq) : json_null(),
+			"what", encode_text(what)));
+	else if (seq)
+		printf("report %llu: %s\n", (unsigned long long)seq, what);
+	else
+		printf("%s\n", what);
+	return 0;
+}
+
+/* 64 hex digits. 1: it was given. */
+static int read_hash(const words *given, const char *name, uint8_t ret[LEDGER_HASH_BYTES])
+{
+	const char *text = last_of(given);
+	size_t n = 0;
+
+	if (!text)
+		return 0;
+	if (strlen(text) == 2 * LEDGER_HASH_BYTES &&
+	    !sodium_hex2bin(ret, LEDGER_HASH_BYTES, text, strlen(text), NULL, &n, NULL) &&
+	    n == LEDGER_HASH_BYTES)
+		return 1;
+	say("report: --%s takes %d hex digits; `hvsm report verify` prints them", name,
+	    2 * LEDGER_HASH_BYTES);
+	return -EINVAL;
+}
+
+static int print_verified(struct ledger *ledger, struct verified *verified, int problems,
+			  struct err *err)
+{
+	char hash[HASH_TEXT], key[HASH_TEXT];
+	struct ledger_head head;
+	int r = ledger_head(ledger, &head, err);
+
+	if (r < 0)
+		return r;
+	hex(head.hash, hash);
+	hex(head.key, key);
+	if (verified->problems)
+		return encode_print(json_pack(
+			"{s:s, s:b, s:o, s:o, s:o, s:s, s:s, s:O}", "schema", "hvsm.verify/1",
+			"intact", !problems, "last", encode_count(head.seq),
+			"removed", encode_count(head.removed), "signed", encode_time(head.time_ns),
+			"head", hash, "key", key, "problems", verified->problems), stdout, err);
+	if (problems)
+		printf("TAMPERED: %d problem%s\n", problems, problems == 1 ? "" : "s");
+	else if (!head.seq)
+		printf("intact: no report yet\n");
+	else
+		printf("intact: reports %llu to %llu\n", (unsigned long long)head.removed + 1,
+		       (unsigned long long)head.seq);
+	printf("head: %s\nkey:  %s\n", hash, key);
+	return 0;
+}
+
+static int verify_run(const struct arguments *args, char *const *none, size_t n)
+{
+	uint8_t key[LEDGER_KEY_BYTES], head[LEDGER_HASH_BYTES];
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	struct ledger_trusted trusted = {0};
+	struct verified verified = {0};
+	struct err err = {0};
+	int has_key = read_hash(&args->key, "key", key), problems, r;
+	int has_head = has_key < 0 ? has_key : read_hash(&args->head, "head", head);
+
+	(void)none;
+	(void)n;
+	if (has_key < 0 || has_head < 0)
+		return EXIT_UNSCANNED;
+	r = open_ledger(args, &ledger);
+	if (r < 0)	/* what can no longer be read was changed */
+		return r == -EBADMSG ? EXIT_FINDINGS : EXIT_UNSCANNED;
+	trusted.key = has_key ? key : NULL;
+	trusted.head = has_head ? head : NULL;
+	verified.problems = args->json ? json_array() : NULL;
+	r = problems = ledger_verify(ledger, &trusted, problem_told, &verified, &err);
+	if (r >= 0)
+		r = print_verified(ledger, &verified, problems, &err);
+	json_decref(verified.problems);
+	if (r < 0)
+		say_failed(r, &err, NULL, "cannot verify the ledger");
+	if (r == -EBADMSG)
+		return EXIT_FINDINGS;
+	return r < 0 ? EXIT_UNSCANNED : problems ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
+static int key_run(const struct arguments *args, char *const *none, size_t n)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	struct ledger_head head;
+	struct err err = {0};
+	char key[HASH_TEXT];
+	int r = open_ledger(args, &ledger);
+
+	(void)none;
+	(void)n;
+	if (r < 0)
+		return EXIT_UNSCANNED;
+	r = ledger_head(ledger, &head, &err);
+	if (r < 0) {
+		say_failed(r, &err, advice_for(r), "cannot read the ledger");
+		return EXIT_UNSCANNED;
+	}
+	puts(hex(head.key, key));
+	return EXIT_CLEAN;
+}
+
+/* --- export --- */
+
+struct exported {
+	struct ledger *ledger;
+	struct ledger_filter filter;
+	bool ocsf;
+	char host[256];
+	uint64_t seq;		/* of the report that was read last, since findings share it */
+	json_t *report;
+};
+
+/* What is the same as an earlier one is not printed once more. */
+static int export_record(const struct ledger_record *record, void *ctx, struct err *err)
+{
+	struct exported *exported = ctx;
+	const struct shown shown = { .ledger = exported->ledger, .json = true };
+
+	return record->kind == LEDGER_REPORT ? show_report(record, &shown, err) : 0;
+}
+
+/* The finding in the report that last had it; NULL: that expired. */
+static json_t *details_of(struct exported *exported, const struct ledger_finding *finding)
+{
+	cleanup(blob_free) struct blob text = {0};
+	json_t *one;
+	size_t i;
+
+	if (exported->seq != finding->last_in) {
+		json_decref(exported->report);
+		exported->report = NULL;
+		exported->seq = finding->last_in;
+		if (ledger_report(exported->ledger, finding->last_in, &text, NULL) >= 0)
+			exported->report = json_loadb((const char *)text.data, text.size, 0, NULL);
+	}
+	json_array_foreach(json_object_get(exported->report, "findings"), i, one) {
+		const char *id = json_string_value(json_object_get(one, "id"));
+
+		if (id && !strcmp(id, finding->id))
+			return one;
+	}
+	return NULL;
+}
+
+static int export_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct exported *exported = ctx;
+	const json_t *details = details_of(exported, finding);
+
+	if (exported->ocsf)
+		return encode_print(export_ocsf(finding, details, exported->filter.since_ns),
+				    stdout, err);
+	export_syslog(finding, details, exported->host, stdout);
+	return 0;
+}
+
+static int export_run(const struct arguments *args, char *const *operands, size_t n)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	const char *format = args->format.n ? last_of(&args->format) : "json";
+	struct exported exported = { .ocsf = !strcmp(format, "ocsf") };
+	struct err err = {0};
+	int r;
+
+	if (strcmp(format, "json") && strcmp(format, "ocsf") && strcmp(format, "syslog")) {
+		say("report: no format '%s' (there are: json ocsf syslog)", format);
+		return EXIT_UNSCANNED;
+	}
+	if (filter_of(args, operands, n, &exported.filter) < 0 || open_ledger(args, &ledger) < 0)
+		return EXIT_UNSCANNED;
+	exported.ledger = ledger;
+	if (gethostname(exported.host, sizeof(exported.host) - 1) < 0)
+		*exported.host = '\0';
+	r = !strcmp(format, "json") ?
+		ledger_each(ledger, &exported.filter, export_record, &exported, &err) :
+		ledger_each_finding(ledger, &exported.filter, export_finding, &exported, &err);
+	json_decref(exported.report);
+	if (r < 0)
+		say_failed(r, &err, advice_for(r), "cannot export the ledger");
+	return r < 0 ? EXIT_UNSCANNED : EXIT_CLEAN;
+}
+
+static const struct action actions[] = {
+	{ "list", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE, list_run },
+	{ "findings", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE | OPTION_OPEN, findings_run },
+	{ "show", "ID", 1, 1, OPTION_JSON, show_run },
+	{ "verify", "", 0, 0, OPTION_JSON | OPTION_KEY | OPTION_HEAD, verify_run },
+	{ "export", "[GUEST]", 0, 1, OPTION_FORMAT | OPTION_SINCE, export_run },
+	{ "key", "", 0, 0, 0, key_run },
+};
+
+static int report_run(const struct arguments *args)
+{
+	return actions_run("report", actions, ARRAY_SIZE(actions), args);
+}
+
+const struct command report_command = {
+	.name = "report",
+	.operands = "list|findings|show|verify|export|key [GUEST|ID]",
+	.operands_min = 1,
+	.operands_max = SIZE_MAX,
+	.options = OPTION_LEDGER | OPTION_SINCE | OPTION_OPEN | OPTION_FORMAT | OPTION_KEY |
+		   OPTION_HEAD | OPTION_JSON,
+	.summary = "what was reported of guests: list, prove, export",
+	.about =
+		"Read the ledger in which hvsmd keeps its reports: a chain of signed records, in\n"
+		"which nobody can change, remove or reorder one unseen. Nothing is changed.\n"
+		"\n"
+		"  list [GUEST]       reports, the oldest first\n"
+		"  findings [GUEST]   what they found, over all sweeps; --open: what is there now\n"
+		"  show ID            one report\n"
+		"  verify             is all as it was signed? 1: no\n"
+		"  export [GUEST]     for other programs: json, ocsf, syslog\n"
+		"  key                the public key, to be noted elsewhere",
+	.example = "  hvsm report findings --open\n"
+		   "  hvsm report list web1 --since 7d\n"
+		   "  hvsm report export --format ocsf --since 1h",
+	.run = report_run,
+};

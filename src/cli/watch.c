@@ -34,11 +34,12 @@
 #define SETTLE_NS (12 * NS_PER_MS)
 
 /*
- * Where the clock stands still, another kernel may run elsewhere: to search for it costs up to
- * a look at all of RAM, so it is done less and less often.
+ * Where the clock stands still, another kernel may run elsewhere. To search for it costs as much
+ * as attaching: a reset is over within a minute, and a guest that is paused may stay so for days.
  */
-#define STILL_NS     (2 * NS_PER_S)
-#define STILL_NS_MAX (60 * NS_PER_S)
+#define STILL_NS      (2 * NS_PER_S)
+#define STILL_LONG_NS (60 * NS_PER_S)
+#define STILL_SLOW_NS (30 * NS_PER_S)
 
 /* How often a guest without a kernel is looked at: it is booting. */
 #define BOOTING_NS NS_PER_S
@@ -183,10 +184,8 @@ static int mind_the_clock(struct watch *watch, struct err *err)
 			watch->still_ns = STILL_NS;
 		return 0;
 	}
-	if (watch->still_ns < STILL_NS_MAX)
-		watch->still_ns *= 2;
-	else
-		watch->still_ns += STILL_NS_MAX;
+	watch->still_ns = behaviour_still_ns(watch->behaviour) +
+			  (watch->still_ns < STILL_LONG_NS ? STILL_NS : STILL_SLOW_NS);
 	r = find_kernel(watch, err);
 	return r == -ESRCH || r == -ENOMEM ? r : 0;
 }

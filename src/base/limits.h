@@ -328,6 +328,18 @@
  */
 #define SINCE_MAX		4096u
 
+/* One finding, for a program or a webhook: 64 pieces of evidence are some 30 KiB. */
+#define REACTION_MESSAGE_MAX	(1u << 20)
+
+/* Attempts that are under way: each is a process, and each may take its time. */
+#define REACTIONS_AT_ONCE_MAX	16u
+
+/* What is counted for the rates: reactions times guests, of which a host has hundreds. */
+#define REACTION_RATES_MAX	65536u
+
+/* Network interfaces of one guest: some have ten. */
+#define REACTION_NICS_MAX	64u
+
 /* A configuration file: a rule for each of 1,000 guests is some 200 KiB. */
 #define CONFIG_BYTES_MAX	(1u << 20)
 

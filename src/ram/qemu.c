@@ -346,8 +346,8 @@ static int ask_monitor(struct qmp *qmp, const struct maps *maps, struct ram_layo
 }
 
 /* A QMP socket as the command line names it. */
-static int open_monitor(const struct proc *proc, const char *path, struct qmp **ret,
-			struct err *err)
+static int open_monitor(const struct proc *proc, const char *path, int answer_ms,
+			struct qmp **ret, struct err *err)
 {
 	cleanup(fd_close) int link = proc_path(proc, path, err);
 	cleanup(fd_close) int s = -1;
@@ -360,7 +360,7 @@ static int open_monitor(const struct proc *proc, const char *path, struct qmp **
 	/* A command line may name any socket: talk to QEMU itself only. */
 	if (qmp_peer(s, NULL) != proc->pid)
 		return err_set(err, -ESRCH, "the socket belongs to another process");
-	return qmp_open(take_fd(&s), QMP_GREETING_MS, QMP_ANSWER_MS, ret, err);
+	return qmp_open(take_fd(&s), QMP_GREETING_MS, answer_ms, ret, err);
 }
 
 static int layout_from_monitors(const struct qemu *qemu, const struct qemu_args *args,
@@ -371,7 +371,8 @@ static int layout_from_monitors(const struct qemu *qemu, const struct qemu_args 
 	for (size_t i = 0; i < args->monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++) {
 		cleanup(qmp_close) struct qmp *qmp = NULL;
 
-		r = open_monitor(&qemu->remote.proc, args->monitors.list.v[i], &qmp, err);
+		r = open_monitor(&qemu->remote.proc, args->monitors.list.v[i], QMP_ANSWER_MS, &qmp,
+				 err);
 		if (r == 0)
 			r = ask_monitor(qmp, maps, layout, err);
 	}
@@ -535,7 +536,7 @@ static int ask_registers(const struct proc *proc, const char *path, struct ram *
 	cleanup(qmp_close) struct qmp *qmp = NULL;
 	cleanup(freep) char *text = NULL;
 	registers_list cpus = { 0 };
-	int r = open_monitor(proc, path, &qmp, err);
+	int r = open_monitor(proc, path, QMP_ANSWER_MS, &qmp, err);
 
 	if (r == 0)
 		r = qmp_human(qmp, "info registers -a", &text, err);
@@ -560,6 +561,27 @@ int qemu_read_registers(pid_t pid, struct ram *ram, struct err *err)
 	r = err_set(err, -ENOENT, "no QMP socket (-qmp unix:…) to ask for registers");
 	for (size_t i = 0; i < args.monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++)
 		r = ask_registers(&proc, args.monitors.list.v[i], ram, err);
+	qemu_args_free(&args);
+	return r;
+}
+
+int qemu_monitor(pid_t pid, const char *uuid, int answer_ms, struct qmp **ret, struct err *err)
+{
+	cleanup(proc_deinit) struct proc proc = PROC_NONE;
+	struct qemu_args args;
+	int r = proc_init(&proc, pid, err);
+
+	if (r == 0)
+		r = qemu_describe(&proc, &args, err);
+	if (r < 0)
+		return r;
+	if (!uuid != !args.uuid || (uuid && strcasecmp(uuid, args.uuid) != 0)) {
+		r = err_set(err, -ESRCH, "process %d is not that guest's any more", pid);
+	} else {
+		r = err_set(err, -ENOENT, "it has no QMP socket (-qmp unix:…)");
+		for (size_t i = 0; i < args.monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++)
+			r = open_monitor(&proc, args.monitors.list.v[i], answer_ms, ret, err);
+	}
 	qemu_args_free(&args);
 	return r;
 }

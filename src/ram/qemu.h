@@ -6,6 +6,7 @@
 
 #include "ram/proc.h"
 #include "ram/qemu_args.h"
+#include "ram/qmp.h"
 #include "ram/ram.h"
 
 /*
@@ -56,6 +57,17 @@ nodiscard int qemu_open_qmp(const char *path, struct ram **ret, pid_t *pid, stru
  *         -ESRCH, -ENOMEM, or another errno of the socket.
  */
 nodiscard int qemu_read_registers(pid_t pid, struct ram *ram, struct err *err);
+
+/**
+ * qemu_monitor - talk to a QEMU at one of its QMP sockets
+ * @uuid:      that its command line must have; NULL: that it must not have. Else the PID is
+ *             another guest's by now.
+ * @answer_ms: how long to wait for each answer
+ *
+ * Return: 0 (qmp_close()); as qemu_read_registers() otherwise.
+ */
+nodiscard int qemu_monitor(pid_t pid, const char *uuid, int answer_ms, struct qmp **ret,
+			   struct err *err);
 
 /**
  * qemu_describe - read a process's command line

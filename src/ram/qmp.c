@@ -152,7 +152,28 @@ static int next_message(struct qmp *qmp, int64_t deadline, json_t **ret, struct 
 	return 0;
 }
 
-static int transmit(struct qmp *qmp, const json_t *message, struct err *err)
+/* A message, and with it a descriptor unless that is -1. */
+static ssize_t send_with(int s, char *text, size_t n, int fd)
+{
+	struct iovec part = { text, n };
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.room);
+		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(fd)),
+						   .cmsg_level = SOL_SOCKET,
+						   .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	return sendmsg(s, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int transmit(struct qmp *qmp, const json_t *message, int fd, struct err *err)
 {
 	cleanup(freep) char *text = json_dumps(message, JSON_COMPACT);
 	size_t n = text ? strlen(text) : 0;
@@ -162,18 +183,19 @@ static int transmit(struct qmp *qmp, const json_t *message, struct err *err)
 		return -ENOMEM;
 	text[n] = '\n';		/* in place of the NUL */
 	/* Some hundred bytes fit the socket's buffer, or the peer has not read for long. */
-	sent = send(qmp->fd, text, n + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = send_with(qmp->fd, text, n + 1, fd);
 	if (sent < 0)
 		return err_set(err, -errno, "monitor: %s", strerror(errno));
 	return (size_t)sent == n + 1 ? 0 : err_set(err, -ETIMEDOUT, "the monitor does not read");
 }
 
-/* Send @command and wait for what it returns; a new reference. */
-static int execute(struct qmp *qmp, const json_t *command, json_t **ret, struct err *err)
+/* Send @command, with a descriptor or -1, and wait for what it returns; a new reference. */
+static int execute_with(struct qmp *qmp, const json_t *command, int fd, json_t **ret,
+			struct err *err)
 {
 	int64_t deadline = now_ms() + qmp->answer_ms;
 	json_t *message, *value;
-	int r = transmit(qmp, command, err);
+	int r = transmit(qmp, command, fd, err);
 
 	for (unsigned n = 0; r == 0 && n < QMP_EVENTS_MAX; n++) {
 		r = next_message(qmp, deadline, &message, err);
@@ -194,6 +216,11 @@ static int execute(struct qmp *qmp, const json_t *command, json_t **ret, struct 
 		json_decref(message);
 	}
 	return r < 0 ? r : err_set(err, -ELOOP, "over %u events", QMP_EVENTS_MAX);
+}
+
+static int execute(struct qmp *qmp, const json_t *command, json_t **ret, struct err *err)
+{
+	return execute_with(qmp, command, -1, ret, err);
 }
 
 static int negotiate(struct qmp *qmp, int greeting_ms, struct err *err)
@@ -261,6 +288,36 @@ int qmp_human(struct qmp *qmp, const char *command, char **ret, struct err *err)
 	json_decref(value);
 	if (r == 0)
 		*ret = copy;
+	return r;
+}
+
+int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, json_t **ret,
+		struct err *err)
+{
+	json_t *value = NULL;
+	json_t *message = json_pack("{s:s, s:o*}", "execute", command, "arguments", arguments);
+	int r = message ? execute(qmp, message, &value, err) : -ENOMEM;
+
+	json_decref(message);
+	if (r < 0)
+		return r;
+	if (ret)
+		*ret = value;
+	else
+		json_decref(value);
+	return 0;
+}
+
+int qmp_give(struct qmp *qmp, const char *name, int fd, struct err *err)
+{
+	json_t *value = NULL;
+	json_t *message = json_pack("{s:s, s:{s:s}}", "execute", "getfd", "arguments", "fdname",
+				    name);
+	int r = message ? execute_with(qmp, message, fd, &value, err) : -ENOMEM;
+
+	json_decref(message);
+	if (r == 0)
+		json_decref(value);
 	return r;
 }
 

@@ -2,6 +2,7 @@
 #ifndef HVSM_RAM_QMP_H
 #define HVSM_RAM_QMP_H
 
+#include <jansson.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -11,8 +12,9 @@
  * peer may have been taken over by its guest: messages have a largest size, answers a
  * deadline. A socket serves one client at a time; ours does not stay for long.
  *
- * No command that stops a vCPU may be sent: no "stop", and "info registers" only where a
- * person asked for it (qemu_read_registers()).
+ * Whoever reads a guest sends no command that stops a vCPU: no "stop", and "info registers" only
+ * where a person asked for it (qemu_read_registers()). What does something to a guest is a
+ * reaction that its owner configured (monitor/reaction.h).
  */
 struct qmp;
 
@@ -52,6 +54,25 @@ nodiscard int qmp_open(int fd, int greeting_ms, int answer_ms, struct qmp **ret,
  * Return: 0, -ENOTSUP (refused), -ETIMEDOUT, -EBADMSG, -ELOOP (QMP_MESSAGE_MAX), -ENOMEM.
  */
 nodiscard int qmp_human(struct qmp *qmp, const char *command, char **ret, struct err *err);
+
+/**
+ * qmp_execute - a command
+ * @arguments: the reference is taken, also on failure; NULL: it has none
+ * @ret:       receives what it returns, a new reference; NULL: nobody cares
+ *
+ * Return: as qmp_human().
+ */
+nodiscard int qmp_execute(struct qmp *qmp, const char *command, json_t *arguments, json_t **ret,
+			  struct err *err);
+
+/**
+ * qmp_give - hand over a descriptor ("getfd")
+ * @name: what commands call it then; a lower-case word
+ * @fd:   stays the caller's
+ *
+ * Return: as qmp_human().
+ */
+nodiscard int qmp_give(struct qmp *qmp, const char *name, int fd, struct err *err);
 
 /* Ends the talk. NULL is fine. */
 void qmp_close(struct qmp **qmp);

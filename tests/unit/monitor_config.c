@@ -81,6 +81,44 @@ static void an_empty_file_is_all_defaults(void **state)
 	"\tallow {\n\t\tcheck = idt\n\t\tobject = '*'\n\t\tkind = gate\n"                \
 	"\t\treason = 'for ever'\n\t\texpires = never\n\t}\n}\n"
 
+/* With what is commented out in it, too, of which most is the default. */
+static void the_default_file_is_right(void **state)
+{
+	const char *top = getenv("HVSM_TOP");
+	cleanup(file_close) FILE *file = NULL;
+	cleanup(freep) char *text = calloc(1, 65536);
+	struct config *config;
+	size_t n = 0;
+	char path[4096], line[512];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/src/monitor/hvsmd.conf", top ? top : ".");
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		/* Examples are commented out without a blank; of two, one. */
+		const char *rest = *line == '#' && line[1] != ' ' ? line + 1 : line;
+
+		if (strcmp(rest, "\tlisten = unix:/run/hvsm/http.sock\n") != 0)
+			n += (size_t)snprintf(text + n, 65536 - n, "%s", rest);
+	}
+	config = good(text);
+	assert_int_equal(config->mode, MODE_OBSERVE);
+	assert_int_equal(config->reactions.n, 5);
+	assert_int_equal(config->guests.n, 2);
+	assert_int_equal(config->guests.v[1].allow.n, 1);
+	config_free(&config);
+
+	rewind(file);
+	n = fread(text, 1, 65535, file);
+	text[n] = '\0';
+	config = good(text);
+	assert_int_equal(config->reactions.n, 1);
+	assert_int_equal(config->reactions.v[0].kind, REACTION_LOG);
+	assert_string_equal(config->guests.v[0].pattern, "*");
+	config_free(&config);
+}
+
 static void every_key_arrives(void **state)
 {
 	struct config *config = good(ALL);
@@ -440,6 +478,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_is_all_defaults),
+		cmocka_unit_test(the_default_file_is_right),
 		cmocka_unit_test(every_key_arrives),
 		cmocka_unit_test(errors_have_their_line_and_say_what_is_allowed),
 		cmocka_unit_test(structure_is_strict),

@@ -28,8 +28,7 @@
  * Datagrams that one turn takes, at most: the loop has more to do. What waits in the socket
  * meanwhile is the kernel's memory, some 800 bytes an event.
  */
-#define BATCH	     32
-#define BATCHES_MAX  64
+#define BATCHES_MAX  32
 #define QUEUE_BYTES  (4 << 20)
 #define MESSAGE_BYTES 256
 
@@ -84,48 +83,79 @@ bool events_has_kernel(const struct events *events)
 static loop_fd_fn on_connector;
 
 /* The connector's clock stands still while the guest sleeps; the anchor's does not. */
-static uint64_t boottime_of(uint64_t monotonic_ns)
+static uint64_t asleep_ns(void)
 {
-	return monotonic_ns + (now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC));
+	return now_ns(CLOCK_BOOTTIME) - now_ns(CLOCK_MONOTONIC);
 }
 
-void events_message(struct events *events, const void *message, size_t len)
+/* False: it is none of those that we want. Its time is that of the connector. */
+static bool parse(const void *message, size_t len, struct event *event)
 {
 	struct nlmsghdr header;
 	struct cn_msg connector;
 	struct proc_event from;
-	struct event event = {0};
 	size_t head = sizeof(header) + sizeof(connector);
 
 	if (len < head)
-		return;
+		return false;
 	memcpy(&header, message, sizeof(header));
 	memcpy(&connector, (const char *)message + sizeof(header), sizeof(connector));
 	if (header.nlmsg_len > len || header.nlmsg_len < head ||
 	    connector.id.idx != CN_IDX_PROC || connector.id.val != CN_VAL_PROC)
-		return;
+		return false;
 	/* The struct's union has grown, and may again; what is read of it is older than it all. */
 	memset(&from, 0, sizeof(from));
 	len = header.nlmsg_len - head;
 	if (len < offsetof(struct proc_event, event_data) + sizeof(from.event_data.exec))
-		return;
+		return false;
 	memcpy(&from, (const char *)message + head, len < sizeof(from) ? len : sizeof(from));
 
-	event.time_ns = boottime_of(from.timestamp_ns);
+	*event = (struct event){ .time_ns = from.timestamp_ns };
 	if (from.what == PROC_EVENT_EXEC) {
-		event.type = AGENT_EVENT_EXEC;
-		event.pid = (uint32_t)from.event_data.exec.process_tgid;
-		event.value = events->record ? events->record(event.pid, events->record_ctx) :
-			UINT64_MAX;
-	} else if (from.what == PROC_EVENT_EXIT &&
-		   from.event_data.exit.process_pid == from.event_data.exit.process_tgid) {
-		event.type = AGENT_EVENT_EXIT;
-		event.pid = (uint32_t)from.event_data.exit.process_tgid;
-		event.value = from.event_data.exit.exit_code;
-	} else {
-		return;
+		event->type = AGENT_EVENT_EXEC;
+		event->pid = (uint32_t)from.event_data.exec.process_tgid;
+		return true;
 	}
-	events_put(events, &event);
+	if (from.what != PROC_EVENT_EXIT ||
+	    from.event_data.exit.process_pid != from.event_data.exit.process_tgid)
+		return false;
+	event->type = AGENT_EVENT_EXIT;
+	event->pid = (uint32_t)from.event_data.exit.process_tgid;
+	event->value = from.event_data.exit.exit_code;
+	return true;
+}
+
+/* Has this process ended, as a later one of them says? Then nothing is to be asked of it. */
+static bool has_ended(const struct event *event, const struct event *end)
+{
+	for (const struct event *later = event + 1; later < end; later++)
+		if (later->type == AGENT_EVENT_EXIT && later->pid == event->pid)
+			return true;
+	return false;
+}
+
+/* Those of one batch, in their order. */
+static void put_all(struct events *events, struct event *all, size_t n)
+{
+	uint64_t asleep = n ? asleep_ns() : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		all[i].time_ns += asleep;
+		if (all[i].type == AGENT_EVENT_EXEC)
+			all[i].value = !events->record || has_ended(&all[i], all + n) ?
+				UINT64_MAX : events->record(all[i].pid, events->record_ctx);
+		events_put(events, &all[i]);
+	}
+}
+
+void events_messages(struct events *events, const struct iovec *messages, size_t n)
+{
+	struct event all[EVENTS_BATCH];
+	size_t found = 0;
+
+	for (size_t i = 0; i < n && i < EVENTS_BATCH; i++)
+		found += parse(messages[i].iov_base, messages[i].iov_len, &all[found]);
+	put_all(events, all, found);
 }
 
 /* How many the kernel has dropped because they came faster than we took them. */
@@ -144,34 +174,42 @@ static void tell_lost(struct events *events)
 	events_put(events, &event);
 }
 
+/* One batch; false: that was all. */
+static bool take_batch(struct events *events)
+{
+	static char buffers[EVENTS_BATCH][MESSAGE_BYTES];
+	static struct sockaddr_nl senders[EVENTS_BATCH];
+	static struct iovec parts[EVENTS_BATCH], taken[EVENTS_BATCH];
+	static struct mmsghdr messages[EVENTS_BATCH];
+	size_t n_taken = 0;
+	int n;
+
+	for (unsigned i = 0; i < EVENTS_BATCH; i++) {
+		parts[i] = (struct iovec){ buffers[i], MESSAGE_BYTES };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &senders[i], .msg_namelen = sizeof(senders[i]),
+			.msg_iov = &parts[i], .msg_iovlen = 1,
+		};
+	}
+	n = recvmmsg(events->fd, messages, EVENTS_BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0 && errno == ENOBUFS) {
+		tell_lost(events);
+		process_missed();
+		return true;
+	}
+	for (int i = 0; i < n; i++)
+		/* Port 0 is the kernel; who else may send here is not asked. */
+		if (senders[i].nl_pid == 0)
+			taken[n_taken++] = (struct iovec){ buffers[i], messages[i].msg_len };
+	events_messages(events, taken, n_taken);
+	return n == EVENTS_BATCH;
+}
+
 /* Take what is there. */
 static void drain(struct events *events)
 {
-	static char buffers[BATCH][MESSAGE_BYTES];
-	static struct sockaddr_nl senders[BATCH];
-	static struct iovec parts[BATCH];
-	static struct mmsghdr messages[BATCH];
-
-	for (unsigned round = 0; round < BATCHES_MAX; round++) {
-		int n;
-
-		for (unsigned i = 0; i < BATCH; i++) {
-			parts[i] = (struct iovec){ buffers[i], MESSAGE_BYTES };
-			messages[i].msg_hdr = (struct msghdr){
-				.msg_name = &senders[i], .msg_namelen = sizeof(senders[i]),
-				.msg_iov = &parts[i], .msg_iovlen = 1,
-			};
-		}
-		n = recvmmsg(events->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-		if (n < 0 && errno == ENOBUFS)
-			tell_lost(events);
-		for (int i = 0; i < n; i++)
-			/* Port 0 is the kernel; who else may send here is not asked. */
-			if (senders[i].nl_pid == 0)
-				events_message(events, buffers[i], messages[i].msg_len);
-		if (n < BATCH && !(n < 0 && errno == ENOBUFS))
-			return;
-	}
+	for (unsigned i = 0; i < BATCHES_MAX && take_batch(events); i++)
+		;
 }
 
 /* From now on the clock wakes us, or (@paced: false) the connector again. */

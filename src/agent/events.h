@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #include "agent/agent.h"
 #include "agent/format.h"
@@ -61,7 +62,13 @@ void events_put(struct events *events, const struct event *event);
 /* Do exec and exit come from the kernel? Else who looks at /proc once a period tells of them. */
 bool events_has_kernel(const struct events *events);
 
-/* A datagram of the connector: nothing but whole and known events get into the ring. */
-void events_message(struct events *events, const void *message, size_t len);
+#define EVENTS_BATCH 64u
+
+/*
+ * At most EVENTS_BATCH datagrams of the connector, in their order: nothing but whole and known
+ * events get into the ring. Whose process has ended by a later one of them has no record: there is
+ * nothing to be seen of it any more.
+ */
+void events_messages(struct events *events, const struct iovec *messages, size_t n);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/events.h"
 #include "agent/interpreter.h"
 #include "agent/maps.h"
 #include "agent/measure.h"
@@ -71,6 +72,7 @@ static struct {
 	uint32_t interpreters[256];	/* PIDs by their last bits: the last that began one */
 	bool round_now;			/* there was no room: look at all */
 	bool wake;
+	bool has_kernel;		/* that an exec is done is told */
 	struct post post;
 	/* Who is looked at: by a thread that lost the post, if there is more than one. */
 	struct {
@@ -110,17 +112,36 @@ static void add(enum look look, uint32_t pid, uint64_t now)
 		pthread_cond_signal(&process.more);
 }
 
+/* The time of the last tick: that has no cost, and is near enough. */
+static uint64_t about_now(void)
+{
+	return now_ns(CLOCK_MONOTONIC_COARSE);
+}
+
 void process_executed(uint32_t pid, bool runs_files)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now;
 
+	/* Else we are told when it is done, unless the process has ended by then. */
+	if (!runs_files && process.has_kernel)
+		return;
+	now = about_now();
 	pthread_mutex_lock(&process.lock);
 	if (runs_files) {
 		process.interpreters[pid % 256] = pid;
 		add(LOOK_SCRIPT, pid, now);
 		add(LOOK_SCRIPT_AGAIN, pid, now);
 	}
-	add(LOOK_EARLY, pid, now);
+	if (!process.has_kernel)
+		add(LOOK_EARLY, pid, now);
+	pthread_mutex_unlock(&process.lock);
+}
+
+void process_missed(void)
+{
+	pthread_mutex_lock(&process.lock);
+	process.round_now = true;
+	pthread_cond_signal(&process.more);
 	pthread_mutex_unlock(&process.lock);
 }
 
@@ -368,7 +389,7 @@ static void look(enum look look, uint32_t pid)
 	if (!there || look != LOOK_EARLY)
 		return;
 	pthread_mutex_lock(&process.lock);
-	add(LOOK_UP, pid, now_ns(CLOCK_MONOTONIC));
+	add(LOOK_UP, pid, about_now());
 	pthread_mutex_unlock(&process.lock);
 }
 
@@ -522,17 +543,19 @@ static int on_tick(void *ctx, struct err *err)
 
 void process_exec_done(uint32_t pid)
 {
+	uint64_t now = about_now();
+
 	pthread_mutex_lock(&process.lock);
 	if (process.interpreters[pid % 256] == pid)
-		add(LOOK_SCRIPT, pid, now_ns(CLOCK_MONOTONIC));
-	add(LOOK_EARLY, pid, now_ns(CLOCK_MONOTONIC));
+		add(LOOK_SCRIPT, pid, now);
+	add(LOOK_EARLY, pid, now);
 	pthread_mutex_unlock(&process.lock);
 }
 
 void process_unknown(uint32_t pid)
 {
 	pthread_mutex_lock(&process.lock);
-	add(LOOK_NOW, pid, now_ns(CLOCK_MONOTONIC));
+	add(LOOK_NOW, pid, about_now());
 	pthread_mutex_unlock(&process.lock);
 }
 
@@ -541,6 +564,7 @@ int process_start(struct agent *agent, struct err *err)
 	pthread_condattr_t attributes;
 	int r;
 
+	process.has_kernel = events_has_kernel(events_of(agent));
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&process.more, &attributes);

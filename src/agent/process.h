@@ -31,6 +31,9 @@ void process_exec_done(uint32_t pid);
 /* … and it runs a file of a file system that we do not know: what its namespace has mounted? */
 void process_unknown(uint32_t pid);
 
+/* Execs were missed: all processes are looked at. From any thread. */
+void process_missed(void);
+
 /* There is something new to do: mounts. From any thread. */
 void process_wake(void);
 

@@ -99,6 +99,13 @@ static struct datagram datagram(uint32_t what)
 	return made;
 }
 
+static void message(const void *datagram, size_t len)
+{
+	const struct iovec one = { (void *)(uintptr_t)datagram, len };
+
+	events_messages(&events, &one, 1);
+}
+
 static uint64_t record_of(uint32_t pid, void *ctx)
 {
 	assert_ptr_equal(ctx, &events);
@@ -113,7 +120,7 @@ static void exec_and_exit_of_processes(void **state)
 	(void)state;
 	exec.event.event_data.exec.process_pid = 12;	/* a thread that execs: the process does */
 	exec.event.event_data.exec.process_tgid = 10;
-	events_message(&events, &exec, sizeof(exec));
+	message(&exec, sizeof(exec));
 	assert_int_equal(slot(0)->type, AGENT_EVENT_EXEC);
 	assert_int_equal(slot(0)->pid, 10);
 	assert_true(slot(0)->value == UINT64_MAX);
@@ -121,16 +128,39 @@ static void exec_and_exit_of_processes(void **state)
 
 	events.record = record_of;
 	events.record_ctx = &events;
-	events_message(&events, &exec, sizeof(exec));
+	message(&exec, sizeof(exec));
 	assert_int_equal(slot(1)->value, 20);
 
 	ended.event.event_data.exit.process_pid = ended.event.event_data.exit.process_tgid = 10;
 	ended.event.event_data.exit.exit_code = 9;
-	events_message(&events, &ended, sizeof(ended));
+	message(&ended, sizeof(ended));
 	assert_int_equal(slot(2)->type, AGENT_EVENT_EXIT);
 	assert_int_equal(slot(2)->pid, 10);
 	assert_int_equal(slot(2)->value, 9);
 	assert_int_equal(anchor.events_next, 3);
+}
+
+/* In a storm most have ended when they are told of: then nothing is asked of them. */
+static void who_has_ended_is_not_asked_for(void **state)
+{
+	struct datagram all[4];
+	struct iovec parts[4];
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		all[i] = datagram(i == 1 ? PROC_EVENT_EXIT : PROC_EVENT_EXEC);
+		all[i].event.event_data.exec.process_tgid = i == 3 ? 11 : 10;
+		parts[i] = (struct iovec){ &all[i], sizeof(all[i]) };
+	}
+	all[1].event.event_data.exit.process_pid = all[1].event.event_data.exit.process_tgid = 10;
+	events.record = record_of;
+	events.record_ctx = &events;
+	events_messages(&events, parts, 4);
+	assert_true(slot(0)->value == UINT64_MAX);
+	/* Another one of its number, which began later, and one that lives. */
+	assert_int_equal(slot(2)->value, 20);
+	assert_int_equal(slot(3)->value, 22);
+	assert_int_equal(anchor.events_next, 4);
 }
 
 static void what_is_none_of_ours_is_left(void **state)
@@ -141,17 +171,17 @@ static void what_is_none_of_ours_is_left(void **state)
 	(void)state;
 	thread.event.event_data.exit.process_pid = 11;
 	thread.event.event_data.exit.process_tgid = 10;
-	events_message(&events, &thread, sizeof(thread));
-	events_message(&events, &fork, sizeof(fork));
+	message(&thread, sizeof(thread));
+	message(&fork, sizeof(fork));
 	other.id.idx = CN_IDX_CIFS;
-	events_message(&events, &other, sizeof(other));
+	message(&other, sizeof(other));
 
 	/* Shorter than they say, shorter than an event, and of no length at all. */
-	events_message(&events, &lies, sizeof(lies) - 1);
+	message(&lies, sizeof(lies) - 1);
 	for (uint32_t len = 0; len < offsetof(struct datagram, event.event_data) + 8; len++) {
 		lies.header.nlmsg_len = len;
-		events_message(&events, &lies, sizeof(lies));
-		events_message(&events, &lies, len);
+		message(&lies, sizeof(lies));
+		message(&lies, len);
 	}
 	assert_int_equal(anchor.events_next, 0);
 }
@@ -163,6 +193,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_text_is_full_or_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_overrun_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(exec_and_exit_of_processes, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_has_ended_is_not_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_none_of_ours_is_left, setup, teardown),
 	};
 

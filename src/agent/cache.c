@@ -18,14 +18,17 @@ static uint64_t time_ns(const struct timespec *time)
 	return (uint64_t)time->tv_sec * 1000000000ull + (uint64_t)time->tv_nsec;
 }
 
-struct cache_key cache_key_of(const struct stat *stat)
+struct cache_key cache_key_of(const struct version *version)
 {
+	const struct stat *stat = &version->stat;
+
 	return (struct cache_key){
 		.device = cache_device(stat->st_dev),
 		.inode = stat->st_ino,
 		.size_bytes = (uint64_t)stat->st_size,
 		.mtime_ns = time_ns(&stat->st_mtim),
 		.ctime_ns = time_ns(&stat->st_ctim),
+		.verity = version->verity,
 	};
 }
 

@@ -5,9 +5,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "agent/format.h"
+#include "agent/version.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/vec.h"
@@ -18,7 +19,7 @@
 /* A version of a file: another one has another key. */
 struct cache_key {
 	uint64_t device;	/* as struct agent_file has it */
-	uint64_t inode, size_bytes, mtime_ns, ctime_ns;
+	uint64_t inode, size_bytes, mtime_ns, ctime_ns, verity;
 };
 
 /* Of which pages there are digests. */
@@ -47,7 +48,7 @@ struct cache {
 	VEC(struct cache_entry) entries;
 };
 
-struct cache_key cache_key_of(const struct stat *stat);
+struct cache_key cache_key_of(const struct version *version);
 
 /* The kernel's number of a device (MKDEV), from what stat(2) gives. */
 uint64_t cache_device(dev_t device);

@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/fsverity.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
@@ -94,6 +95,7 @@ static const struct call {
 	{ SYS_fstatfs }, { SYS_statfs }, { SYS_readlink }, { SYS_readlinkat },
 	{ SYS_getdents64 }, { SYS_fadvise64 }, { SYS_access }, { SYS_faccessat },
 	{ SYS_fcntl }, { SYS_dup }, { SYS_uname },
+	{ SYS_ioctl, ONLY, 1, FS_IOC_MEASURE_VERITY },
 
 	/* The loop: to wait for descriptors, for time, for another thread. */
 	{ SYS_epoll_wait }, { SYS_epoll_pwait }, { SYS_epoll_ctl }, { SYS_poll }, { SYS_ppoll },

@@ -14,7 +14,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -333,22 +332,21 @@ static void catch_program(uint32_t pid, const char *path, uint64_t device)
 static uint64_t record_of(uint32_t pid, void *ctx)
 {
 	struct cache_entry entry = { .sequence = UINT64_MAX };
-	struct statx file;
-	struct stat stat = {0};
+	struct version version;
+	uint64_t device;
 	char path[32];
 
 	(void)ctx;
 	process_exec_done(pid);
 	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
-	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &file) < 0)
+	if (version_of_path(path, false, &version) < 0)
 		return UINT64_MAX;
-	stat.st_dev = makedev(file.stx_dev_major, file.stx_dev_minor);
-	stat.st_ino = file.stx_ino;
-	stat.st_size = (off_t)file.stx_size;
-	stat.st_mtim = (struct timespec){ file.stx_mtime.tv_sec, file.stx_mtime.tv_nsec };
-	stat.st_ctim = (struct timespec){ file.stx_ctime.tv_sec, file.stx_ctime.tv_nsec };
-	if (!measure_known(&stat, COVER_NONE, &entry))
-		catch_program(pid, path, cache_device(stat.st_dev));
+	device = cache_device(version.stat.st_dev);
+	if (version.verity == VERITY_UNKNOWN && watch_device(device) == DEVICE_LOCAL &&
+	    version_of_path(path, true, &version) < 0)
+		return UINT64_MAX;
+	if (!measure_known(&version, COVER_NONE, &entry))
+		catch_program(pid, path, device);
 	return entry.unreadable ? UINT64_MAX : entry.sequence;
 }
 

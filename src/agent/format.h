@@ -134,8 +134,8 @@ enum agent_reason {
  * page of them (in their order), the path (@path_bytes, no NUL at the end), and zeros up to
  * size_bytes.
  *
- * The same file is measured again when its device, inode, size, mtime or ctime is another; a newer
- * record does not undo an older one: who runs the old pages still does.
+ * The same file is measured again when its device, inode, size, mtime, ctime or fs-verity digest is
+ * another; a newer record does not undo an older one: who runs the old pages still does.
  */
 struct agent_file {
 	struct agent_record record;

@@ -80,7 +80,7 @@ static struct {
 
 /* What one file came to. */
 struct result {
-	struct stat stat;
+	struct version version;
 	struct segments segments;
 	uint8_t sha256[AGENT_DIGEST_BYTES];
 	uint8_t *pages;			/* segments.pages digests */
@@ -179,7 +179,7 @@ void measure_lost(uint64_t n)
 static int append_file(const struct result *result, const char *path, enum agent_reason reason,
 		       uint64_t *sequence)
 {
-	struct cache_key key = cache_key_of(&result->stat);
+	struct cache_key key = cache_key_of(&result->version);
 	const struct segments *segments = &result->segments;
 	struct agent_file record = {
 		.record.type = AGENT_RECORD_FILE,
@@ -219,7 +219,7 @@ static void path_of(int fd, const struct stat *stat, char path[AGENT_PATH_MAX])
 	path[n] = 0;
 }
 
-static bool same_version(const struct stat *a, const struct stat *b)
+static bool same_version(const struct version *a, const struct version *b)
 {
 	struct cache_key left = cache_key_of(a), right = cache_key_of(b);
 
@@ -235,9 +235,9 @@ static bool still_mine(void *ctx)
 }
 
 /* The file's records so far, of those that count (VERSIONS_MAX), and @more. */
-static uint32_t versions(const struct stat *stat, uint32_t more)
+static uint32_t versions(const struct version *version, uint32_t more)
 {
-	const struct cache_key key = cache_key_of(stat);
+	const struct cache_key key = cache_key_of(version);
 	const uint64_t file[] = { key.device, key.inode };
 	uint64_t hash = hash_bytes(file, sizeof(file), hash_secret()) | 1;
 	uint32_t n = 0;
@@ -275,17 +275,20 @@ static bool fits_record(const struct stat *stat, const struct segments *segments
 static int begin(int fd, struct result *result)
 {
 	uint64_t age_ns;
+	int r;
 
-	if (fstat(fd, &result->stat) < 0)
-		return -errno;
-	age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->stat).ctime_ns;
+	r = version_of_fd(fd, &result->version);
+	if (r < 0)
+		return r;
+	age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->version).ctime_ns;
 	if (age_ns < TICK_NS) {
 		const struct timespec rest = { 0, (long)(TICK_NS - age_ns) };
 
 		nanosleep(&rest, NULL);
-		if (fstat(fd, &result->stat) < 0)
-			return -errno;
-		age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->stat).ctime_ns;
+		r = version_of_fd(fd, &result->version);
+		if (r < 0)
+			return r;
+		age_ns = now_ns(CLOCK_REALTIME) - cache_key_of(&result->version).ctime_ns;
 	}
 	result->fresh = age_ns < FRESH_NS;
 	result->changed = false;
@@ -299,13 +302,13 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 	bool pages = job->reason == AGENT_EXEC || job->reason == AGENT_MAPPED ||
 		     job->cover != COVER_NONE;
 	uint64_t size_bytes;
-	struct stat after;
+	struct version after;
 	int r = begin(fd, result);
 
 	if (r < 0)
 		return r;
-	size_bytes = (uint64_t)result->stat.st_size;
-	if (size_bytes > (result->stat.st_uid ? USER_BYTES_MAX : FILE_BYTES_MAX))
+	size_bytes = (uint64_t)result->version.stat.st_size;
+	if (size_bytes > (result->version.stat.st_uid ? USER_BYTES_MAX : FILE_BYTES_MAX))
 		return -EFBIG;
 	result->segments = (struct segments){0};
 	r = job->cover == COVER_ALL ? segments_all(size_bytes, &result->segments) :
@@ -315,9 +318,9 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 	/* A script has no code that a processor runs. */
 	if (job->cover == COVER_NONE && !result->segments.elf)
 		result->segments = (struct segments){0};
-	if (!fits_record(&result->stat, &result->segments))
+	if (!fits_record(&result->version.stat, &result->segments))
 		return -EFBIG;
-	if (is_whole(&result->segments) && versions(&result->stat, 0) >= VERSIONS_MAX)
+	if (is_whole(&result->segments) && versions(&result->version, 0) >= VERSIONS_MAX)
 		return -EDQUOT;
 
 	result->pages = malloc((size_t)result->segments.pages * AGENT_DIGEST_BYTES + 1);
@@ -325,7 +328,8 @@ static int measure_once(const struct worker *worker, int fd, const struct job *j
 		return -ENOMEM;
 	r = digest_file(fd, size_bytes, &result->segments, worker->buffer, result->sha256,
 			result->pages, still_mine, (void *)(uintptr_t)worker);
-	result->changed = r >= 0 && (fstat(fd, &after) < 0 || !same_version(&result->stat, &after));
+	result->changed = r >= 0 && (version_of_fd(fd, &after) < 0 ||
+				     !same_version(&result->version, &after));
 	return r;
 }
 
@@ -345,7 +349,7 @@ static int measure_whole(const struct worker *worker, int fd, const struct job *
 		result->pages = NULL;
 		r = measure_once(worker, fd, job, result);
 		if (r >= 0 && i && before.changed && result->changed &&
-		    before.stat.st_size == result->stat.st_size &&
+		    before.version.stat.st_size == result->version.stat.st_size &&
 		    !memcmp(before.sha256, result->sha256, sizeof(before.sha256)))
 			return 0;
 	}
@@ -356,7 +360,7 @@ static struct cache_entry entry_of(const struct result *result, const char *path
 {
 	const struct segments *segments = &result->segments;
 	struct cache_entry entry = {
-		.key = cache_key_of(&result->stat),
+		.key = cache_key_of(&result->version),
 		.fresh = result->fresh,
 		.cover = segments->elf ? COVER_CODE : segments->n ? COVER_ALL : COVER_NONE,
 		.runs_files = interpreter_by_name(path),
@@ -380,21 +384,23 @@ static bool has_share(const struct stat *stat)
 }
 
 /* The file can be opened, but not be measured. */
-static void note_unreadable(int fd, const struct stat *stat, enum agent_reason reason, int error)
+static void note_unreadable(int fd, const struct version *version, enum agent_reason reason,
+			    int error)
 {
-	struct cache_entry entry = { .key = cache_key_of(stat), .unreadable = true }, known;
+	struct cache_entry entry = { .key = cache_key_of(version), .unreadable = true }, known;
 	char path[AGENT_PATH_MAX];
 
 	/* One record for all the versions of a file that never stands still, or had too many. */
 	if (error == ESTALE || error == EDQUOT)
-		entry.key.size_bytes = entry.key.mtime_ns = entry.key.ctime_ns = 0;
+		entry.key.size_bytes = entry.key.mtime_ns = entry.key.ctime_ns =
+			entry.key.verity = 0;
 	if (cache_find(&measure.cache, &entry.key, &known) && known.unreadable)
 		return;
-	if (!has_share(stat)) {
+	if (!has_share(&version->stat)) {
 		measure_lost(1);
 		return;
 	}
-	path_of(fd, stat, path);
+	path_of(fd, &version->stat, path);
 	if (append_unreadable(&entry.key, path, reason, error, &entry.sequence) >= 0)
 		(void)!cache_put(&measure.cache, &entry);
 }
@@ -405,7 +411,7 @@ static int record_file(const struct result *result, const char *path, enum agent
 {
 	int r = -ENOSPC;
 
-	if (has_share(&result->stat))
+	if (has_share(&result->version.stat))
 		r = append_file(result, path, reason, sequence);
 	else
 		measure_lost(1);
@@ -417,7 +423,7 @@ static int record_file(const struct result *result, const char *path, enum agent
 	if (r < 0)
 		measure_miss();
 	else if (is_whole(&result->segments))
-		versions(&result->stat, 1);
+		versions(&result->version, 1);
 	return r;
 }
 
@@ -428,20 +434,20 @@ static void measure_file(const struct worker *worker, int fd, const struct job *
 	char path[AGENT_PATH_MAX];
 	int r;
 
-	if (fstat(fd, &result.stat) < 0 || !S_ISREG(result.stat.st_mode) ||
-	    measure_known(&result.stat, job->cover, NULL))
+	if (version_of_fd(fd, &result.version) < 0 || !S_ISREG(result.version.stat.st_mode) ||
+	    measure_known(&result.version, job->cover, NULL))
 		return;
 	r = measure_whole(worker, fd, job, &result);
 	if (r == -ECANCELED)
 		return;
 	if (r < 0) {
-		note_unreadable(fd, &result.stat, job->reason, -r);
+		note_unreadable(fd, &result.version, job->reason, -r);
 		return;
 	}
 	/* The other worker may have been faster: a script is executed, and given by name. */
-	if (measure_known(&result.stat, job->cover, NULL))
+	if (measure_known(&result.version, job->cover, NULL))
 		return;
-	path_of(fd, &result.stat, path);
+	path_of(fd, &result.version.stat, path);
 	entry = entry_of(&result, path);
 	/* One record for all its versions that differ in their times only. */
 	if (result.changed)
@@ -596,9 +602,10 @@ int measure_path(enum measure_worker worker, const char *path, enum agent_reason
 	return push(worker, -1, path, reason, cover);
 }
 
-bool measure_known(const struct stat *stat, enum cache_cover cover, struct cache_entry *entry)
+bool measure_known(const struct version *version, enum cache_cover cover,
+		   struct cache_entry *entry)
 {
-	struct cache_key key = cache_key_of(stat);
+	struct cache_key key = cache_key_of(version);
 	struct cache_entry found;
 
 	if (!cache_find(&measure.cache, &key, &found))

@@ -10,6 +10,7 @@
 #include "agent/cache.h"
 #include "agent/format.h"
 #include "agent/thread.h"
+#include "agent/version.h"
 #include "base/err.h"
 
 /*
@@ -38,7 +39,8 @@ nodiscard int measure_start(struct agent *agent, struct err *err);
  * @cover: with digests of these pages at least
  * @entry: receives what is known of it; may be NULL
  */
-bool measure_known(const struct stat *stat, enum cache_cover cover, struct cache_entry *entry);
+bool measure_known(const struct version *version, enum cache_cover cover,
+		   struct cache_entry *entry);
 
 /**
  * measure_open - open a file to be read

@@ -181,11 +181,11 @@ static bool take_due(uint64_t now, enum look *look, uint32_t *pid, uint64_t *nex
 static int measure_named(const char *path, enum agent_reason reason)
 {
 	cleanup(fd_close) int fd = measure_open(path);
-	struct stat stat;
+	struct version version;
 
 	/* What is in /proc has no size; an empty script does nothing. */
-	if (fd < 0 || fstat(fd, &stat) < 0 || !stat.st_size ||
-	    measure_known(&stat, COVER_NONE, NULL))
+	if (fd < 0 || version_of_fd(fd, &version) < 0 || !version.stat.st_size ||
+	    measure_known(&version, COVER_NONE, NULL))
 		return 0;
 	return measure_fd(MEASURE_SLOW, take_fd(&fd), reason, COVER_NONE);
 }
@@ -221,13 +221,14 @@ static void look_at_script(uint32_t pid, const char *exe)
 }
 
 /* Which pages of a mapped file must be measured. */
-static enum cache_cover needed(const struct map_line *map, const struct stat *stat)
+static enum cache_cover needed(const struct map_line *map, const struct version *version)
 {
-	uint64_t file_pages = ((uint64_t)stat->st_size + AGENT_PAGE_BYTES - 1) / AGENT_PAGE_BYTES;
+	uint64_t file_bytes = (uint64_t)version->stat.st_size;
+	uint64_t file_pages = (file_bytes + AGENT_PAGE_BYTES - 1) / AGENT_PAGE_BYTES;
 	uint64_t end = map->first_page + map->pages;
 	struct cache_entry entry;
 
-	if (!measure_known(stat, COVER_NONE, &entry) || entry.cover != COVER_CODE)
+	if (!measure_known(version, COVER_NONE, &entry) || entry.cover != COVER_CODE)
 		return COVER_CODE;
 	if (end > file_pages)
 		end = file_pages;
@@ -244,7 +245,7 @@ static void look_at_mapping(uint32_t pid, const struct map_line *map, const char
 	enum agent_reason reason = strcmp(map->path, exe) ? AGENT_MAPPED : AGENT_EXEC;
 	enum watch_device device = watch_device(map->device);
 	enum cache_cover cover;
-	struct stat file;
+	struct version file;
 	char path[80];
 
 	if (device == DEVICE_UNKNOWN) {
@@ -257,12 +258,12 @@ static void look_at_mapping(uint32_t pid, const struct map_line *map, const char
 		(void)!measure_path(MEASURE_SLOW, path, reason, COVER_CODE);
 		return;
 	}
-	if (stat(path, &file) < 0 || !S_ISREG(file.st_mode))
+	if (version_of_path(path, true, &file) < 0 || !S_ISREG(file.stat.st_mode))
 		return;
 	cover = needed(map, &file);
 	/* Where the worker has too much to do, the next round comes by again. */
 	if (!measure_known(&file, cover, NULL))
-		(void)!measure_path(measure_worker_of(&file), path, reason, cover);
+		(void)!measure_path(measure_worker_of(&file.stat), path, reason, cover);
 }
 
 static void look_at_maps(uint32_t pid, const char *exe)

@@ -495,17 +495,17 @@ static void executed(enum group group, int fd, uint32_t pid)
 {
 	cleanup(fd_close) int owned = fd;
 	struct cache_entry entry = {0};
-	struct stat stat;
+	struct version version;
 	int r;
 
-	if (fstat(fd, &stat) < 0)
+	if (version_of_fd(fd, &version) < 0)
 		return;
-	if (measure_known(&stat, COVER_NONE, &entry)) {
+	if (measure_known(&version, COVER_NONE, &entry)) {
 		process_executed(pid, entry.runs_files);
 		return;
 	}
 	process_executed(pid, names_interpreter(fd));
-	r = measure_fd(group == GROUP_SLOW ? MEASURE_SLOW : measure_worker_of(&stat),
+	r = measure_fd(group == GROUP_SLOW ? MEASURE_SLOW : measure_worker_of(&version.stat),
 		       take_fd(&owned), AGENT_EXEC, COVER_NONE);
 	if (r < 0)
 		measure_lost(1);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/fsverity.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -63,6 +65,17 @@ static bool files_are_not_written(void)
 	       refused(unlink("/tmp/hvsm-confine")) && refused(mkdir("/tmp/hvsm-confine", 0700)) &&
 	       refused(rename("/tmp/hvsm-confine", "/tmp/hvsm-confine2")) &&
 	       refused(chmod("/tmp/hvsm-confine", 0700)) && refused(truncate("/dev/null", 0));
+}
+
+/* The kernel's answer: this is no file that has a digest. */
+static bool only_a_digest_is_asked_for(void)
+{
+	struct fsverity_digest digest = { .digest_size = 0 };
+	int fd = open("/dev/null", O_RDONLY);
+
+	return fd >= 0 && ioctl(fd, FS_IOC_MEASURE_VERITY, &digest) < 0 && errno != EPERM &&
+	       refused(ioctl(fd, TIOCSTI, "x")) && refused(ioctl(fd, FIONREAD, &digest)) &&
+	       close(fd) == 0;
 }
 
 static bool there_is_no_network(void)
@@ -135,6 +148,7 @@ static bool only_what_it_needs_is_left(void)
 
 WORKS(files_are_read)
 WORKS(files_are_not_written)
+WORKS(only_a_digest_is_asked_for)
 WORKS(there_is_no_network)
 WORKS(no_memory_becomes_code)
 WORKS(others_are_left_alone)
@@ -184,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_read_there),
 		cmocka_unit_test(files_are_not_written_there),
+		cmocka_unit_test(only_a_digest_is_asked_for_there),
 		cmocka_unit_test(there_is_no_network_there),
 		cmocka_unit_test(no_memory_becomes_code_there),
 		cmocka_unit_test(others_are_left_alone_there),

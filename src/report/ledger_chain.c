@@ -151,6 +151,17 @@ static bool take_bytes(sqlite3_stmt *statement, int column, uint8_t *ret, size_t
 	return true;
 }
 
+/* There is no NULL in them: what reads as one is a lack of memory. */
+static bool has_texts(sqlite3_stmt *statement)
+{
+	static const int columns[] = { 4, 5, 6, 9, 10 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		if (!sqlite3_column_text(statement, columns[i]))
+			return false;
+	return true;
+}
+
 int chain_row(sqlite3_stmt *statement, struct ledger_record *ret, struct err *err)
 {
 	struct ledger_record record = {0};
@@ -173,6 +184,8 @@ int chain_row(sqlite3_stmt *statement, struct ledger_record *ret, struct err *er
 		    take_bytes(statement, 15, record.hash, LEDGER_HASH_BYTES) &&
 		    take_bytes(statement, 16, record.signature, LEDGER_SIGNATURE_BYTES);
 
+	if (!has_texts(statement))
+		return err_set(err, -ENOMEM, "no memory for a record of the ledger");
 	record.kind = (enum ledger_kind)kind;
 	ret->seq = record.seq;
 	if (!good)

@@ -121,8 +121,10 @@ int findings_digest(struct database *database, const char *table,
 			uint8_t size[4] = { (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16),
 					    (uint8_t)(n >> 24) };
 
+			if (!bytes)
+				return err_set(err, -ENOMEM, "no memory for a finding");
 			crypto_hash_sha256_update(&state, size, sizeof(size));
-			crypto_hash_sha256_update(&state, bytes, bytes ? n : 0);
+			crypto_hash_sha256_update(&state, bytes, n);
 		}
 	if (r < 0)
 		return r;
@@ -148,8 +150,10 @@ static int visit_finding(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx,
 static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, struct err *err)
 {
 	for (int i = 0; i < TEXTS_N; i++) {
-		const char *text = statement_text(row, i);
+		const char *text = (const char *)sqlite3_column_text(row, i);
 
+		if (!text)
+			return err_set(err, -ENOMEM, "no memory for a finding");
 		if (!parsed_is_printable(text, strlen(text)))
 			return err_set(err, -EBADMSG, "a finding in the ledger is damaged");
 	}

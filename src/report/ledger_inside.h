@@ -55,7 +55,7 @@ bool chain_is_signed(const struct ledger_record *record, const uint8_t key[LEDGE
 #define CHAIN_COLUMNS "seq, kind, time, refers, guest, boot, name, started, duration, verdict," \
 		      " assurance, findings, report, content, print, hash, signature"
 
-/* The row that a statement stands on. 0, or -EBADMSG: it is none that hvsm wrote. */
+/* The row that a statement stands on. 0, -EBADMSG (it is none that hvsm wrote), -ENOMEM. */
 nodiscard int chain_row(sqlite3_stmt *statement, struct ledger_record *ret, struct err *err);
 
 /* --- ledger_finding.c --- */

@@ -105,18 +105,24 @@ static int check_tables(struct proof *proof, struct err *err)
 				  " FROM sqlite_schema ORDER BY type, name";
 	cleanup(statement_end) sqlite3_stmt *is = NULL, *should = NULL;
 	cleanup(sqlite_end) sqlite3 *fresh = NULL;
-	bool more = true, equal = true;
-	int r = fresh_tables(&fresh, err);
+	bool equal = true;
+	int r = fresh_tables(&fresh, err), step = SQLITE_ROW;
 
 	if (r >= 0 && sqlite3_prepare_v2(fresh, sql, -1, &should, NULL) != SQLITE_OK)
 		r = err_set(err, -ENOMEM, "no memory for the ledger's tables");
 	if (r >= 0)
 		r = database_prepare(proof->ledger->database, &is, err, sql, "");
-	while (r >= 0 && more && equal) {
-		more = sqlite3_step(should) == SQLITE_ROW;
+	while (r >= 0 && step == SQLITE_ROW && equal) {
+		step = sqlite3_step(should);
 		r = database_step(proof->ledger->database, is, err);
-		equal = (r > 0) == more &&
-			(!more || !strcmp(statement_text(is, 0), statement_text(should, 0)));
+		if (r < 0)
+			break;
+		if ((step != SQLITE_ROW && step != SQLITE_DONE) ||
+		    (step == SQLITE_ROW && !sqlite3_column_text(should, 0)) ||
+		    (r > 0 && !sqlite3_column_text(is, 0)))
+			return err_set(err, -ENOMEM, "no memory for the ledger's tables");
+		equal = (r > 0) == (step == SQLITE_ROW) &&
+			(!r || !strcmp(statement_text(is, 0), statement_text(should, 0)));
 	}
 	return r < 0 || equal ? r : tell(proof, err, 0, "the tables were changed");
 }
@@ -144,7 +150,11 @@ static int check_beginning(struct proof *proof, struct err *err)
 
 	if (r >= 0)
 		r = database_step(database, statement, err);
-	if (r > 0 && chain_row(statement, &proof->checkpoint, NULL) >= 0) {
+	if (r > 0)
+		r = chain_row(statement, &proof->checkpoint, err);
+	if (r == -EBADMSG)
+		r = 0;		/* which is told when it is its turn */
+	else if (r >= 0 && proof->checkpoint.seq) {
 		memcpy(proof->previous, proof->checkpoint.report, LEDGER_HASH_BYTES);
 		proof->last = proof->checkpoint.refers;
 	}
@@ -223,10 +233,12 @@ static int check_record(struct proof *proof, const struct ledger_record *record,
 static int check_row(struct proof *proof, sqlite3_stmt *statement, struct err *err)
 {
 	const uint64_t expected = proof->last + 1;
-	struct ledger_record record;
+	struct ledger_record record = {0};
 	struct err why = {0};
 	int r = chain_row(statement, &record, &why), t = 0;
 
+	if (r == -ENOMEM)
+		return err_set(err, r, "%s", why.text);
 	proof->last = record.seq;
 	if (record.seq != expected)
 		t = tell(proof, err, record.seq, "it stands where record %llu should be",

@@ -6,14 +6,18 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "check/process.h"
+#include "guest/paging.h"
+#include "linux/cpu.h"
 #include "linux/page_cache.h"
 #include "linux/vma.h"
 
 /*
  * Code in a process's memory comes from a file that has a name. The exceptions are compilers
  * at run time, known by the files from system directories that are mapped as code next to it
- * (program.c); the main thread's stack and the heap are never one.
+ * (program.c); the main thread's stack and the heap are never one. Nor is there code that no
+ * area has: a page that only the page tables know of, which /proc does not show.
  */
 
 #define FUEL_MAX	(VIEW_FUEL_SWEEP / 2)
@@ -21,8 +25,28 @@
 #define FFI_MAX		(16u << 20)	/* of one area: 300,000 closures */
 #define SUSPECTS_MAX	4096u		/* areas of one process that are judged */
 
+struct lock_fields {
+	struct field count;
+};
+
+static const struct member lock_members[] = {
+	MEMBER(struct lock_fields, count, "mm_struct.mmap_lock.count.counter"),
+};
+LAYOUT(lock_layout, struct lock_fields, lock_members);
+
 struct memory_counts {
-	uint64_t processes, areas, code, compiled, replaced;
+	uint64_t processes, areas, code, compiled, replaced, tables;
+};
+
+/* What the processor can do, of all processes. */
+struct memory_look {
+	struct memory_counts counts;
+	struct map spaces;		/* page tables that were walked */
+	bool no_execute, isolated;
+};
+
+struct code_range {
+	uint64_t start, end;
 };
 
 /* One process while its areas are looked at. */
@@ -32,6 +56,9 @@ struct space_look {
 	struct vma_space space;
 	unsigned runtime;		/* of all that is mapped as code */
 	VEC(struct vma) suspects;
+	VEC(struct code_range) code;	/* areas of code, in ascending order */
+	struct code_range outside;	/* the first executable page in none of them, and … */
+	uint64_t outside_n;		/* … how many there are */
 	struct memory_counts *counts;
 };
 
@@ -39,11 +66,18 @@ static int visit_vma(const struct vma *vma, void *ctx, struct err *err)
 {
 	struct space_look *look = ctx;
 	const struct program *program;
+	struct code_range *code;
 	struct vma *suspect;
 	int r;
 
 	look->counts->areas++;
-	if (!(vma->flags & VMA_EXEC) || vma_is_special(look->walk->kernel, vma))
+	if (!(vma->flags & VMA_EXEC))
+		return 0;
+	code = vec_add(&look->code);
+	if (!code)
+		return -ENOMEM;
+	*code = (struct code_range){ vma->start, vma->end };
+	if (vma_is_special(look->walk->kernel, vma))
 		return 0;
 	look->counts->code++;
 	if (vma->file.v) {
@@ -220,7 +254,91 @@ static int judge(struct space_look *look, const struct vma *vma, struct err *err
 	return 0;
 }
 
-static int look_at_space(struct space_look *look, struct err *err)
+/* --- pages without an area --- */
+
+static int visit_executable(const struct extent *extent, void *ctx, struct err *err)
+{
+	struct space_look *look = ctx;
+	uint64_t at = extent->start.v, end = at + extent->size_bytes;
+	size_t low = 0, high = look->code.n;
+
+	(void)err;
+	while (low < high) {		/* the first that does not end before it */
+		size_t middle = low + (high - low) / 2;
+
+		if (look->code.v[middle].end <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; at < end; low++) {
+		const struct code_range *code = low < look->code.n ? &look->code.v[low] : NULL;
+		uint64_t to = !code || code->start > end ? end : code->start;
+
+		if (at < to) {
+			if (!look->outside_n)
+				look->outside = (struct code_range){ at, to };
+			look->outside_n += (to - at) >> GUEST_PAGE_SHIFT;
+		}
+		if (!code || code->end >= end)
+			break;
+		at = code->end > at ? code->end : at;
+	}
+	return 0;
+}
+
+/* Areas and pages change under one lock: where somebody has it, they may differ. */
+static int report_outside(struct space_look *look, struct err *err)
+{
+	const struct lock_fields *f;
+	struct finding *finding;
+	uint64_t count;
+	char text[96];
+	int r;
+
+	r = types_layout(look->walk->kernel->types, &lock_layout, (const void **)&f, err);
+	if (r >= 0)
+		r = field_read(look->walk->view, look->task->mm, &f->count, &count, err);
+	if (r < 0)
+		return r;
+	if (count) {
+		check_inconclusive(look->walk->run, "PID %d has executable pages in none of its "
+				   "areas of code, while its memory is changed", look->task->pid);
+		return 0;
+	}
+	snprintf(text, sizeof(text), "%" PRIu64 " pages; the first from %#" PRIx64 " to %#" PRIx64,
+		 look->outside_n, look->outside.start, look->outside.end);
+	finding = process_finding(look->walk, SEVERITY_HIGH, look->task, "hidden code");
+	finding_title(finding, "Process may execute pages that none of its areas of code has");
+	finding_evidence(finding, "page tables", gva_of(look->outside.start), NULL,
+			 "executable pages in areas of code only", text);
+	return 0;
+}
+
+static int look_at_tables(struct space_look *look, const struct memory_look *memory,
+			  struct err *err)
+{
+	struct space space = cpu_user_space(look->task->space, memory->isolated);
+	uint64_t last = (space.levels == 5 ? 1ull << 56 : 1ull << 47) - 1;
+	int r;
+
+	r = view_walk(look->walk->view, space, gva_of(0), gva_of(last), MAP_EXEC | MAP_USER,
+		      visit_executable, look, err);
+	if (r < 0)
+		return r;
+	look->counts->tables++;
+	return look->outside_n ? report_outside(look, err) : 0;
+}
+
+/* Threads that are processes of their own (vfork(2), CLONE_VM) share one. */
+static int is_new(struct memory_look *memory, const struct task *task)
+{
+	int r = map_put(&memory->spaces, task->space.root.v, 1);
+
+	return r < 0 ? r : !r;
+}
+
+static int look_at_space(struct space_look *look, struct memory_look *memory, struct err *err)
 {
 	int r = vma_space(look->walk->kernel, look->walk->view, look->task->mm, &look->space, err);
 
@@ -229,33 +347,48 @@ static int look_at_space(struct space_look *look, struct err *err)
 			     err);
 	for (size_t i = 0; r >= 0 && i < look->suspects.n; i++)
 		r = judge(look, &look->suspects.v[i], err);
-	return r;
+	if (r < 0 || !memory->no_execute || !look->task->space.root.v)
+		return r;
+	r = is_new(memory, look->task);
+	return r > 0 ? look_at_tables(look, memory, err) : r;
 }
 
 static int visit_process(struct process_walk *walk, const struct task *task, void *ctx,
 			 struct err *err)
 {
-	struct space_look look = { .walk = walk, .task = task, .counts = ctx };
+	struct memory_look *memory = ctx;
+	struct space_look look = { .walk = walk, .task = task, .counts = &memory->counts };
 	int r;
 
 	if (!task->mm.v || task->kernel_thread)
 		return 0;
 	look.counts->processes++;
-	r = look_at_space(&look, err);
+	r = look_at_space(&look, memory, err);
 	vec_free(&look.suspects);
+	vec_free(&look.code);
 	return r;
 }
 
 static int process_memory_run(struct check_run *run, struct err *err)
 {
-	struct memory_counts counts = { 0 };
-	int r = process_each(run, visit_process, &counts, err);
+	struct memory_look memory = { 0 };
+	struct cpu_features features;
+	int r = cpu_features_read(check_kernel(run), check_view(run), &features, err);
 
-	check_covered(run, "processes", counts.processes);
-	check_covered(run, "memory areas", counts.areas);
-	check_covered(run, "areas of code", counts.code);
-	check_covered(run, "made by known compilers", counts.compiled);
-	check_covered(run, "of files replaced meanwhile", counts.replaced);
+	if (r < 0)
+		return r;
+	memory.no_execute = cpu_has(&features, CPU_NX);
+	memory.isolated = cpu_has(&features, CPU_PTI);
+	r = process_each(run, visit_process, &memory, err);
+	check_covered(run, "processes", memory.counts.processes);
+	check_covered(run, "page tables", memory.counts.tables);
+	check_covered(run, "memory areas", memory.counts.areas);
+	check_covered(run, "areas of code", memory.counts.code);
+	check_covered(run, "made by known compilers", memory.counts.compiled);
+	check_covered(run, "of files replaced meanwhile", memory.counts.replaced);
+	if (!memory.no_execute)
+		check_note(run, "a processor that can execute all that it can read");
+	map_free(&memory.spaces);
 	return r;
 }
 
@@ -266,7 +399,8 @@ CHECK(process_memory,
 	.proves = "Every area of a process's memory that may be executed is of a file that has a "
 		  "name, or had one in a system directory, and is not writable; or is what a "
 		  "known compiler at run time makes, whose library from a system directory is "
-		  "mapped next to it (docs/processes.md).",
+		  "mapped next to it (docs/processes.md). No page outside of these areas may be "
+		  "executed, by the page tables.",
 	.techniques = TECHNIQUES("T1055", "T1620", "T1055.009"),
 	.fuel_max = FUEL_MAX,
 	.run = process_memory_run);

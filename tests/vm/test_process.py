@@ -36,19 +36,25 @@ def intrude(mode: str, *before: str, after: str = "") -> dict[str, Callable[[Gue
     return {"start": start, "stop": stop}
 
 
-def mark() -> dict[str, Callable[[Guest], None]]:
-    """A process marked as a kernel thread by a module: not to be killed before that is undone."""
+def on_process(module: str, **params: str) -> dict[str, Callable[[Guest], None]]:
+    """A process that a module does something to: not to be killed before that is undone."""
     run = intrude("sleep")
 
     def start(guest: Guest) -> None:
         run["start"](guest)
-        guest.insmod("disguise_task", pid=int(guest.sh(f"tail -n 1 {PIDS}")))
+        guest.insmod(module, pid=int(guest.sh(f"tail -n 1 {PIDS}")), **params)
 
     def stop(guest: Guest) -> None:
-        guest.rmmod("disguise_task")
+        guest.rmmod(module)
         run["stop"](guest)
 
     return {"start": start, "stop": stop}
+
+
+def alone(mode: str) -> dict[str, Callable[[Guest], None]]:
+    """One whose main thread has ended, while another one runs on."""
+    return {"start": lambda guest: guest.sh(f"ALONE=1 intrude {mode} >>{PIDS}") and None,
+            "stop": intrude(mode)["stop"]}
 
 
 def commands(start: str, stop: str) -> dict[str, Callable[[Guest], None]]:
@@ -71,6 +77,10 @@ TECHNIQUES = (
               **intrude("deleted-library")),
     Technique("writable-code", "code of a file mapped writable", "process-memory", r"\d+ writable code",
               "the area with its rights, and its file", **intrude("writable")),
+    Technique("page-without-area", "page of code mapped into a process by its page table alone", "process-memory",
+              r"\d+ hidden code", "how many pages, and the first of them", **on_process("user_page")),
+    Technique("page-with-rights", "stack made executable by its page table alone", "process-memory",
+              r"\d+ hidden code", "how many pages, and the first of them", **on_process("user_page", how="rights")),
     Technique("program-in-memfd", "program run out of memory, without a file", "process-image",
               r"\d+ program in memory", "the name of the memfd", **intrude("in-memory"),
               also=("process-memory",), seen_in="Ezuri"),
@@ -87,8 +97,10 @@ TECHNIQUES = (
               r"\d+ kernel name", "its name", **intrude("thread-name")),
     Technique("thread-argument", "process that ps(1) shows as a kernel thread", "process-disguise",
               r"\d+ kernel name", "its first argument", **intrude("thread-argument")),
+    Technique("thread-name-alone", "process that calls itself as a kernel thread, and whose main thread ended",
+              "process-disguise", r"\d+ kernel name", "its name", **alone("thread-name")),
     Technique("thread-mark", "process marked as a kernel thread (PF_KTHREAD)", "process-disguise",
-              r"\d+ kernel mark", "its memory, and its parent", **mark()),
+              r"\d+ kernel mark", "its memory, and its parent", **on_process("disguise_task")),
     Technique("stack-pivot", "stack pointer led into the data of a program", "process-stack",
               r"\d+ stack pointer", "the stack pointer and the area that it lies in", **intrude("pivot")),
     Technique("stack-nowhere", "stack pointer led out of all memory", "process-stack",
@@ -123,6 +135,10 @@ TECHNIQUES = (
     Technique("reverse-shell", "shell that takes its commands from a connection", "process-shell",
               r"\d+ connection", "both ends of the connection", **intrude("shell"),
               seen_in="netcat, Metasploit"),
+    Technique("connection-alone", "program of a temporary directory on a connection, whose main thread ended",
+              "process-shell", r"\d+ connection", "both ends of the connection",
+              start=lambda guest: guest.sh(f"cp /sbin/intrude /tmp/tool; ALONE=1 /tmp/tool connection >>{PIDS}") and None,
+              stop=intrude("", after="rm /tmp/tool")["stop"]),
 )
 
 

@@ -6,12 +6,14 @@
  *					as it shall stay
  *	intrude rest			just sleep
  *
- * They do nothing but sleep until they are killed.
+ * They do nothing but sleep until they are killed. With ALONE in the environment their main thread
+ * ends, and another one sleeps on.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +53,38 @@ static void rest(void)
 {
 	for (;;)
 		pause();
+}
+
+/* Waits until the main thread has ended. */
+static void *rest_alone(void *nothing)
+{
+	char line[256];
+	FILE *status;
+	bool ended;
+
+	(void)nothing;
+	do {
+		usleep(10000);
+		ended = false;
+		status = fopen("/proc/self/status", "r");
+		while (status && fgets(line, sizeof(line), status))
+			ended |= !strncmp(line, "State:\tZ", 8);
+		if (status)
+			fclose(status);
+	} while (!ended);
+	ready();
+	rest();
+	return NULL;
+}
+
+static void leave_alone(void)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, rest_alone, NULL);
+	if (errno)
+		die("thread");
+	pthread_exit(NULL);
 }
 
 static void again(int fd, char *name, char *what, char *with)
@@ -324,7 +358,7 @@ static const struct {
 	{ "other-name", other_name }, { "pivot", pivot }, { "nowhere", nowhere },
 	{ "call-from-data", call_from_data }, { "trace", trace }, { "preload", preload },
 	{ "audit", audit }, { "library-path", library_path }, { "shell", connect_shell },
-	{ "service", connect_service },
+	{ "service", connect_service }, { "connection", connect_standard },
 	{ "thread-name", thread_name }, { "thread-argument", thread_argument },
 	{ "sleep", ready },
 };
@@ -345,6 +379,8 @@ static void start(void (*run)(void))
 		close(fds[0]);
 		ready_fd = fds[1];
 		run();
+		if (getenv("ALONE"))
+			leave_alone();
 		if (run != ready)
 			ready();
 		rest();

@@ -70,6 +70,8 @@ static const struct made_struct types[] = {
 		{ "cap_inheritable", 48, "u64", LINK }, { "cap_permitted", 56, "u64", LINK },
 		{ "cap_effective", 64, "u64", LINK }, { "cap_bset", 72, "u64", LINK },
 		{ "cap_ambient", 80, "u64", LINK } } },
+	{ "inode", 64, { { "i_size", 8, "u64", LINK } } },
+	{ "file", 64, { { "f_inode", 8, "ptr", LINK } } },
 	{ "mm_context_t", 16, { { "vdso", 0, "ptr", LINK }, { "vdso_image", 8, "ptr", LINK } } },
 	{ "vdso_image", 32, { { "data", 0, "ptr", LINK }, { "size", 8, "u64", LINK },
 			      { "alt", 16, "u64", LINK }, { "alt_len", 24, "u64", LINK } } },

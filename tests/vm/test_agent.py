@@ -192,7 +192,14 @@ def isolated(self: AgentTest) -> None:
         self.every_attack(guest, tuple(row for row in ROWS if row[1].check == "agent-code"))
 
 
+def executable(self: AgentTest) -> None:
+    """A processor without NX executes all that it can read: the page tables of a good agent say so, too."""
+    with Guest(CLOUD[1], memory="256M", cpu="max,-la57,-nx") as guest:
+        self.every_attack(guest, tuple(row for row in ROWS if row[1].name in ("agent-poked", "agent-constant")))
+
+
 setattr(AgentTest, "test_" + re.sub(r"\W", "_", CLOUD[1]) + "_pti", isolated)
+setattr(AgentTest, "test_" + re.sub(r"\W", "_", CLOUD[1]) + "_nx", executable)
 for name in CLOUD:
     setattr(AgentTest, "test_" + re.sub(r"\W", "_", name), case(name))
 

@@ -64,6 +64,28 @@ def unfeed(guest: Guest) -> None:
     guest.sh("until rmmod feed_file 2>/dev/null; do sleep 0.05; done; rm /tmp/tool /tmp/clean")
 
 
+def leaderless(guest: Guest) -> None:
+    """A process of which only a thread runs on, and that thread's code is written to."""
+    guest.sh(f"meddle leaderless >{VICTIM}; until [ $(wc -l <{VICTIM}) = 2 ]; do sleep 0.02; done; "
+             f"set -- $(sort -n {VICTIM}); echo $1 >{VICTIM}; until grep -q zombie /proc/$1/status; do sleep 0.02; "
+             "done; meddle write $2")
+
+
+LOOP = "/tmp/loop.pid"
+CHMOD = commands(f"cp /sbin/meddle /tmp/tool; /tmp/tool start >{VICTIM}; sleep 0.2; meddle poke {PID}; "
+                 "(while :; do chmod 700 /tmp/tool; chmod 755 /tmp/tool; done) </dev/null >/dev/null 2>&1 & "
+                 f"echo $! >{LOOP}", f"kill -9 $(cat {LOOP}); {KILL}; rm /tmp/tool")
+# The page that the process has another copy of is the only one that nobody uses.
+DROP = commands("modprobe loop; dd if=/dev/zero of=/tmp/disk bs=1M count=8 2>/dev/null; mke2fs -F /tmp/disk >/dev/null; "
+                "mkdir -p /mnt; mount -o loop /tmp/disk /mnt; cp /sbin/meddle /mnt/tool; sync; "
+                f"/mnt/tool start >{VICTIM}; sleep 0.2; meddle poke {PID}; meddle drop 0 /mnt/tool",
+                f"{KILL}; umount /mnt; losetup -d /dev/loop0 2>/dev/null; rm /tmp/disk")
+NAMES = commands("cp /proc/modules /tmp/fake; mount --bind /tmp/fake /proc/modules; modprobe dummy",
+                 "umount /proc/modules; rmmod dummy; rm /tmp/fake")
+POINTS = commands("touch /tmp/fake; mkdir /tmp/hidden; mount --bind /tmp/fake /proc/1/mountinfo; "
+                  "cat /proc/self/mountinfo >/tmp/fake; mount -t tmpfs none /tmp/hidden",
+                  "umount /tmp/hidden; umount /proc/1/mountinfo; rmdir /tmp/hidden; rm /tmp/fake")
+
 PAGE = "the bytes of the page that are not as measured"
 AREA = "the area with its rights, and the process with its program"
 VIEW = "the process, and that the agent does not see it"
@@ -71,16 +93,27 @@ VIEW = "the process, and that the agent does not see it"
 TECHNIQUES = (
     Technique("measured-hidden-getdents", "process left out of /proc by a filter in getdents",
               "agent-view", r"\d+", VIEW, **on_victim("filter_proc"), also=("file-operations",),
-              seen_in="Diamorphine, Reptile"),
+              result="hidden-inside", seen_in="Diamorphine, Reptile"),
     Technique("measured-hidden-number", "process whose number is taken from it, so that /proc has it not",
               "agent-view", r"\d+", VIEW, **on_victim("hide_task", how="pid"), also=("hidden-task",)),
     Technique("measured-hidden-lists", "process taken out of every list there is, beside an agent that cannot see it",
               "hidden-task", r"\d+", "the views that lack the task, those that have it, its program and users",
               **on_victim("hide_task", how="every")),
     Technique("measured-code-poked", "code of a process changed by ptrace(2)", "process-code", r"\d+ modified code",
-              PAGE, **meddle("poke")),
+              PAGE, **meddle("poke"), result="modified-in-memory"),
     Technique("measured-code-written", "code of a process changed through /proc/PID/mem", "process-code",
               r"\d+ modified code", PAGE, **meddle("write")),
+    Technique("measured-code-leaderless", "code of a process written to, of which only a thread runs on",
+              "process-code", r"\d+ modified code", PAGE, start=leaderless,
+              stop=lambda guest: guest.sh(KILL) and None, result="modified-in-memory"),
+    Technique("measured-code-chmod", "code of a process changed, and its file's rights again and again",
+              "process-code", r"\d+ modified code", PAGE, **CHMOD),
+    Technique("measured-code-dropped", "code of a process changed, and that page dropped from the page cache",
+              "process-code", r"\d+ modified code", PAGE, **DROP),
+    Technique("measured-hidden-module", "module left out of what stands in place of /proc/modules", "agent-view",
+              "dummy", "the module, and that the agent does not see it", **NAMES),
+    Technique("measured-hidden-mount", "mount left out of what stands in place of /proc/1/mountinfo", "agent-view",
+              r"\d+", "the mount, and that the agent does not see it", **POINTS, also=("agent-watch",)),
     Technique("measured-code-mapped", "code in anonymous memory injected into a process, and run", "process-memory",
               r"\d+ anonymous code", AREA, **meddle("map")),
     Technique("measured-code-memfd", "code in a memfd injected into a process, and run", "process-memory",

@@ -20,6 +20,7 @@ from lab.technique import CALM, CLOUD  # noqa: E402
 MARK = b"\xb8msve"      # of guest/meddle.c: an instruction that it runs again and again
 TRACING = "/sys/kernel/tracing"
 ONLY = ("--only", "process-code")
+JOINED = ("--only", "process-code,process-digest,agent-view")
 
 
 class ProcessCodeTest(unittest.TestCase):
@@ -93,6 +94,35 @@ class ProcessCodeTest(unittest.TestCase):
         self.assertEqual(outcome.status, 0, outcome.out + outcome.err)
         covered = self.covered(outcome.json)
         self.assertGreater(covered["as they were measured"], 1000)
+
+    def test_what_could_not_be_measured_is_never_clean(self) -> None:
+        with Guest(CLOUD[3]) as guest, tempfile.TemporaryDirectory() as store:
+            agent.install(guest)
+            agent.start(guest)
+            agent.wait_trusted(guest, "--store", store)
+            self.check_huge(guest, "--store", store)
+            self.check_touched(guest, "--store", store)
+
+    def result(self, guest: Guest, pid: int, *options: object) -> str:
+        """A look that is not clean; what it says of the process."""
+        outcome = agent.scan_with_agent(guest, *JOINED, *options)
+        self.assertIn(outcome.status, (1, 3), outcome.out)
+        return next(p["result"] for p in outcome.json["processes"] if p["pid"] == pid)
+
+    def check_huge(self, guest: Guest, *options: object) -> None:
+        """A program with a hole of 5 GiB at its end, which nobody reads."""
+        pid = int(guest.sh("cp /sbin/meddle /tmp/huge; truncate -s 5G /tmp/huge; /tmp/huge start"))
+        agent.wait_views(guest, 2)
+        self.assertEqual(self.result(guest, pid, *options), "unmeasured")
+        guest.sh(f"kill -9 {pid}; while [ -e /proc/{pid} ]; do sleep 0.02; done; rm /tmp/huge")
+
+    def check_touched(self, guest: Guest, *options: object) -> None:
+        """Code that is changed, of a file whose times somebody changes all the time."""
+        pid = int(guest.sh("cp /sbin/meddle /tmp/tool; /tmp/tool start"))
+        agent.wait_views(guest, 2)
+        loop = guest.sh(f"meddle poke {pid}; (while :; do touch /tmp/tool; done) </dev/null >/dev/null 2>&1 & echo $!").strip()
+        self.assertIn(self.result(guest, pid, *options), ("unmeasured", "modified-in-memory"))
+        guest.sh(f"kill -9 {loop}; kill -9 {pid}; while [ -e /proc/{pid} ]; do sleep 0.02; done; rm /tmp/tool")
 
     def test_without_an_agent_it_is_not_covered(self) -> None:
         with Guest("6.1-cloud") as guest:

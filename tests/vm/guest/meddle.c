@@ -10,6 +10,7 @@
  *	meddle unlock|lock PID		let its code leave memory, and keep it there again
  *	meddle end PID			end its main thread, and no other
  *	meddle leaderless		as start, but only a thread of it runs on; prints both
+ *	meddle drop 0 FILE		take what nobody uses of a file out of the page cache
  *	meddle anchor PID		change what says that an agent is one
  *	meddle log PID			change a byte in the middle of an agent's log
  *	meddle forge PID		… and chain all records anew
@@ -357,6 +358,17 @@ static void end_leader(void)
 	detach();
 }
 
+static void drop(void)
+{
+	int fd = must(open(argument, O_RDONLY | O_CLOEXEC));
+
+	must(fsync(fd));
+	errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (errno)
+		die("fadvise");
+	close(fd);
+}
+
 /* --- an agent --- */
 
 static void *file_of_program(void)
@@ -557,7 +569,7 @@ static const struct {
 	{ "anchor", change_anchor }, { "log", change_log }, { "forge", forge_log },
 	{ "truncate", truncate_log }, { "unmark", unmark }, { "storm", storm },
 	{ "brief", brief }, { "doze", doze },
-	{ "unlock", unlock }, { "lock", lock }, { "end", end_leader },
+	{ "unlock", unlock }, { "lock", lock }, { "end", end_leader }, { "drop", drop },
 	{ "leaderless", leaderless }, { "lose-leader", lose_leader },
 };
 

@@ -34,8 +34,10 @@ class Technique:
     kernels: tuple[str, ...] = CLOUD    # where the kernel has the mechanism
     also: tuple[str, ...] = ()  # other checks that find it as well
     seen_in: str = ""           # public tools known to do it
+    result: str = ""            # what the process comes to, whose PID the object begins with
 
 
+JOINED = "process-digest,process-code,process-replaced,agent-view"     # what a process's result is made of
 CALM = 5    # scans of a guest that may be busy with just what is looked at
 
 
@@ -68,6 +70,11 @@ def prove(case: unittest.TestCase, guest: Guest, technique: Technique, *options:
         if technique.owner:
             case.assertRegex(found[0]["owner"] or "", f"^(?:{technique.owner})$", technique.name)
         case.assertTrue(found[0]["evidence"], technique.name)
+        if technique.result:
+            pid = int(found[0]["object"]["name"].split()[0])
+            report = scan(target, "--only", f"{technique.check},{JOINED}", *options).json
+            results = {process["pid"]: process["result"] for process in report["processes"]}
+            case.assertEqual(results.get(pid), technique.result, technique.name)
     finally:
         if technique.stop:
             technique.stop(guest)

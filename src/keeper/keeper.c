@@ -453,7 +453,7 @@ static int look_for_gone(struct keeper *keeper, struct look *look, struct err *e
 /* Proved and seen whole, whatever came before it? */
 static bool is_well(const struct keeper *keeper, const struct look *look)
 {
-	for (int topic = 0; topic < KEEPER_TOPICS; topic++)
+	for (enum keeper_topic topic = 0; topic < KEEPER_TOPICS; topic++)
 		if (topic != KEEPER_PRESENCE &&
 		    (look_has(look, topic) || *keeper->agent.unseen[topic]))
 			return false;

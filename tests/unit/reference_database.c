@@ -13,16 +13,18 @@
 
 #include "base/cleanup.h"
 
+#define FIRST_STEP "CREATE TABLE guest(name TEXT NOT NULL, memory INTEGER NOT NULL)"
+
 /* A database that three versions of a program wrote, one after the other. */
 static const char *const steps[] = {
-	"CREATE TABLE guest(name TEXT NOT NULL, memory INTEGER NOT NULL)",
-	"ALTER TABLE guest ADD COLUMN unit TEXT NOT NULL DEFAULT 'KiB';"
-	"UPDATE guest SET memory = memory * 1024",
+	FIRST_STEP,
+	("ALTER TABLE guest ADD COLUMN unit TEXT NOT NULL DEFAULT 'KiB';"
+	 "UPDATE guest SET memory = memory * 1024"),
 	"CREATE TABLE host(name TEXT NOT NULL); INSERT INTO host SELECT name FROM guest LIMIT 1",
 };
 
 static const char *const broken_steps[] = {
-	steps[0], "UPDATE guest SET memory = 7; UPDATE nothing SET x = 1",
+	FIRST_STEP, "UPDATE guest SET memory = 7; UPDATE nothing SET x = 1",
 };
 
 static const struct database_kind first = {

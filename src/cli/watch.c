@@ -136,8 +136,8 @@ static bool same_boot(const struct kernel *a, const struct kernel *b)
 }
 
 /*
- * Look for the kernel that runs now; where it is another one, go on with it. Return: 0,
- * -ENOENT (none yet), -ESRCH, …
+ * Look for the kernel that runs now; where it is another one, go on with it. Return: 0, 1 (it
+ * is the one that it was), -ENOENT (none yet), -ESRCH, …
  */
 static int find_kernel(struct watch *watch, struct err *err)
 {
@@ -152,7 +152,7 @@ static int find_kernel(struct watch *watch, struct err *err)
 		return r;
 	if (same_boot(kernel, guest->kernel)) {
 		kernel_close(&kernel);
-		return 0;
+		return 1;
 	}
 	behaviour_reboot(watch->behaviour, guest->kernel->release, kernel->release, print_event,
 			 watch);
@@ -161,13 +161,18 @@ static int find_kernel(struct watch *watch, struct err *err)
 	return 0;
 }
 
-/* The kernel is gone: wait for the next one. Return: 0, -ESRCH, -ENOMEM. */
+/*
+ * The kernel is gone: wait for the next one, or until the search finds the old one again, as where
+ * an update was in flight when it was looked at. Return: 0, -ESRCH, -ENOMEM.
+ */
 static int await_kernel(struct watch *watch, struct err *err)
 {
 	int r = find_kernel(watch, err);
 
-	while (r < 0 && r != -ESRCH && r != -ENOMEM && !ended(watch)) {
+	while (r && r != -ESRCH && r != -ENOMEM && !ended(watch)) {
 		wait_until(watch, now_ns(CLOCK_MONOTONIC) + BOOTING_NS);
+		if (r > 0)
+			return 0;
 		*err = (struct err){0};
 		r = find_kernel(watch, err);
 	}

@@ -26,6 +26,12 @@
  */
 #define PAUSED_AFTER_NS 10000000000ull
 
+/*
+ * Within a tick, much can happen, and a busy host may stop a vCPU there for long. But who wakes up
+ * after so much time brings the clock up to date first (tick_irq_enter()).
+ */
+#define QUIET_AFTER_NS 2000000000ull
+
 /* Ticks that can have passed: 1000 a second, doubled, and some for a host that was busy. */
 #define TICKS_PER_MS	2u
 #define TICKS_TO_SPARE	(1u << 20)
@@ -272,9 +278,12 @@ int behaviour_look(struct behaviour *b, const struct kernel *kernel, struct view
 
 	glance_afresh(&glance);
 	r = feel_pulse(b, kernel, view, tell, ctx, err);
-	if (r <= 0)
-		return r < 0 ? r : b->waiting.v.n > 0;
-	tell_waiting(b, tell, ctx);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		tell_waiting(b, tell, ctx);
+	else if (behaviour_still_ns(b) > QUIET_AFTER_NS)
+		return b->waiting.v.n > 0;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!b->parts[i].own)
 			continue;

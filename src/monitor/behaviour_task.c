@@ -135,13 +135,29 @@ static json_t *program_json(const struct glance *glance, const struct seen_task 
 	return object;
 }
 
+/*
+ * The kernel counts a new program before it gives it its arguments: such a one is told by the
+ * next look. One that has none is not waited for again.
+ */
+static bool unfinished(const struct glance *glance, const struct seen_task *seen)
+{
+	cleanup(freep) struct task_args *args = calloc(1, sizeof(*args));
+	struct task task;
+	int r;
+
+	if (!args || task_read(glance->kernel, glance->view, seen->at, &task, NULL) < 0)
+		return false;
+	r = task_args(glance->kernel, glance->view, &task, args, NULL);
+	return r == -EBADMSG || (r >= 0 && !args->bytes && !args->absent_bytes);
+}
+
 static void tell_exec(const struct glance *glance, const struct seen_task *task)
 {
 	if (glance_wants(glance, EVENT_EXEC))
 		glance_tell(glance, EVENT_EXEC, program_json(glance, task, true));
 }
 
-static void tell_start(const struct glance *glance, const struct seen_task *task)
+static void tell_start(const struct glance *glance, struct seen_task *task)
 {
 	json_t *object;
 
@@ -153,7 +169,12 @@ static void tell_start(const struct glance *glance, const struct seen_task *task
 		glance_tell(glance, EVENT_PROCESS_START, object);
 	}
 	/* It became another program before anybody looked. */
-	if (!(task->flags & (PF_FORKNOEXEC | PF_KTHREAD)) && !task->ending)
+	if (task->flags & (PF_FORKNOEXEC | PF_KTHREAD) || task->ending)
+		return;
+	task->held = !glance->first && unfinished(glance, task);
+	if (task->held)
+		task->execs--;
+	else
 		tell_exec(glance, task);
 }
 
@@ -210,6 +231,14 @@ static bool settled(const struct glance *glance, struct seen_task *task)
 	       again.execs == task->execs && read_ns(glance, task, NULL) >= 0;
 }
 
+/* As if it had not been looked at: the next look tells. */
+static void keep_rights(const struct seen_task *was, struct seen_task *task)
+{
+	task->cred = was->cred;
+	task->ns = was->ns;
+	memcpy(task->proxies, was->proxies, sizeof(task->proxies));
+}
+
 static void compare_rights(const struct glance *glance, const struct seen_task *was,
 			   struct seen_task *task, bool exec)
 {
@@ -221,10 +250,7 @@ static void compare_rights(const struct glance *glance, const struct seen_task *
 	if (!cred && !proxies)
 		return;
 	if (!settled(glance, task)) {
-		/* As if it had not been looked at: the next look tells. */
-		task->cred = old.cred;
-		task->ns = old.ns;
-		memcpy(task->proxies, old.proxies, sizeof(old.proxies));
+		keep_rights(&old, task);
 		return;
 	}
 	if (cred && glance_wants(glance, EVENT_CREDENTIALS))
@@ -244,8 +270,13 @@ static void compare_task(const struct glance *glance, const struct seen_task *wa
 	if (task->ended && !was->ended)
 		tell_exit(glance, task);
 	if (task->ending || was->ending) {
-		task->cred = was->cred;
-		task->ns = was->ns;
+		keep_rights(was, task);
+		return;
+	}
+	if (exec && !was->held && unfinished(glance, task)) {
+		keep_rights(was, task);
+		task->execs = was->execs;
+		task->held = true;
 		return;
 	}
 	if (exec)

@@ -27,6 +27,7 @@ struct seen_task {
 	uint32_t flags;		/* PF_* */
 	char comm[TASK_COMM_BYTES];
 	bool ended;		/* all of its threads; it waits for its parent to take note */
+	bool held;		/* its new program waits for the next look */
 	bool ending;		/* exit(2) has begun: its members go one by one */
 	uint32_t exit_code;	/* as wait(2) has it, where @ended */
 	struct seen_cred cred;

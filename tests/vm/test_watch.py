@@ -82,8 +82,9 @@ class WatchTest(unittest.TestCase):
         """Children that nobody sees are counted: each one is seen, or in the count."""
         seen = len(watch.events)
         pids = {int(line.split()[0]) for line in guest.sh("behave children 0 40").splitlines()}
-        # Its start is told after all of them are.
-        self.start(guest, watch, "end")
+        # What is told of a later look comes after all that is told of them.
+        pid = self.start(guest, watch, "end")
+        self.act(watch, self.signal(guest, pid), "process-exit", pid=pid)
         events = watch.events[seen:]
         told = {event["object"]["pid"] for event in events if event["event"] == "process-start"} & pids
         missed = sum(event["object"]["count"] for event in events if event["event"] == "processes-missed")

@@ -68,6 +68,7 @@ struct config_allow {
 	char *check;		/* id */
 	char *object;		/* pattern (base/glob.h) of the object's name, as in the report */
 	char *kind;		/* pattern of the object's kind */
+	char *owner;		/* pattern of who owns what the finding leads to; "": no one */
 	char *reason;		/* for whoever asks why this is not reported */
 	char *expires_text;	/* as in the file */
 	int64_t expires_s;	/* since 1970: from then on it does not hold any more */

@@ -94,6 +94,7 @@ static const struct key allow_keys[] = {
 	{ "check", VALUE_CHECK, ALLOW(check), .need = KEY_REQUIRED },
 	{ "object", VALUE_TEXT, ALLOW(object), .need = KEY_REQUIRED },
 	{ "kind", VALUE_TEXT, ALLOW(kind), "*" },
+	{ "owner", VALUE_TEXT, ALLOW(owner), "*" },
 	{ "reason", VALUE_TEXT, ALLOW(reason), .need = KEY_REQUIRED },
 	{ "expires", VALUE_EXPIRY, ALLOW(expires_s), .need = KEY_REQUIRED,
 	  .text_at = offsetof(struct config_allow, expires_text) },

@@ -65,7 +65,7 @@ static enum severity configured(const struct guest_config *guest, const char *ch
 
 /* The rule that allows a finding, and else one that did. */
 static void look_up(const struct guest_config *guest, const char *kind, const char *name,
-		    int64_t now_s, struct policy_finding *finding)
+		    const char *owner, int64_t now_s, struct policy_finding *finding)
 {
 	for (size_t i = 0; i < guest->sections.n; i++) {
 		const struct config_guest *section = guest->sections.v[i];
@@ -74,7 +74,8 @@ static void look_up(const struct guest_config *guest, const char *kind, const ch
 			const struct config_allow *rule = &section->allow.v[n];
 
 			if (strcmp(rule->check, finding->check) != 0 ||
-			    !glob_match(rule->kind, kind) || !glob_match(rule->object, name))
+			    !glob_match(rule->kind, kind) || !glob_match(rule->object, name) ||
+			    !glob_match(rule->owner, owner))
 				continue;
 			if (now_s < rule->expires_s) {
 				finding->allowed = rule;
@@ -97,7 +98,7 @@ static int judge_finding(const struct guest_config *guest, json_t *json, int64_t
 {
 	const json_t *object = json_object_get(json, "object");
 	const char *id = text_in(json, "id"), *kind = text_in(object, "kind");
-	const char *name = text_in(object, "name");
+	const char *name = text_in(object, "name"), *owner = text_in(json, "owner");
 	struct policy_finding *finding = vec_add(&outcome->findings);
 
 	if (!finding)
@@ -109,7 +110,7 @@ static int judge_finding(const struct guest_config *guest, json_t *json, int64_t
 		return bad(err, "finding");
 	memcpy(finding->id, id, sizeof(finding->id));
 	finding->severity = configured(guest, finding->check, finding->severity);
-	look_up(guest, kind, name, now_s, finding);
+	look_up(guest, kind, name, owner ? owner : "", now_s, finding);
 	/* Where memory runs out inside, the whole is NULL, and set_new() says so. */
 	if (json_object_set_new(json, "policy",
 				json_pack("{s:s, s:o, s:o}", "severity",

@@ -32,6 +32,8 @@ static int set_up(int input, int words)
 	    dup2(null, STDOUT_FILENO) < 0)
 		return -1;
 	umask(077);
+	/* Libraries read variables, too: proxies, where to log keys. */
+	clearenv();
 	return close_range(3, ~0u, 0);
 }
 

@@ -162,6 +162,30 @@ static void a_rule_is_for_its_check_kind_object_and_guest(void **state)
 	}
 }
 
+/* Hooks of one module, wherever they are. */
+static void a_rule_may_name_the_owner(void **state)
+{
+	static const char hook[] = "{\"id\": \"" A "\", \"check\": \"syscall-table\", \"severity\": "
+		"\"high\", \"object\": {\"kind\": \"k\", \"name\": \"n\"}, \"owner\": %s}";
+	static const struct { const char *owner; bool allowed; } owners[] = {
+		{ "\"module vendor_a\"", true }, { "\"module evil\"", false }, { "null", false },
+	};
+	struct setting s;
+
+	(void)state;
+	set_up(&s, "guest '*' { allow { check = syscall-table\nobject = '*'\n"
+		   "owner = 'module vendor_*'\nreason = r\nexpires = never } }");
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+		char found[512], text[1024];
+
+		snprintf(found, sizeof(found), hook, owners[i].owner);
+		snprintf(text, sizeof(text), REPORT("compromised", TABLE_FOUND, "%s"), found);
+		report(&s, text);
+		assert_int_equal(s.outcome.findings.v[0].allowed != NULL, owners[i].allowed);
+	}
+	tear_down(&s);
+}
+
 static void an_expired_rule_is_told_and_does_not_apply(void **state)
 {
 	struct setting s;
@@ -392,6 +416,7 @@ int main(void)
 		cmocka_unit_test(an_allowed_finding_stays_and_is_marked),
 		cmocka_unit_test(one_allowed_finding_does_not_hide_another),
 		cmocka_unit_test(a_rule_is_for_its_check_kind_object_and_guest),
+		cmocka_unit_test(a_rule_may_name_the_owner),
 		cmocka_unit_test(an_expired_rule_is_told_and_does_not_apply),
 		cmocka_unit_test(allowed_is_not_clean_where_not_all_was_seen),
 		cmocka_unit_test(severities_are_as_configured),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * react CONFIG PID UUID REACTION    carry out one reaction of a configuration at a guest, as the
- *                                   daemon does; what is audited goes to stdout
+ * react CONFIG PID UUID REACTION [URI]   carry out one reaction of a configuration at a guest, as
+ *                                        the daemon does; what is audited goes to stdout
  *
  * For tests/vm/test_reaction.py. The status is 0 where it was done.
  */
@@ -28,12 +28,12 @@ int main(int argc, char **argv)
 	struct reaction_guest guest;
 	struct err err = {0};
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: react CONFIG PID UUID REACTION\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: react CONFIG PID UUID REACTION [URI]\n");
 		return 2;
 	}
 	if (config_load(argv[1], &config, &err) < 0 ||
-	    reactor_create(print, &last, NULL, &reactor, &err) < 0) {
+	    reactor_create(print, &last, argv[5], &reactor, &err) < 0) {
 		fprintf(stderr, "react: %s\n", err.text);
 		return 2;
 	}

@@ -10,16 +10,22 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
+from lab.libvirt import Libvirt  # noqa: E402
 from lab.product import binary, hvsm  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 
 KERNEL = "6.1-cloud"
 NETWORK = ("-netdev", "user,id=host0", "-device", "virtio-net-pci,netdev=host0,id=front0")
+INTERFACE = """
+  <interface type='user'><model type='virtio'/></interface>
+  <interface type='user'><link state='up'/><model type='virtio'/></interface>
+"""
 ENDS_S = 60         # a guard against a QEMU that never ends, no measure of anything
 KINDS = ("pause", "unlink", "poweroff")
 
@@ -32,25 +38,46 @@ reaction dump {{
 """ + "".join(f"reaction {kind} {{{{ kind = {kind}\n timeout_s = 60 }}}}\n" for kind in KINDS)
 
 
-class Reactions(unittest.TestCase):
-    """One guest, and what is done to it; what cannot be undone comes last."""
+class Place(unittest.TestCase):
+    """A directory for a configuration, and for what is dumped."""
 
     def setUp(self) -> None:
         place = tempfile.TemporaryDirectory(prefix="hvsm-reaction-")
         self.addCleanup(place.cleanup)
         self.dir = Path(place.name)
+
+    def configure(self, text: str) -> Path:
+        config = self.dir / "hvsmd.conf"
+        config.write_text(text)
+        return config
+
+    def react(self, config: Path, *args: object) -> tuple[int, str]:
+        """What came of it, and what was audited."""
+        done = subprocess.run([str(binary().parents[1] / "tests" / "vm" / "react"), str(config),
+                               *map(str, args)], capture_output=True, text=True, check=False)
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout
+
+    def dumped(self, out: str) -> Path:
+        """The one file there is, which is the one that was told of."""
+        cores = list(self.dir.glob("*.core*"))
+        self.assertEqual(out, f"started dump \ndone dump {cores[0]}\n")
+        self.assertEqual(cores[0].read_bytes()[:4], b"\x7fELF")
+        return cores[0]
+
+
+class AtMonitor(Place):
+    """One guest, and what is done to it; what cannot be undone comes last."""
+
+    def setUp(self) -> None:
+        super().setUp()
         self.guest = Guest(KERNEL, extra=NETWORK)
         self.guest.start()
         self.addCleanup(self.guest.stop)
 
-    def react(self, reaction: str, mode: str = "enforce") -> tuple[int, str]:
-        config = self.dir / "hvsmd.conf"
-        config.write_text(CONFIG.format(mode=mode, dir=self.dir))
-        done = subprocess.run([str(binary().parents[1] / "tests" / "vm" / "react"), str(config),
-                               str(self.guest.pid), self.guest.uuid, reaction],
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(done.stderr, "")
-        return done.returncode, done.stdout
+    def do(self, reaction: str, mode: str = "enforce") -> tuple[int, str]:
+        config = self.configure(CONFIG.format(mode=mode, dir=self.dir))
+        return self.react(config, self.guest.pid, self.guest.uuid, reaction)
 
     def runs(self) -> bool:
         status = self.guest.qmp_command("query-status")
@@ -63,51 +90,83 @@ class Reactions(unittest.TestCase):
     def test_reactions(self) -> None:
         self.guest.sh("modprobe virtio_net && ip link set eth0 up")
         self.assertEqual(self.carrier(), "1")
-        for step in (self.observe, self.unlink, self.dump, self.busy, self.pause, self.poweroff):
+        for step in (self.observe, self.unlink, self.dump, self.another, self.busy, self.pause,
+                     self.poweroff):
             with self.subTest(step.__name__):
                 step()
 
     def observe(self) -> None:
         for reaction in ("dump", *KINDS):
-            self.assertEqual(self.react(reaction, "observe"), (1, f"observed {reaction} \n"))
+            self.assertEqual(self.do(reaction, "observe"), (1, f"observed {reaction} \n"))
         self.assertTrue(self.runs())
         self.assertEqual(self.carrier(), "1")
         self.assertEqual(list(self.dir.glob("*.core*")), [])
 
     def unlink(self) -> None:
-        self.assertEqual(self.react("unlink"),
+        self.assertEqual(self.do("unlink"),
                          (0, "started unlink \ndone unlink 1 network interface\n"))
         self.assertEqual(self.carrier(), "0")
         self.assertTrue(self.runs())
 
     def dump(self) -> None:
-        status, out = self.react("dump")
+        status, out = self.do("dump")
         self.assertEqual(status, 0, out)
-        cores = list(self.dir.glob("*.core*"))
-        self.assertEqual(out, f"started dump \ndone dump {cores[0]}\n")
-        self.assertEqual(cores[0].read_bytes()[:4], b"\x7fELF")
-        scan = hvsm("scan", f"image:{cores[0]}", "--json")
+        scan = hvsm("scan", f"image:{self.dumped(out)}", "--json")
         self.assertEqual(scan.json["kernel"]["release"], self.guest.release)
         self.assertEqual(scan.json["findings"], [])
         self.assertTrue(self.runs())
 
+    def another(self) -> None:
+        """The PID is another guest's by now."""
+        status, out = self.react(self.configure(CONFIG.format(mode="enforce", dir=self.dir)),
+                                 self.guest.pid, str(uuid.uuid4()), "pause")
+        self.assertEqual(status, 1)
+        self.assertIn(f"QMP: process {self.guest.pid} is not that guest's any more; ", out)
+        self.assertTrue(self.runs())
+
     def busy(self) -> None:
         with Qmp(self.guest.qmp_socket):
-            status, out = self.react("pause")
+            status, out = self.do("pause")
         self.assertEqual(status, 1)
         self.assertIn("QMP: the monitor is busy with another client; libvirt: ", out)
         self.assertTrue(self.runs())
 
     def pause(self) -> None:
-        self.assertEqual(self.react("pause"), (0, "started pause \ndone pause \n"))
+        self.assertEqual(self.do("pause"), (0, "started pause \ndone pause \n"))
         self.assertFalse(self.runs())
 
     def poweroff(self) -> None:
-        self.assertEqual(self.react("poweroff"), (0, "started poweroff \ndone poweroff \n"))
+        self.assertEqual(self.do("poweroff"), (0, "started poweroff \ndone poweroff \n"))
         end = time.monotonic() + ENDS_S
         while self.guest.running() and time.monotonic() < end:
             time.sleep(0.01)
         self.assertFalse(self.guest.running())
+
+
+class AtLibvirt(Place):
+    """A guest whose only monitor libvirt holds. What libvirt says of it is what counts."""
+
+    def test_reactions(self) -> None:
+        name, ident = f"reaction {uuid.uuid4().hex[:6]}", str(uuid.uuid4())
+        config = self.configure(CONFIG.format(mode="enforce", dir=self.dir))
+        with Libvirt() as libvirt:
+            libvirt.create(name, ident, KERNEL, devices=INTERFACE)
+            pid, = (g["pid"] for g in hvsm("list", "--json").json["items"] if g["uuid"] == ident)
+
+            def do(reaction: str) -> tuple[int, str]:
+                return self.react(config, pid, ident, reaction, libvirt.uri)
+
+            self.assertEqual(do("unlink"),
+                             (0, "started unlink \ndone unlink 2 network interfaces\n"))
+            self.assertEqual(libvirt.virsh("dumpxml", ident).count("<link state='down'/>"), 2)
+            status, out = do("dump")
+            self.assertEqual(status, 0, out)
+            self.dumped(out)
+            self.assertEqual(libvirt.virsh("domstate", ident).strip(), "running")
+            self.assertEqual(do("pause"), (0, "started pause \ndone pause \n"))
+            self.assertEqual(libvirt.virsh("domstate", ident).strip(), "paused")
+            self.assertEqual(do("poweroff"), (0, "started poweroff \ndone poweroff \n"))
+            self.assertNotIn(ident, libvirt.virsh("list", "--all", "--uuid"))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ DOMAIN = """<domain type='qemu'>
     <initrd>{initrd}</initrd>
     <cmdline>quiet</cmdline>
   </os>
-  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices>
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>{devices}</devices>
 </domain>
 """
 
@@ -60,15 +60,15 @@ class Libvirt:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         for name in self._domains:
-            self._virsh("destroy", name, check=False)
+            self.virsh("destroy", name, check=False)
         for daemon in reversed(self._daemons):
             daemon.terminate()
             daemon.wait()
         self._temp.cleanup()
 
     def create(self, name: str, uuid: str, kernel: str, machine: str = "q35",
-               memory_mib: int = 512) -> None:
-        """Start a transient guest, as `virsh create` does for anybody."""
+               memory_mib: int = 512, devices: str = "") -> None:
+        """Start a transient guest, as `virsh create` does for anybody. DEVICES: more of them, as XML."""
         image = fetch(kernel)
         files = {}
         for role, source in (("kernel", image.vmlinuz), ("initrd", initramfs(image))):
@@ -76,16 +76,16 @@ class Libvirt:
             shutil.copyfile(source, files[role])
         xml = self.dir / f"{uuid}.xml"
         xml.write_text(DOMAIN.format(name=escape(name), uuid=uuid, machine=machine,
-                                     memory_mib=memory_mib, **files))
-        self._virsh("create", str(xml))
+                                     memory_mib=memory_mib, devices=devices, **files))
+        self.virsh("create", str(xml))
         self._domains.append(uuid)
 
     def destroy(self, uuid: str) -> None:
         """Pull the plug."""
-        self._virsh("destroy", uuid)
+        self.virsh("destroy", uuid)
         self._domains.remove(uuid)
 
-    def _virsh(self, *args: str, check: bool = True) -> str:
+    def virsh(self, *args: str, check: bool = True) -> str:
         done = subprocess.run(["virsh", "-q", "-c", self.uri, *args], text=True, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)

@@ -5,9 +5,12 @@ observe mode nothing of that happens."""
 
 from __future__ import annotations
 
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -167,6 +170,40 @@ class AtLibvirt(Place):
             self.assertEqual(libvirt.virsh("domstate", ident).strip(), "paused")
             self.assertEqual(do("poweroff"), (0, "started poweroff \ndone poweroff \n"))
             self.assertNotIn(ident, libvirt.virsh("list", "--all", "--uuid"))
+
+
+class ByWebhook(Place):
+    """A server whose certificate nobody vouches for gets no word of the finding."""
+
+    def test_certificates_are_verified(self) -> None:
+        key, certificate = self.dir / "key", self.dir / "certificate"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", str(key), "-out", str(certificate)], check=True,
+                       capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        heard: list[bytes] = []
+
+        def serve() -> None:
+            try:
+                client, _ = server.accept()
+                with context.wrap_socket(client, server_side=True) as secure:
+                    heard.append(secure.recv(4096))
+            except OSError as error:
+                heard.append(str(error).encode())
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(ENDS_S)
+            thread = threading.Thread(target=serve)
+            thread.start()
+            config = self.configure(f"mode = enforce\nreaction hook {{\n kind = webhook\n url = "
+                                    f"https://127.0.0.1:{server.getsockname()[1]}/x\n}}\n")
+            status, out = self.react(config, 0, "none", "hook")
+            thread.join()
+        self.assertEqual(status, 1)
+        self.assertIn("(libcurl error 60)", out)    # CURLE_PEER_FAILED_VERIFICATION
+        self.assertNotIn(b"POST", heard[0])
 
 
 if __name__ == "__main__":

@@ -389,6 +389,7 @@ static void a_store_that_is_read_only(void **state)
 	snprintf(file, sizeof(file), "%s/ledger.db", path);
 	assert_int_equal(chmod(file, 0400), 0);
 	assert_int_equal(chmod(path, 0500), 0);
+	assert_int_equal(chmod(dir, 0711), 0);
 	if (geteuid() == 0) {	/* whom modes do not stop */
 		pid_t pid = fork();
 		int status;

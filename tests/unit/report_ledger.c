@@ -526,6 +526,43 @@ static void without_its_key_nothing_is_added(void **state)
 	assert_int_equal(verify(f, NULL), -EBADMSG);
 }
 
+/* All of them make the ledger, and write; somebody reads meanwhile, and nothing is ever wrong. */
+static void several_writers_and_a_reader(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger_head head;
+	int status, left = 3;
+
+	ledger_close(&f->ledger);
+	shell(f, "rm ledger.db* key*");
+	for (int child = 0; child < 3; child++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid)
+			continue;
+		if (ledger_open(f->dir, true, &f->ledger, NULL) < 0)
+			_exit(1);
+		f->sweeps = (uint64_t)child * 1000;
+		for (int i = 0; i < 20; i++)
+			add(f, i < 10 ? "b1" : "b2", i % 2 ? "idt=finding:1" : "idt=clean");
+		_exit(0);
+	}
+	assert_int_equal(ledger_open(f->dir, true, &f->ledger, NULL), 0);
+	while (left) {
+		pid_t pid = waitpid(-1, &status, WNOHANG);
+
+		assert_true(pid >= 0);
+		if (pid)
+			assert_int_equal(status, 0);
+		left -= pid > 0;
+		assert_int_equal(verify(f, NULL), 0);
+	}
+	assert_int_equal(ledger_head(f->ledger, &head, NULL), 0);
+	assert_int_equal(head.seq, 60);
+	assert_int_equal(verify(f, NULL), 0);
+}
+
 /* --- retention --- */
 
 static void what_expires_leaves_the_rest_provable(void **state)
@@ -701,6 +738,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_head_that_is_not_signed_is_not_signed_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_older_copy_is_found_by_a_noted_head, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_its_key_nothing_is_added, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_writers_and_a_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_expires_leaves_the_rest_provable, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_does_not_grow_beyond_its_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_report_is_refused, setup, teardown),

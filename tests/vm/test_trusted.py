@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab import agent  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.image import busybox, programs  # noqa: E402
-from lab.product import findings, hvsm  # noqa: E402
-from lab.technique import CLOUD, Technique, clean  # noqa: E402
+from lab.product import findings, hvsm, scan  # noqa: E402
+from lab.technique import CLOUD, JOINED, Technique, clean  # noqa: E402
 from test_measured import changed  # noqa: E402
 
 VICTIM = "/tmp/victim.pid"
@@ -49,26 +49,26 @@ FILE = "the file's digest, and which processes run it"
 # A technique, and the contents that have to be trusted for it to be none.
 ROWS: tuple[tuple[bytes, Technique], ...] = (
     (meddle() + b"1", Technique("trusted-unknown", "program executed that nobody vouches for", "process-digest",
-                                "/usr/bin/unknown", FILE,
+                                "/usr/bin/unknown", FILE, result="unknown",
                                 **ran("/usr/bin/unknown", meddle() + b"1", "/usr/bin/unknown start"))),
     (changed(meddle()), Technique("trusted-trojan", "program replaced by a trojan, and executed", "process-digest",
-                                  "/usr/bin/tool", FILE,
+                                  "/usr/bin/tool", FILE, result="unknown",
                                   **ran("/usr/bin/tool", changed(meddle()), "/usr/bin/tool start"))),
     (SCRIPT % b"1", Technique("trusted-script", "script executed that nobody vouches for", "process-digest",
-                              "/usr/bin/script", FILE,
+                              "/usr/bin/script", FILE, result="unknown",
                               **ran("/usr/bin/script", SCRIPT % b"1", background("/usr/bin/script")))),
     (busybox().read_bytes() + b"1",
      Technique("trusted-interpreter", "interpreter that nobody vouches for, of a script", "process-digest",
-               "/usr/bin/interpreter", FILE,
+               "/usr/bin/interpreter", FILE,   # it ends at once
                **ran("/usr/bin/interpreter", busybox().read_bytes() + b"1",
                      background("/usr/bin/known")))),
     (busybox().read_bytes() + b"2",
      Technique("trusted-preload", "library preloaded that nobody vouches for", "process-digest",
-               "/lib/preload.so", FILE,
+               "/lib/preload.so", FILE, result="unknown",
                **ran("/lib/preload.so", busybox().read_bytes() + b"2", "intrude preload /lib/preload.so"))),
     (meddle() + b"3",
      Technique("trusted-replaced", "program replaced by another one while it runs", "process-replaced",
-               "/usr/bin/daemon", "the process, and the digest of what stands there now",
+               "/usr/bin/daemon", "the process, and the digest of what stands there now", result="modified-on-disk",
                **ran("/usr/bin/new", meddle() + b"3",
                      "cp /sbin/meddle /usr/bin/daemon; p=$(/usr/bin/daemon start); sleep 0.3; "
                      "mv /usr/bin/new /usr/bin/daemon; echo $p"))),
@@ -117,8 +117,18 @@ class TrustedTest(unittest.TestCase):
             found = [f["object"]["name"] for f in findings(outcome.json)]
             self.assertEqual(len(found), 1, outcome.out)
             self.assertRegex(found[0], f"^{technique.object}$")
+            if technique.result:
+                self.judge(guest, technique, *options[2:])
         finally:
             technique.stop(guest)
+
+    def judge(self, guest: Guest, technique: Technique, *options: object) -> None:
+        """What its processes came to; all others are known."""
+        report = scan(f"qemu:{guest.pid}", "--only", JOINED, *options).json
+        victims = {int(pid) for pid in guest.sh(f"cat {VICTIM}").split()}
+        results = {process["pid"]: process["result"] for process in report["processes"]}
+        self.assertEqual({results[pid] for pid in victims}, {technique.result}, technique.name)
+        self.assertEqual({results[pid] for pid in results.keys() - victims}, {"known"}, technique.name)
 
 
 def case(kernel: str) -> Callable[[TrustedTest], None]:

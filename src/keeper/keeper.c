@@ -450,14 +450,13 @@ static int look_for_gone(struct keeper *keeper, struct look *look, struct err *e
 	return r;
 }
 
-/* Proved and seen whole, whatever came before it? */
+/* Proved, and nothing wrong with it, whatever came before? What it writes just now is no matter. */
 static bool is_well(const struct keeper *keeper, const struct look *look)
 {
 	for (enum keeper_topic topic = 0; topic < KEEPER_TOPICS; topic++)
-		if (topic != KEEPER_PRESENCE &&
-		    (look_has(look, topic) || *keeper->agent.unseen[topic]))
+		if (topic != KEEPER_PRESENCE && look_has(look, topic))
 			return false;
-	return keeper->agent.state == KEEPER_TRUSTED;
+	return keeper->agent.state == KEEPER_TRUSTED && !*keeper->agent.unseen[KEEPER_CODE];
 }
 
 /* By what was seen. */

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab import agent, debian  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.image import programs  # noqa: E402
+from lab.product import findings  # noqa: E402
 
 SWEEPS, SWEEPS_MAX = 6, 60      # while all of that goes on, until each of it was done
 
@@ -74,6 +75,21 @@ class AgentDebianTest(agent.Calm):
         guest.sh(WORKED)
         guest.call("pkill -9 -f 'while :'")
         self.quiet(guest, *options)
+        self.restarted(guest, *options)
+
+    def restarted(self, guest: Guest, *options: object) -> None:
+        """What the service manager does between two scans is told, as what it is."""
+        only = ("--only", "agent-presence", *options)
+        guest.sh("systemctl restart hvsm-agent")
+        self.told(agent.wait_trusted(guest, *only), "restart", "low", "trusted")
+        agent.stop(guest, 0)
+        self.told(agent.scan_with_agent(guest, *only).json, "agent", "medium", "gone")
+        agent.start(guest)
+        self.told(agent.wait_trusted(guest, *only), "restart", "low", "trusted")
+
+    def told(self, report: Any, what: str, severity: str, state: str) -> None:
+        self.assertEqual([(f["object"]["name"], f["severity"]) for f in findings(report)], [(what, severity)], report)
+        self.assertEqual(report["agent"]["state"], state)
 
 
 def case(kernel: str, question: Callable[..., None], **shape: Any) -> Callable[[AgentDebianTest], None]:

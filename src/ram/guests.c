@@ -192,46 +192,53 @@ int guests_find(struct guests *guests, struct err *err)
 	return 0;
 }
 
-static int resolve_pid(pid_t pid, struct guest *guest, struct ram **ram, struct err *err)
+/* Where the memory goes, and whether it is for us to look into an image. */
+struct opening {
+	struct ram **ram;
+	bool unread;
+};
+
+static int resolve_pid(pid_t pid, struct guest *guest, struct opening *to, struct err *err)
 {
 	int r = identify(pid, guest, err);
 
 	if (r < 0)
 		return r;
-	r = qemu_open(pid, ram, err);
+	r = qemu_open(pid, to->ram, err);
 	if (r < 0)
 		guest_free(guest);
 	return r;
 }
 
-static int resolve_qmp(const char *path, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_qmp(const char *path, struct guest *guest, struct opening *to, struct err *err)
 {
 	pid_t pid;
-	int r = qemu_open_qmp(path, ram, &pid, err);
+	int r = qemu_open_qmp(path, to->ram, &pid, err);
 
 	if (r < 0)
 		return r;
 	r = identify(pid, guest, err);
 	if (r < 0)
-		ram_close(ram);
+		ram_close(to->ram);
 	return r;
 }
 
-static int resolve_image(const char *path, struct guest *ret, struct ram **ram, struct err *err)
+static int resolve_image(const char *path, struct guest *ret, struct opening *to, struct err *err)
 {
 	const char *base = strrchr(path, '/');
 	struct guest guest = { 0 };
-	int r = image_open(path, ram, err);
+	int r = to->unread ? image_open_unread(path, to->ram, err) :
+			     image_open(path, to->ram, err);
 
 	if (r < 0)
 		return r;
 	guest.name = strdup(base ? base + 1 : path);
 	guest.target = print("image:%s", path);
 	guest.hypervisor = print("memory image");
-	guest.memory_bytes = ram_bytes(*ram);
+	guest.memory_bytes = ram_bytes(*to->ram);
 	if (!guest.name || !guest.target || !guest.hypervisor) {
 		guest_free(&guest);
-		ram_close(ram);
+		ram_close(to->ram);
 		return -ENOMEM;
 	}
 	*ret = guest;
@@ -280,61 +287,61 @@ static int find_name(const char *name, pid_t *pid, struct err *err)
 		       "are%s", name, geteuid() ? " (run as root to see all)" : "");
 }
 
-static int resolve_name(const char *name, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_name(const char *name, struct guest *guest, struct opening *to, struct err *err)
 {
 	pid_t pid;
 	int r = find_name(name, &pid, err);
 
-	return r < 0 ? r : resolve_pid(pid, guest, ram, err);
+	return r < 0 ? r : resolve_pid(pid, guest, to, err);
 }
 
-static int resolve_path(const char *path, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_path(const char *path, struct guest *guest, struct opening *to, struct err *err)
 {
 	struct stat status;
 
 	if (stat(path, &status) == 0 && S_ISSOCK(status.st_mode))
-		return resolve_qmp(path, guest, ram, err);
-	return resolve_image(path, guest, ram, err);
+		return resolve_qmp(path, guest, to, err);
+	return resolve_image(path, guest, to, err);
 }
 
 /* A word without a prefix or a slash: a guest, or a file in this directory, but not both. */
-static int resolve_word(const char *word, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_word(const char *word, struct guest *guest, struct opening *to, struct err *err)
 {
 	bool file = access(word, F_OK) == 0;
 	pid_t pid;
 	int r = find_name(word, &pid, err);
 
 	if (r == -ENOENT && file)
-		return resolve_path(word, guest, ram, err);
+		return resolve_path(word, guest, to, err);
 	if (r == 0 && file)
 		return err_set(err, -ENOTUNIQ, "'%.64s' is the name of a guest and of a file, say "
 			       "which: qemu:%d or ./%.64s", word, (int)pid, word);
-	return r < 0 ? r : resolve_pid(pid, guest, ram, err);
+	return r < 0 ? r : resolve_pid(pid, guest, to, err);
 }
 
-static int resolve_qemu(const char *text, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_qemu(const char *text, struct guest *guest, struct opening *to, struct err *err)
 {
 	pid_t pid = parse_pid(text);
 
 	if (!pid)
 		return err_set(err, -EINVAL, "'%.64s' is not a process id: qemu:PID takes a number",
 			       text);
-	return resolve_pid(pid, guest, ram, err);
+	return resolve_pid(pid, guest, to, err);
 }
 
-static int resolve_xen(const char *name, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve_xen(const char *name, struct guest *guest, struct opening *to, struct err *err)
 {
 	(void)guest;
-	(void)ram;
+	(void)to;
 	return err_set(err, -ENOTSUP, "guests of Xen (xen:%.64s) are not supported by this build",
 		       name);
 }
 
-int guests_resolve(const char *target, struct guest *guest, struct ram **ram, struct err *err)
+static int resolve(const char *target, struct guest *guest, struct opening *to, struct err *err)
 {
 	static const struct {
 		const char *prefix;
-		int (*resolve)(const char *rest, struct guest *guest, struct ram **ram,
+		int (*resolve)(const char *rest, struct guest *guest, struct opening *to,
 			       struct err *err);
 	} kinds[] = {
 		{ "qemu:", resolve_qemu },
@@ -352,9 +359,24 @@ int guests_resolve(const char *target, struct guest *guest, struct ram **ram, st
 			continue;
 		if (!target[n])
 			return err_set(err, -EINVAL, "nothing behind '%s'", target);
-		return kinds[i].resolve(target + n, guest, ram, err);
+		return kinds[i].resolve(target + n, guest, to, err);
 	}
 	if (strchr(target, '/'))
-		return resolve_path(target, guest, ram, err);
-	return resolve_word(target, guest, ram, err);
+		return resolve_path(target, guest, to, err);
+	return resolve_word(target, guest, to, err);
+}
+
+int guests_resolve(const char *target, struct guest *guest, struct ram **ram, struct err *err)
+{
+	struct opening to = { .ram = ram };
+
+	return resolve(target, guest, &to, err);
+}
+
+int guests_resolve_unread(const char *target, struct guest *guest, struct ram **ram,
+			  struct err *err)
+{
+	struct opening to = { .ram = ram, .unread = true };
+
+	return resolve(target, guest, &to, err);
 }

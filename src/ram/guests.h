@@ -57,4 +57,11 @@ nodiscard int guests_resolve(const char *target, struct guest *guest, struct ram
 			     struct err *err);
 void guest_free(struct guest *guest);
 
+/**
+ * guests_resolve_unread - the same, for whoever hands the memory over (handover.h)
+ * An image is opened, and not read: @ram has no ranges then, and the guest no size.
+ */
+nodiscard int guests_resolve_unread(const char *target, struct guest *guest, struct ram **ram,
+				    struct err *err);
+
 #endif

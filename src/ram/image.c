@@ -10,10 +10,12 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "ram/handover.h"
 #include "ram/image_map.h"
 
 struct image {
 	struct ram ram;
+	char *path;
 	struct image_source source;
 	struct image_map map;		/* its parts are the ranges, one by one */
 };
@@ -60,13 +62,27 @@ static void image_close(struct ram *ram)
 
 	fd_close(&image->source.fd);
 	image_map_free(&image->map);
+	free(image->path);
 	free(image);
+}
+
+/* Only the file: what lies in it is read by whoever takes it, and judged there. */
+static int image_hand_over(struct ram *ram, struct handover *to, struct err *err)
+{
+	const struct image *image = (const struct image *)ram;
+	int r;
+
+	write_u8(&to->text, HANDOVER_IMAGE);
+	write_text(&to->text, image->path);
+	r = handover_add(to, image->source.fd, err);
+	return r < 0 ? r : 0;
 }
 
 static const struct ram_ops image_ops = {
 	.name = "image",
 	.read = image_read,
 	.populated = image_populated,
+	.hand_over = image_hand_over,
 	.close = image_close,
 };
 
@@ -177,26 +193,89 @@ static int open_source(const char *path, struct image_source *source, struct err
 	return 0;
 }
 
-int image_open(const char *path, struct ram **ret, struct err *err)
+/* NULL: no memory. */
+static struct image *image_new(const char *path)
 {
 	struct image *image = calloc(1, sizeof(*image));
-	struct ram *ram;
+
+	if (!image)
+		return NULL;
+	image->ram.ops = &image_ops;
+	image->source.fd = -1;
+	image->path = strdup(path);
+	if (!image->path) {
+		free(image);
+		return NULL;
+	}
+	return image;
+}
+
+static int look_into(struct image *image, struct err *err)
+{
+	int r = image_parse(&image->source, &image->map, err);
+
+	if (r == 0)
+		r = set_ranges(image, err);
+	if (r == 0)
+		r = ram_set_registers(&image->ram, image->map.cpus.v, image->map.cpus.n, err);
+	return r;
+}
+
+static int open_image(const char *path, bool unread, struct ram **ret, struct err *err)
+{
+	struct image *image = image_new(path);
+	struct ram *ram = &image->ram;
 	int r;
 
 	if (!image)
 		return -ENOMEM;
-	ram = &image->ram;
-	ram->ops = &image_ops;
 	r = open_source(path, &image->source, err);
-	if (r == 0)
-		r = image_parse(&image->source, &image->map, err);
-	if (r == 0)
-		r = set_ranges(image, err);
-	if (r == 0)
-		r = ram_set_registers(ram, image->map.cpus.v, image->map.cpus.n, err);
+	if (r == 0 && !unread)
+		r = look_into(image, err);
 	if (r < 0) {
 		ram_close(&ram);
 		return wrap(err, r, "memory image '%s'", path);
+	}
+	*ret = ram;
+	return 0;
+}
+
+int image_open(const char *path, struct ram **ret, struct err *err)
+{
+	return open_image(path, false, ret, err);
+}
+
+int image_open_unread(const char *path, struct ram **ret, struct err *err)
+{
+	return open_image(path, true, ret, err);
+}
+
+int image_take(struct bytes *text, const int *fds, size_t fds_n, struct ram **ret,
+	       struct err *err)
+{
+	const char *path = bytes_text(text);
+	struct image *image;
+	struct ram *ram;
+	off_t size;
+	int r = 0;
+
+	if (!path || !bytes_at_end(text) || fds_n != 1)
+		return err_set(err, -EBADMSG, "no image was handed over");
+	image = image_new(path);
+	if (!image)
+		return -ENOMEM;
+	size = lseek(fds[0], 0, SEEK_END);
+	if (size < 0)
+		r = err_set(err, -errno, "%s", strerror(errno));
+	image->source = (struct image_source){ .fd = fds[0], .size_bytes = (uint64_t)size };
+	if (r == 0)
+		r = look_into(image, err);
+	ram = &image->ram;
+	if (r < 0) {
+		wrap(err, r, "memory image '%s'", path);
+		image->source.fd = -1;	/* stays the caller's */
+		ram_close(&ram);
+		return r;
 	}
 	*ret = ram;
 	return 0;

@@ -21,4 +21,12 @@
  */
 nodiscard int image_open(const char *path, struct ram **ret, struct err *err);
 
+/**
+ * image_open_unread - the same, but nothing of it is read yet
+ * It can only be handed over (handover.h), and is looked into by whoever takes it.
+ *
+ * Return: 0, -ENOENT, -EACCES, -ENOTSUP (not a file), -ENOMEM, or another errno.
+ */
+nodiscard int image_open_unread(const char *path, struct ram **ret, struct err *err);
+
 #endif

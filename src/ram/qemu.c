@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "ram/handover.h"
 #include "ram/heap.h"
 #include "ram/layout.h"
 #include "ram/maps.h"
@@ -25,6 +26,7 @@ struct segment {
 	uint64_t host;			/* host-virtual, in the process */
 	uint64_t file_offset;		/* of @start */
 	int fd;				/* of the file behind it; -1: anonymous */
+	bool borrowed;			/* … which is closed with another segment */
 	bool shared;			/* all of it is in the file */
 };
 
@@ -194,10 +196,74 @@ static void qemu_close(struct ram *ram)
 	struct qemu *qemu = (struct qemu *)ram;
 
 	for (size_t i = 0; i < qemu->segments.n; i++)
-		fd_close(&qemu->segments.v[i].fd);
+		if (!qemu->segments.v[i].borrowed)
+			fd_close(&qemu->segments.v[i].fd);
 	vec_free(&qemu->segments);
 	remote_deinit(&qemu->remote);
 	free(qemu);
+}
+
+/* Behind the process's memory, its page map and its pidfd come the files. */
+#define HANDED_FIRST 3
+
+/* Several segments may lie in one file, and each has opened it. */
+static int hand_over_file(const struct qemu *qemu, size_t segment, struct handover *to,
+			  const int *places, struct err *err)
+{
+	struct stat status, other;
+	int r;
+
+	if (qemu->segments.v[segment].fd < 0)
+		return INT32_MAX;
+	if (fstat(qemu->segments.v[segment].fd, &status) < 0)
+		return err_set(err, -errno, "the guest's memory file: %s", strerror(errno));
+	for (size_t i = 0; i < segment; i++)
+		if (qemu->segments.v[i].fd >= 0 &&
+		    fstat(qemu->segments.v[i].fd, &other) == 0 &&
+		    other.st_dev == status.st_dev && other.st_ino == status.st_ino)
+			return places[i];
+	r = handover_add(to, qemu->segments.v[segment].fd, err);
+	return r < 0 ? r : r - HANDED_FIRST;
+}
+
+static int qemu_hand_over(struct ram *ram, struct handover *to, struct err *err)
+{
+	const struct qemu *qemu = (const struct qemu *)ram;
+	cleanup(freep) int *places = calloc(qemu->segments.n + 1, sizeof(*places));
+	struct writer *w = &to->text;
+	int r = places ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = handover_add(to, qemu->remote.mem, err);
+	if (r >= 0)
+		r = handover_add(to, qemu->remote.pagemap, err);
+	if (r >= 0)
+		r = handover_add(to, qemu->remote.proc.pidfd, err);
+	if (r < 0)
+		return r;
+	write_u8(w, HANDOVER_QEMU);
+	write_u32(w, (uint32_t)qemu->remote.proc.pid);
+	write_text(w, ram->layout);
+	write_u32(w, (uint32_t)ram->ranges_n);
+	for (size_t i = 0; i < ram->ranges_n; i++) {
+		write_u64(w, ram->ranges[i].start.v);
+		write_u64(w, ram->ranges[i].size_bytes);
+	}
+	write_u32(w, (uint32_t)qemu->segments.n);
+	for (size_t i = 0; i < qemu->segments.n; i++) {
+		const struct segment *segment = &qemu->segments.v[i];
+
+		places[i] = hand_over_file(qemu, i, to, places, err);
+		if (places[i] < 0)
+			return places[i];
+		write_u64(w, segment->start);
+		write_u64(w, segment->size_bytes);
+		write_u64(w, segment->host);
+		write_u64(w, segment->file_offset);
+		write_u32(w, (uint32_t)places[i]);
+		write_u8(w, segment->shared);
+	}
+	return 0;
 }
 
 static const struct ram_ops qemu_ops = {
@@ -205,6 +271,7 @@ static const struct ram_ops qemu_ops = {
 	.read = qemu_read,
 	.populated = qemu_populated,
 	.alive = qemu_alive,
+	.hand_over = qemu_hand_over,
 	.close = qemu_close,
 };
 
@@ -217,6 +284,109 @@ static struct qemu *qemu_new(void)
 		qemu->remote = REMOTE_NONE;
 	}
 	return qemu;
+}
+
+static int take_ranges(struct qemu *qemu, struct bytes *b, struct err *err)
+{
+	uint32_t n = bytes_u32(b);
+	cleanup(freep) struct ram_range *ranges = NULL;
+
+	if (!bytes_ok(b) || n > RAM_RANGES_MAX)
+		return -EBADMSG;
+	ranges = calloc((size_t)n + 1, sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		ranges[i].start = gpa_of(bytes_u64(b));
+		ranges[i].size_bytes = bytes_u64(b);
+	}
+	return bytes_ok(b) ? ram_set_ranges(&qemu->ram, ranges, n, err) : -EBADMSG;
+}
+
+static int take_segments(struct qemu *qemu, struct bytes *b, const int *fds, size_t fds_n)
+{
+	uint32_t n = bytes_u32(b);
+	uint64_t end = 0;
+
+	if (!bytes_ok(b) || !n || n > RAM_RANGES_MAX)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < n; i++) {
+		struct segment *segment = vec_add(&qemu->segments);
+		uint32_t place;
+
+		if (!segment)
+			return -ENOMEM;
+		segment->fd = -1;
+		segment->start = bytes_u64(b);
+		segment->size_bytes = bytes_u64(b);
+		segment->host = bytes_u64(b);
+		segment->file_offset = bytes_u64(b);
+		place = bytes_u32(b);
+		segment->shared = bytes_u8(b);
+		if (!bytes_ok(b) || segment->start < end ||
+		    __builtin_add_overflow(segment->start, segment->size_bytes, &end) ||
+		    (place >= fds_n && place != INT32_MAX) ||
+		    (segment->shared && place == INT32_MAX))
+			return -EBADMSG;
+		if (place == INT32_MAX)
+			continue;
+		for (uint32_t j = 0; j < i; j++)
+			segment->borrowed |= qemu->segments.v[j].fd == fds[place];
+		segment->fd = fds[place];
+	}
+	return 0;
+}
+
+/* Do the segments hold every byte of the ranges? Whoever reads relies on that. */
+static bool segments_hold_ranges(const struct qemu *qemu)
+{
+	for (size_t i = 0; i < qemu->ram.ranges_n; i++) {
+		uint64_t at = qemu->ram.ranges[i].start.v;
+		uint64_t end = at + qemu->ram.ranges[i].size_bytes;
+
+		while (at < end) {
+			const struct segment *segment = segment_at(qemu, at);
+
+			if (at < segment->start || at - segment->start >= segment->size_bytes)
+				return false;
+			at = segment->start + segment->size_bytes;
+		}
+	}
+	return true;
+}
+
+int qemu_take(struct bytes *b, const int *fds, size_t fds_n, struct ram **ret, struct err *err)
+{
+	struct qemu *qemu = qemu_new();
+	struct ram *ram = &qemu->ram;
+	const char *layout;
+	pid_t pid;
+	int r;
+
+	if (!qemu)
+		return -ENOMEM;
+	pid = (pid_t)bytes_u32(b);
+	layout = bytes_text(b);
+	r = layout && fds_n >= HANDED_FIRST ? take_ranges(qemu, b, err) : -EBADMSG;
+	if (r == 0)
+		r = take_segments(qemu, b, fds + HANDED_FIRST, fds_n - HANDED_FIRST);
+	if (r == 0 && (!bytes_at_end(b) || !segments_hold_ranges(qemu)))
+		r = -EBADMSG;
+	if (r < 0) {
+		/* The descriptors stay the caller's. */
+		for (size_t i = 0; i < qemu->segments.n; i++)
+			qemu->segments.v[i].fd = -1;
+		ram_close(&ram);
+		return err_set(err, r, "no guest was handed over");
+	}
+	snprintf(ram->layout, sizeof(ram->layout), "%s", layout);
+	/* process_vm_readv() asks for rights each time: who takes over has none. */
+	qemu->remote = (struct remote){
+		.proc = { .pid = pid, .pidfd = fds[2], .dir = -1 },
+		.mem = fds[0], .pagemap = fds[1], .no_bulk = true,
+	};
+	*ret = ram;
+	return 0;
 }
 
 int qemu_describe(const struct proc *proc, struct qemu_args *args, struct err *err)

@@ -16,6 +16,7 @@
  * process grow: a hole in a shared backend reads as zeros without being allocated.
  */
 struct ram;
+struct handover;	/* handover.h */
 
 /* One run of guest-physical addresses behind which there is RAM. */
 struct ram_range {
@@ -44,6 +45,9 @@ struct ram_ops {
 
 	/* 0 while the guest is there; -ESRCH when it ended. NULL: an image, no live guest. */
 	int (*alive)(struct ram *ram, struct err *err);
+
+	/* What another process needs to read the same: see handover.h. NULL: it cannot. */
+	int (*hand_over)(struct ram *ram, struct handover *to, struct err *err);
 
 	void (*close)(struct ram *ram);	/* frees the backend and the struct */
 };

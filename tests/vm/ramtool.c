@@ -8,6 +8,7 @@
  *
  * For tests/vm/test_ram.py: src/ram and nothing else of hvsm.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "ram/guests.h"
+#include "ram/handover.h"
 
 #define CHUNK (1u << 20)
 
@@ -105,6 +107,25 @@ static int run(char **argv, int argc, struct ram *ram, struct err *err)
 	return err_set(err, -EINVAL, "usage: ramtool TARGET layout|read|passes ...");
 }
 
+/* As a scanner gets it, which has no right to more than these descriptors. */
+static int hand_over(struct ram **ram, struct err *err)
+{
+	cleanup(handover_free) struct handover handover = {0};
+	int fds[HANDOVER_FDS_MAX], r = handover_of(*ram, &handover, err);
+	struct ram *taken;
+
+	for (size_t i = 0; i < handover.fds_n && r >= 0; i++)
+		r = fds[i] = fcntl(handover.fds[i], F_DUPFD_CLOEXEC, 0);
+	if (r >= 0)
+		r = handover_take(handover.text.data, handover.text.n, fds, handover.fds_n, &taken,
+				  err);
+	if (r < 0)
+		return r;
+	ram_close(ram);
+	*ram = taken;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct guest guest = { 0 };
@@ -112,6 +133,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int r = guests_resolve(argc > 1 ? argv[1] : "", &guest, &ram, &err);
 
+	if (r == 0)
+		r = hand_over(&ram, &err);
 	if (r == 0)
 		r = run(argv, argc, ram, &err);
 	if (r < 0)

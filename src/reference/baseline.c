@@ -37,6 +37,7 @@ struct baseline {
 	unsigned char boot[DIGEST_BYTES];
 	VEC(struct fresh) fresh;
 	uint64_t fresh_bytes;
+	struct baseline_elsewhere elsewhere;	/* nothing in it: it is here */
 };
 
 /* What no two boots share; the canary is the guest's secret, so only a digest is kept. */
@@ -73,6 +74,18 @@ int baseline_open(const char *store, const char *guest, const struct kernel *ker
 	return 0;
 }
 
+int baseline_ask(const struct baseline_elsewhere *elsewhere, struct baseline **ret,
+		 struct err *err)
+{
+	struct baseline *baseline = calloc(1, sizeof(*baseline));
+
+	if (!baseline)
+		return err_set(err, -ENOMEM, "no memory for a baseline");
+	baseline->elsewhere = *elsewhere;
+	*ret = baseline;
+	return 0;
+}
+
 static void fresh_free(struct baseline *baseline, struct fresh *fresh)
 {
 	baseline->fresh_bytes -= fresh->packed.size;
@@ -100,6 +113,10 @@ void baseline_close(struct baseline **baseline)
 
 void baseline_drop(struct baseline *baseline, const char *item)
 {
+	if (baseline->elsewhere.drop) {
+		baseline->elsewhere.drop(baseline->elsewhere.ctx, item);
+		return;
+	}
 	for (size_t i = 0; i < baseline->fresh.n; i++) {
 		if (strcmp(baseline->fresh.v[i].item, item) != 0)
 			continue;
@@ -219,6 +236,9 @@ int baseline_compare(struct baseline *baseline, const char *item, const void *da
 
 	if (size > BASELINE_ITEM_MAX)
 		return err_set(err, -ELOOP, "over %u MiB for a baseline", BASELINE_ITEM_MAX >> 20);
+	if (baseline->elsewhere.compare)
+		return baseline->elsewhere.compare(baseline->elsewhere.ctx, item, data, size, was,
+						   err);
 	crypto_hash_sha256(digest, data, size);
 	r = find_record(baseline, item, &row, err);
 	if (r < 0)
@@ -267,7 +287,7 @@ int baseline_commit(struct baseline *baseline, struct err *err)
 {
 	int r;
 
-	if (!baseline->fresh.n)
+	if (!baseline->fresh.n || !baseline->database)
 		return 0;
 	r = database_begin(baseline->database, err);
 	if (r < 0)
@@ -288,8 +308,11 @@ int baseline_commit(struct baseline *baseline, struct err *err)
 int baseline_noted(struct baseline *baseline, const char *item, struct blob *ret, struct err *err)
 {
 	cleanup(statement_end) sqlite3_stmt *row = NULL;
-	int r = find_record(baseline, item, &row, err);
+	int r;
 
+	if (baseline->elsewhere.noted)
+		return baseline->elsewhere.noted(baseline->elsewhere.ctx, item, ret, err);
+	r = find_record(baseline, item, &row, err);
 	if (r <= 0)
 		return r < 0 ? r : err_set(err, -ENOENT, "nothing was kept as '%s'", item);
 	return unpack_record(row, ret, err);
@@ -304,6 +327,8 @@ int baseline_note(struct baseline *baseline, const char *item, const void *data,
 
 	if (size > BASELINE_ITEM_MAX)
 		return err_set(err, -ELOOP, "over %u MiB for a baseline", BASELINE_ITEM_MAX >> 20);
+	if (baseline->elsewhere.note)
+		return baseline->elsewhere.note(baseline->elsewhere.ctx, item, data, size, err);
 	crypto_hash_sha256(digest, data, size);
 	r = pack(data, size, &packed, err);
 	if (r >= 0)

@@ -31,6 +31,24 @@ enum baseline_result {
 nodiscard int baseline_open(const char *store, const char *guest, const struct kernel *kernel,
 			    struct baseline **ret, struct err *err);
 
+/* Somebody else who has the store: for a process that may open no file. As the functions below. */
+struct baseline_elsewhere {
+	int (*compare)(void *ctx, const char *item, const void *data, size_t size,
+		       struct blob *was, struct err *err);
+	void (*drop)(void *ctx, const char *item);
+	int (*note)(void *ctx, const char *item, const void *data, size_t size, struct err *err);
+	int (*noted)(void *ctx, const char *item, struct blob *ret, struct err *err);
+	void *ctx;
+};
+
+/**
+ * baseline_ask - a baseline that is with somebody else, who commits it, too
+ * @elsewhere: copied
+ * Return: 0, -ENOMEM.
+ */
+nodiscard int baseline_ask(const struct baseline_elsewhere *elsewhere, struct baseline **ret,
+			   struct err *err);
+
 /* *@baseline becomes NULL; what was not committed is forgotten. NULL is fine. */
 void baseline_close(struct baseline **baseline);
 

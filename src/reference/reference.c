@@ -18,6 +18,8 @@ struct reference {
 	struct store *store;	/* NULL: none at hand */
 	bool store_has_modules;
 	struct reference_kept kept[REFERENCE_KEEPS];
+	struct reference_elsewhere elsewhere;	/* nothing in it: it is here */
+	bool modules_elsewhere;
 };
 
 /* A search through files for the kernel that a guest runs, and for its modules. */
@@ -223,6 +225,23 @@ int reference_open(const struct reference_options *options, const struct kernel 
 	return 0;
 }
 
+int reference_ask(const struct reference_source *source, const struct blob *vmlinux,
+		  bool has_modules, const struct reference_elsewhere *elsewhere,
+		  struct reference **ret, struct err *err)
+{
+	struct reference *reference = calloc(1, sizeof(*reference));
+
+	if (!reference)
+		return err_set(err, -ENOMEM, "no memory for a reference");
+	reference->shelf = SHELF_EMPTY;
+	reference->source = *source;
+	reference->vmlinux = *vmlinux;
+	reference->elsewhere = *elsewhere;
+	reference->modules_elsewhere = has_modules;
+	*ret = reference;
+	return 0;
+}
+
 void reference_close(struct reference **reference)
 {
 	struct reference *ref = *reference;
@@ -232,7 +251,7 @@ void reference_close(struct reference **reference)
 	for (size_t i = 0; i < REFERENCE_KEEPS; i++)
 		if (ref->kept[i].free)
 			ref->kept[i].free(ref->kept[i].state);
-	blob_free(&ref->vmlinux);
+	reference_release_vmlinux(ref);
 	shelf_free(&ref->shelf);
 	store_close(&ref->store);
 	free(ref);
@@ -251,12 +270,19 @@ const struct blob *reference_vmlinux(const struct reference *reference)
 
 void reference_release_vmlinux(struct reference *reference)
 {
-	blob_free(&reference->vmlinux);
+	if (!reference->elsewhere.release) {
+		blob_free(&reference->vmlinux);
+		return;
+	}
+	if (reference->vmlinux.data)
+		reference->elsewhere.release(reference->elsewhere.ctx);
+	reference->vmlinux = (struct blob){0};
 }
 
 bool reference_has_modules(const struct reference *reference)
 {
-	return reference->shelf.modules.n || reference->store_has_modules;
+	return reference->modules_elsewhere || reference->shelf.modules.n ||
+	       reference->store_has_modules;
 }
 
 /* Which module is wanted. */
@@ -345,6 +371,9 @@ int reference_module(struct reference *reference, const char *name, const char *
 	char plain[64];
 	int r;
 
+	if (reference->elsewhere.module)
+		return reference->elsewhere.module(reference->elsewhere.ctx, name, wanted.build_id,
+						   ret, err);
 	plain_name(name, plain, sizeof(plain));
 	r = module_of_files(reference, plain, &wanted, ret, err);
 	if (r == -ENOENT && reference->store_has_modules)

@@ -47,6 +47,29 @@ struct reference_source {
 nodiscard int reference_open(const struct reference_options *options, const struct kernel *kernel,
 			     struct reference **ret, struct err *err);
 
+/* Somebody else who has the files: for a process that may open none. */
+struct reference_elsewhere {
+	/* As reference_module(). */
+	int (*module)(void *ctx, const char *name, const char *build_id, struct blob *ret,
+		      struct err *err);
+	/* @vmlinux of reference_ask() is not needed any more: called once. */
+	void (*release)(void *ctx);
+	void *ctx;
+};
+
+/**
+ * reference_ask - a reference that is with somebody else
+ * @source:      copied
+ * @vmlinux:     the kernel's; stays readable until it is released
+ * @has_modules: see reference_has_modules()
+ * @elsewhere:   copied
+ *
+ * Return: 0, -ENOMEM (nothing was released).
+ */
+nodiscard int reference_ask(const struct reference_source *source, const struct blob *vmlinux,
+			    bool has_modules, const struct reference_elsewhere *elsewhere,
+			    struct reference **ret, struct err *err);
+
 /* *@reference becomes NULL. NULL is fine. */
 void reference_close(struct reference **reference);
 

@@ -43,6 +43,24 @@ const char *trust_kind_name(enum trust_kind kind);
  */
 nodiscard int trust_open(const char *store, bool create, struct trust **ret, struct err *err);
 
+struct trust_known;
+
+/* Somebody else who has the store: for a process that may open no file. */
+struct trust_elsewhere {
+	/*
+	 * 1 and what it is, its texts malloc()ed; 0: not known; or an errno. Each digest is asked
+	 * for once.
+	 */
+	int (*find)(void *ctx, const uint8_t digest[TRUST_DIGEST_BYTES], struct trust_known *ret,
+		    struct err *err);
+	int (*is_empty)(void *ctx, struct err *err);
+	void *ctx;
+};
+
+/* A trust store that is with somebody else; @elsewhere is copied. 0, -ENOMEM. */
+nodiscard int trust_ask(const struct trust_elsewhere *elsewhere, struct trust **ret,
+			struct err *err);
+
 /* *@trust becomes NULL. NULL is fine. */
 void trust_close(struct trust **trust);
 

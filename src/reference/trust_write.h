@@ -17,6 +17,7 @@ struct trust {
 	struct database *database;
 	sqlite3_stmt *find;		/* prepared with the first question */
 	VEC(struct trust_answer *) answers;
+	struct trust_elsewhere elsewhere; /* nothing in it: it is here */
 	struct map index;		/* begin of a digest → place in @answers */
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/escape.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +116,20 @@ size_t escape(const char *text, size_t n, char *buf, size_t size)
 	}
 	buf[out] = '\0';
 	return out;
+}
+
+bool escape_needless(const char *text, size_t n)
+{
+	const uint8_t *in = (const uint8_t *)text;
+	uint32_t character;
+	size_t length;
+
+	for (; n; in += length, n -= length) {
+		length = utf8_next(in, n, &character);
+		if (!length || !is_printable(character))
+			return false;
+	}
+	return true;
 }
 
 char *escape_dup(const char *text)

@@ -2,6 +2,7 @@
 #ifndef HVSM_BASE_ESCAPE_H
 #define HVSM_BASE_ESCAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -31,6 +32,13 @@
  * Return: length of what is in @buf.
  */
 size_t escape(const char *text, size_t n, char *buf, size_t size);
+
+/**
+ * escape_needless - is it safe to print as it is?
+ * For what is escaped already, and comes from somebody who may have left that out: what reads
+ * as an escape is one.
+ */
+bool escape_needless(const char *text, size_t n);
 
 /**
  * escape_dup - make text safe to print, however long it becomes

@@ -23,13 +23,6 @@
 #define CHECK_INDENT   14
 #define COVERED_INDENT (CHECK_INDENT + 18)
 
-/* SGR sequences (ECMA-48, 8.3.117); findings and verdicts share them. */
-#define RED    "\033[1;31m"
-#define YELLOW "\033[1;33m"
-#define GREEN  "\033[1;32m"
-#define BLUE   "\033[1;34m"
-#define PLAIN  "\033[0m"
-
 struct page {
 	FILE *to;
 	bool colour;
@@ -38,7 +31,7 @@ struct page {
 static void put_coloured(const struct page *page, const char *colour, const char *text)
 {
 	if (page->colour)
-		fprintf(page->to, "%s%s" PLAIN, colour, text);
+		fprintf(page->to, "%s%s" TEXT_PLAIN, colour, text);
 	else
 		fputs(text, page->to);
 }
@@ -105,11 +98,11 @@ static const char *verdict_colour(enum verdict verdict)
 {
 	switch (verdict) {
 	case VERDICT_CLEAN:
-		return GREEN;
+		return TEXT_GREEN;
 	case VERDICT_COMPROMISED:
-		return RED;
+		return TEXT_RED;
 	default:
-		return YELLOW;
+		return TEXT_YELLOW;
 	}
 }
 
@@ -168,7 +161,7 @@ static void put_finding(const struct page *page, const struct finding *finding)
 	const char *severity = severity_name(finding->severity);
 
 	putc('\n', page->to);
-	put_coloured(page, finding->severity >= SEVERITY_HIGH ? RED : YELLOW, severity);
+	put_coloured(page, finding->severity >= SEVERITY_HIGH ? TEXT_RED : TEXT_YELLOW, severity);
 	fprintf(page->to, "%*s", FINDING_INDENT - (int)strlen(severity), "");
 	text_wrap(page->to, FINDING_INDENT, FINDING_INDENT, "%s", finding->title);
 	text_labelled(page->to, FINDING_INDENT, OBJECT_INDENT, "object", "%s %s",
@@ -198,13 +191,13 @@ static const char *state_colour(enum check_state state)
 {
 	switch (state) {
 	case CHECK_CLEAN:
-		return GREEN;
+		return TEXT_GREEN;
 	case CHECK_FINDING:
-		return RED;
+		return TEXT_RED;
 	case CHECK_NOT_COVERED:
-		return BLUE;
+		return TEXT_BLUE;
 	default:
-		return YELLOW;
+		return TEXT_YELLOW;
 	}
 }
 

@@ -7,6 +7,13 @@
 /* Documents for people keep within these. */
 #define TEXT_COLUMNS 80
 
+/* SGR sequences (ECMA-48, 8.3.117); findings and verdicts share them. No others are written. */
+#define TEXT_RED    "\033[1;31m"
+#define TEXT_YELLOW "\033[1;33m"
+#define TEXT_GREEN  "\033[1;32m"
+#define TEXT_BLUE   "\033[1;34m"
+#define TEXT_PLAIN  "\033[0m"
+
 /**
  * text_wrap - print a paragraph
  * @first:  columns that are taken on the current line

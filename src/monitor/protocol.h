@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_MONITOR_PROTOCOL_H
+#define HVSM_MONITOR_PROTOCOL_H
+
+#include "base/limits.h"
+#include "monitor/channel.h"
+
+/*
+ * What a scanner and its starter say to each other. Texts are written by write_text(), numbers
+ * are u32 unless something else stands here; descriptors are in [brackets].
+ *
+ *	starter				scanner
+ *	OPEN ------------------------->		here is a guest's memory
+ *	     <------------------------- READY	its kernel was found: this one
+ *	GRANT ------------------------>		what there is to compare it with
+ *	SWEEP ------------------------>		look
+ *	     <------------------------- NEED_*	(any number of times: material)
+ *	ANSWER ----------------------->
+ *	     <------------------------- REPORT	this was found; SWEEP may follow again
+ *	QUIT, or the end of the channel
+ *
+ * At any time the scanner may say SAID (a remark for a person), FAILED (the last OPEN or SWEEP
+ * did not work out), or, as its last word, FORBIDDEN.
+ */
+enum {
+	/* By the starter. */
+	MSG_OPEN = 1,	/* name, uuid, target, hypervisor [handover text, its descriptors …] */
+	MSG_GRANT,	/* GRANT_*, struct reference_source as 6 texts, n, n paths of agents
+			   [vmlinux if GRANT_REFERENCE, n agents] */
+	MSG_SWEEP,	/* SWEEP_*, n, n ids of checks (0: all) [registers] */
+	MSG_ANSWER,	/* i32 code, text of the error or none, what was asked for [bytes] */
+	MSG_QUIT,	/* nothing */
+
+	/* By the scanner. */
+	MSG_READY = 32,	/* release, build ID, u64 × 4: text, canary, first task, its time;
+			   SANDBOX_*; JSON of the kernel, as a report has it */
+	MSG_NEED_MODULE,	/* name, build ID → [ELF object] */
+	MSG_NEED_BASELINE,	/* BASELINE_OP_*, item, u8: bytes follow, rest of the body [bytes]
+				   → compare: [what was], noted: [bytes] */
+	MSG_NEED_TRUST,		/* u8 × 32 digest → kind, mode, u64 size, path, by; or
+				   nothing → is it empty? */
+	MSG_REPORT,	/* enum verdict, steady, SWEEP_* [report] */
+	MSG_SAID,	/* text */
+	MSG_FAILED,	/* i32 code, text or none */
+	MSG_FORBIDDEN,	/* number of a system call */
+};
+
+enum {
+	GRANT_REFERENCE = 1,
+	GRANT_MODULES	= 2,	/* of the reference */
+	GRANT_BASELINE	= 4,
+	GRANT_TRUST	= 8,
+};
+
+/* What the report is to be. */
+enum {
+	SWEEP_JSON   = 1,	/* hvsm.report/1; else text for a person */
+	SWEEP_COLOUR = 2,	/* … with colours */
+};
+
+enum {
+	BASELINE_OP_COMPARE,
+	BASELINE_OP_COMPARE_WAS,	/* … and say what was */
+	BASELINE_OP_DROP,
+	BASELINE_OP_NOTE,
+	BASELINE_OP_NOTED,
+	BASELINE_OPS,
+};
+
+/* What is smaller goes within the message. */
+#define INLINE_BYTES_MAX	(8u << 10)
+
+/* The longest answer to wait for: a package that is unpacked by the starter, say. */
+#define ANSWER_MS		(-1)
+
+/* The table: see channel.h. */
+extern const struct channel_rule protocol_rules[];
+extern const size_t protocol_rules_n;
+
+/* Handlers of the table, in the files that the roles are in. */
+channel_handler scanner_on_open, scanner_on_grant, scanner_on_sweep, scanner_on_quit;
+channel_handler session_on_ready, session_on_need, session_on_report, session_on_said,
+	session_on_failed, session_on_forbidden;
+
+#endif

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/scanner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "check/sweep.h"
+#include "keeper/keeper.h"
+#include "monitor/need.h"
+#include "monitor/protocol.h"
+#include "monitor/sandbox.h"
+#include "monitor/sealed.h"
+#include "ram/handover.h"
+#include "report/encode.h"
+#include "report/report.h"
+#include "report/text.h"
+#include "report/verdict.h"
+
+#define AGENT_ITEM "agent"	/* of the baseline */
+
+/* A kernel's image, symbols and types, and all tables at their limits: some 900 MiB. */
+#define MEMORY_MAX (1536ull << 20)
+
+/* A guest's files come at once, and what is asked for one after the other. */
+#define FDS_MAX_AT_A_TIME (CHANNEL_FDS_MAX + AGENT_BUILDS_MAX + 16)
+
+struct scanner {
+	struct channel channel;
+	char *name, *uuid, *target, *hypervisor;
+	struct identity identity;		/* of these */
+	struct ram *ram;
+	struct view *view;
+	struct kernel *kernel;
+	struct check_sources sources;
+	struct reference_source source;
+	struct sealed vmlinux;
+	unsigned has;				/* SANDBOX_* */
+	bool swept, recalled, quit;
+};
+
+/* --- what it says --- */
+
+static int say_failure(struct scanner *scanner, int code, const struct err *why, struct err *err)
+{
+	uint8_t room[512];
+	struct writer w = writer_of(room, sizeof(room));
+
+	write_u32(&w, (uint32_t)code);
+	write_text(&w, why->code ? why->text : NULL);
+	return channel_send_written(&scanner->channel, MSG_FAILED, &w, NULL, 0, -1, err);
+}
+
+/* A remark for a person: where it gets lost, nothing else does. */
+static void say_remark(struct scanner *scanner, const char *what, const char *why)
+{
+	uint8_t room[1024];
+	struct writer w = writer_of(room, sizeof(room));
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s: %s", what, why);
+	write_text(&w, text);
+	if (channel_send_written(&scanner->channel, MSG_SAID, &w, NULL, 0, -1, NULL) < 0)
+		return;
+}
+
+static int say_ready(struct scanner *scanner, struct err *err)
+{
+	const struct kernel *kernel = scanner->kernel;
+	json_t *json = report_kernel_json(kernel);
+	cleanup(freep) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	uint8_t room[8192];
+	struct writer w = writer_of(room, sizeof(room));
+
+	json_decref(json);
+	write_text(&w, kernel->release);
+	write_text(&w, kernel->build_id);
+	write_u64(&w, kernel->text.v);
+	write_u64(&w, kernel->boot.canary);
+	write_u64(&w, kernel->boot.first_task.v);
+	write_u64(&w, kernel->boot.first_task_ns);
+	write_u32(&w, scanner->has);
+	write_text(&w, text);
+	return channel_send_written(&scanner->channel, MSG_READY, &w, NULL, 0, -1, err);
+}
+
+/* --- OPEN --- */
+
+static int copy_identity(struct scanner *scanner, struct bytes *b)
+{
+	const char *name = bytes_text(b), *uuid = bytes_text(b), *target = bytes_text(b),
+		   *hypervisor = bytes_text(b);
+
+	if (!bytes_at_end(b) || !target || !hypervisor || scanner->target)
+		return -EPROTO;
+	scanner->name = name ? strdup(name) : NULL;
+	scanner->uuid = uuid ? strdup(uuid) : NULL;
+	scanner->target = strdup(target);
+	scanner->hypervisor = strdup(hypervisor);
+	if ((name && !scanner->name) || (uuid && !scanner->uuid) || !scanner->target ||
+	    !scanner->hypervisor)
+		return -ENOMEM;
+	scanner->identity = (struct identity){
+		.name = scanner->name, .uuid = scanner->uuid, .target = scanner->target,
+		.hypervisor = scanner->hypervisor,
+	};
+	return 0;
+}
+
+static int take_ram(struct scanner *scanner, struct message *message, struct err *err)
+{
+	struct sealed text;
+	int r = sealed_map(message->fds[0], HANDOVER_BYTES_MAX, &text, err);
+
+	if (r < 0)
+		return r;
+	r = handover_take(text.data, text.size, message->fds + 1, message->fds_n - 1,
+			  &scanner->ram, err);
+	sealed_unmap(&text);
+	if (r < 0)
+		return r;
+	for (size_t i = 1; i < message->fds_n; i++)
+		message->fds[i] = -1;
+	return 0;
+}
+
+int scanner_on_open(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct scanner *scanner = ctx;
+	struct err why = {0};
+	int r = copy_identity(scanner, &message->body);
+
+	(void)channel;
+	if (r == -EPROTO)
+		return err_set(err, r, "no guest to open");
+	if (r >= 0)
+		r = take_ram(scanner, message, &why);
+	if (r >= 0)
+		r = view_open(scanner->ram, VIEW_FUEL_ATTACH, &scanner->view);
+	if (r >= 0)
+		r = kernel_open(scanner->view, &scanner->kernel, &why);
+	return r < 0 ? say_failure(scanner, r, &why, err) : say_ready(scanner, err);
+}
+
+/* --- GRANT --- */
+
+static void read_text(struct bytes *b, char *ret, size_t size)
+{
+	const char *text = bytes_text(b);
+
+	snprintf(ret, size, "%s", text ? text : "");
+}
+
+static void release_vmlinux(void *ctx)
+{
+	struct scanner *scanner = ctx;
+
+	sealed_unmap(&scanner->vmlinux);
+}
+
+static int module_elsewhere(void *ctx, const char *name, const char *build_id, struct blob *ret,
+			    struct err *err)
+{
+	struct scanner *scanner = ctx;
+	struct reference_elsewhere elsewhere = need_reference(&scanner->channel);
+
+	return elsewhere.module(elsewhere.ctx, name, build_id, ret, err);
+}
+
+static int take_reference(struct scanner *scanner, int fd, bool modules, struct err *err)
+{
+	const struct reference_elsewhere elsewhere = {
+		.module = module_elsewhere, .release = release_vmlinux, .ctx = scanner,
+	};
+	struct blob vmlinux;
+	int r = sealed_map(fd, VMLINUX_MAX, &scanner->vmlinux, err);
+
+	if (r < 0)
+		return r;
+	/* Nobody writes to it: so says reference_vmlinux(). */
+	vmlinux = (struct blob){ (uint8_t *)(uintptr_t)scanner->vmlinux.data,
+				 scanner->vmlinux.size };
+	return reference_ask(&scanner->source, &vmlinux, modules, &elsewhere,
+			     &scanner->sources.reference, err);
+}
+
+static int take_agents(struct scanner *scanner, struct bytes *b, uint32_t n, const int *fds,
+		       struct err *err)
+{
+	cleanup(builds_free) struct builds builds = {0};
+	int r = 0;
+
+	for (uint32_t i = 0; i < n && r >= 0; i++) {
+		const char *path = bytes_text(b);
+		struct sealed file;
+		struct blob blob;
+		struct build *build = NULL, **slot;
+
+		if (!path)
+			return -EPROTO;
+		r = sealed_map(fds[i], AGENT_FILE_MAX, &file, err);
+		if (r < 0)
+			return r;
+		blob = (struct blob){ malloc(file.size + 1), file.size };
+		if (blob.data && file.size)
+			memcpy(blob.data, file.data, file.size);
+		sealed_unmap(&file);
+		r = blob.data ? build_read(&blob, path, &build, err) : -ENOMEM;
+		slot = r >= 0 ? vec_add(&builds.all) : NULL;
+		if (slot)
+			*slot = build;
+		else if (r >= 0) {
+			build_free(&build);
+			r = -ENOMEM;
+		}
+	}
+	return r >= 0 && n ? keeper_open(&builds, &scanner->sources.keeper, err) : r;
+}
+
+/*
+ * What earlier sweeps knew of the agent. Asked for within a sweep, as everything is: only then
+ * is an answer what comes next.
+ */
+static void recall(struct scanner *scanner)
+{
+	const struct check_sources *sources = &scanner->sources;
+	cleanup(blob_free) struct blob blob = {0};
+	struct err err = {0};
+	int r;
+
+	if (!sources->baseline || !sources->keeper || scanner->recalled)
+		return;
+	scanner->recalled = true;
+	r = baseline_noted(sources->baseline, AGENT_ITEM, &blob, &err);
+	if (r >= 0)
+		r = keeper_recall(sources->keeper, blob.data, blob.size, &err);
+	if (r < 0 && r != -ENOENT)
+		say_remark(scanner, "what was known of the agent is not used", err.text);
+}
+
+int scanner_on_grant(struct channel *channel, struct message *message, void *ctx,
+		     struct err *err)
+{
+	struct scanner *scanner = ctx;
+	struct bytes *b = &message->body;
+	uint32_t flags = bytes_u32(b), agents;
+	bool reference = flags & GRANT_REFERENCE;
+	const struct baseline_elsewhere baseline = need_baseline(channel);
+	const struct trust_elsewhere trust = need_trust(channel);
+	struct err why = {0};
+	int r = 0;
+
+	read_text(b, scanner->source.source, sizeof(scanner->source.source));
+	read_text(b, scanner->source.path, sizeof(scanner->source.path));
+	read_text(b, scanner->source.package, sizeof(scanner->source.package));
+	read_text(b, scanner->source.version, sizeof(scanner->source.version));
+	read_text(b, scanner->source.sha256, sizeof(scanner->source.sha256));
+	read_text(b, scanner->source.signature, sizeof(scanner->source.signature));
+	agents = bytes_u32(b);
+	if (!bytes_ok(b) || agents + reference != message->fds_n || scanner->sources.reference ||
+	    scanner->sources.keeper || !scanner->kernel)
+		return err_set(err, -EPROTO, "nothing to compare with");
+	if (reference)
+		r = take_reference(scanner, message->fds[0], flags & GRANT_MODULES, &why);
+	if (r >= 0)
+		r = take_agents(scanner, b, agents, message->fds + reference, &why);
+	if (r >= 0 && flags & GRANT_BASELINE)
+		r = baseline_ask(&baseline, &scanner->sources.baseline, &why);
+	if (r >= 0 && flags & GRANT_TRUST)
+		r = trust_ask(&trust, &scanner->sources.trust, &why);
+	if (r == -EPROTO)
+		return r;
+	if (r < 0)
+		return say_failure(scanner, r, &why, err);
+	return 0;
+}
+
+/* --- SWEEP --- */
+
+/* Checks that are wanted: by their ids, in the message. None: all. */
+struct wanted {
+	uint32_t n;
+	struct bytes ids;
+};
+
+static bool is_wanted(const struct check *check, void *ctx)
+{
+	const struct wanted *wanted = ctx;
+	struct bytes b = wanted->ids;
+
+	for (uint32_t i = 0; i < wanted->n && bytes_ok(&b); i++) {
+		const char *id = bytes_text(&b);
+
+		if (id && !strcmp(id, check->id))
+			return true;
+	}
+	return !wanted->n;
+}
+
+static int take_registers(struct scanner *scanner, int fd, struct err *err)
+{
+	cleanup(freep) struct registers *cpus = NULL;
+	struct sealed text;
+	struct bytes b;
+	uint32_t n;
+	int r = sealed_map(fd, CPUS_MAX * 128, &text, err);
+
+	if (r < 0)
+		return r;
+	b = bytes_of(text.data, text.size);
+	n = bytes_u32(&b);
+	cpus = n <= CPUS_MAX ? calloc((size_t)n + 1, sizeof(*cpus)) : NULL;
+	for (uint32_t i = 0; cpus && i < n; i++) {
+		struct registers *cpu = &cpus[i];
+
+		cpu->have = bytes_u32(&b);
+		cpu->cr0 = bytes_u64(&b);
+		cpu->cr3 = bytes_u64(&b);
+		cpu->cr4 = bytes_u64(&b);
+		cpu->idt = bytes_u64(&b);
+		cpu->gdt = bytes_u64(&b);
+		cpu->tr = bytes_u64(&b);
+		cpu->idt_limit = bytes_u32(&b);
+		cpu->gdt_limit = bytes_u32(&b);
+		cpu->rip = bytes_u64(&b);
+		cpu->cs = bytes_u16(&b);
+		cpu->efer = bytes_u64(&b);
+		cpu->lstar = bytes_u64(&b);
+		cpu->sysenter = bytes_u64(&b);
+	}
+	r = !cpus ? -ENOMEM : bytes_at_end(&b) ? 0 : -EPROTO;
+	sealed_unmap(&text);
+	return r < 0 ? r : ram_set_registers(scanner->ram, cpus, n, err);
+}
+
+/*
+ * What the next ones need to know. It says which agent was followed and how far, so it is kept
+ * of a guest that is compromised as well: only a log that grew is ever noted.
+ */
+static void remember(struct scanner *scanner)
+{
+	const struct check_sources *sources = &scanner->sources;
+	cleanup(blob_free) struct blob blob = {0};
+	struct err err = {0};
+	int r;
+
+	if (!sources->baseline || !sources->keeper)
+		return;
+	r = keeper_remember(sources->keeper, &blob, &err);
+	if (r >= 0 && blob.size)
+		r = baseline_note(sources->baseline, AGENT_ITEM, blob.data, blob.size, &err);
+	if (r < 0)
+		say_remark(scanner, "what is known of the agent could not be recorded",
+			   err.code ? err.text : strerror(-r));
+}
+
+static int write_report(const struct scanner *scanner, const struct sweep *swept, uint32_t flags,
+			FILE *to, struct err *err)
+{
+	const struct check_sources *sources = &scanner->sources;
+	const struct report report = {
+		.guest = &scanner->identity, .kernel = scanner->kernel, .sweep = swept,
+		.reference = sources->reference ? &scanner->source : NULL,
+		.agent = sources->keeper ? keeper_agent(sources->keeper) : NULL,
+	};
+
+	if (flags & SWEEP_JSON)
+		return encode_print(report_json(&report), to, err);
+	text_report(&report, flags & SWEEP_COLOUR, to);
+	return 0;
+}
+
+static int say_report(struct scanner *scanner, const struct sweep *swept, uint32_t flags,
+		      struct err *why, struct err *err)
+{
+	cleanup(freep) char *text = NULL;
+	cleanup(fd_close) int fd = -1;
+	uint8_t room[12];
+	struct writer w = writer_of(room, sizeof(room));
+	size_t n = 0;
+	FILE *to = open_memstream(&text, &n);
+	int r = to ? write_report(scanner, swept, flags, to, why) : -ENOMEM;
+
+	if (to && fclose(to) != 0)
+		r = -ENOMEM;
+	if (r >= 0)
+		r = fd = sealed_make("hvsm-report", text, n, why);
+	if (r < 0)
+		return say_failure(scanner, r, why, err);
+	write_u32(&w, verdict_of(swept));
+	write_u32(&w, swept->steady);
+	write_u32(&w, flags);
+	return channel_send_written(&scanner->channel, MSG_REPORT, &w, &fd, 1, -1, err);
+}
+
+int scanner_on_sweep(struct channel *channel, struct message *message, void *ctx,
+		     struct err *err)
+{
+	struct scanner *scanner = ctx;
+	cleanup(sweep_free) struct sweep *swept = NULL;
+	uint32_t flags = bytes_u32(&message->body), n = bytes_u32(&message->body);
+	struct wanted wanted = { .n = n, .ids = message->body };
+	const struct sweep_options options = {
+		.wanted = is_wanted, .ctx = &wanted, .sources = scanner->sources,
+	};
+	struct err why = {0};
+	int r = 0;
+
+	(void)channel;
+	if (!scanner->kernel)
+		return err_set(err, -EPROTO, "there is no guest");
+	if (message->fds_n)
+		r = take_registers(scanner, message->fds[0], &why);
+	if (scanner->swept) {
+		view_set_kernel(scanner->view, scanner->kernel->space);
+		view_refresh(scanner->view);
+		view_refuel(scanner->view, VIEW_FUEL_SWEEP);
+	}
+	recall(scanner);
+	if (r >= 0)
+		r = sweep_run(scanner->kernel, scanner->view, &options, &swept, &why);
+	if (r < 0)
+		return say_failure(scanner, r, &why, err);
+	scanner->swept = true;
+	if (swept->steady)
+		remember(scanner);
+	return say_report(scanner, swept, flags, &why, err);
+}
+
+/* --- its life --- */
+
+int scanner_on_quit(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct scanner *scanner = ctx;
+
+	(void)channel;
+	(void)message;
+	(void)err;
+	scanner->quit = true;
+	return 0;
+}
+
+static void scanner_free(struct scanner *scanner)
+{
+	reference_close(&scanner->sources.reference);
+	baseline_close(&scanner->sources.baseline);
+	keeper_close(&scanner->sources.keeper);
+	trust_close(&scanner->sources.trust);
+	kernel_close(&scanner->kernel);
+	view_close(&scanner->view);
+	ram_close(&scanner->ram);
+	free(scanner->name);
+	free(scanner->uuid);
+	free(scanner->target);
+	free(scanner->hypervisor);
+	channel_close(&scanner->channel);
+}
+
+int scanner_main(uint32_t cpu_s)
+{
+	const struct sandbox_limits limits = {
+		.memory_bytes = MEMORY_MAX, .file_bytes = REPORT_BYTES_MAX,
+		.fds = FDS_MAX_AT_A_TIME, .cpu_s = cpu_s,
+	};
+	struct scanner scanner = {0};
+	struct sandbox sandbox;
+	struct err err = {0};
+	int r;
+
+	channel_init(&scanner.channel, CHANNEL_FD, ROLE_SCANNER, ROLE_STARTER, protocol_rules,
+		     protocol_rules_n);
+	r = sandbox_prepare(&sandbox, CHANNEL_FD, MSG_FORBIDDEN, &err);
+	if (r >= 0)
+		r = sandbox_enter(&sandbox, &limits, &err);
+	if (r < 0)
+		return say_failure(&scanner, r, &err, NULL) < 0 ? 2 : 1;
+	scanner.has = sandbox.has;
+	while (r >= 0 && !scanner.quit)
+		r = channel_dispatch(&scanner.channel, &scanner, -1, &err);
+	/* Of no use to a starter that is gone, or that speaks another language. */
+	if (r < 0 && !scanner.channel.dead && say_failure(&scanner, r, &err, NULL) < 0)
+		scanner.quit = false;
+	scanner_free(&scanner);
+	return scanner.quit || r == -EPIPE ? 0 : 1;
+}

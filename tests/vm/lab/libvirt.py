@@ -6,6 +6,7 @@ a socket of its own, and ended again.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from lab.image import initramfs
 from lab.kernels import fetch
 
 START_S = 30.0
+TURN = Path(tempfile.gettempdir()) / "hvsm-libvirt.lock"
 
 DOMAIN = """<domain type='qemu'>
   <name>{name}</name>
@@ -49,6 +51,9 @@ class Libvirt:
     def __enter__(self) -> "Libvirt":
         # QEMU runs as a user of its own, who has to reach the kernel.
         self.dir.chmod(0o755)
+        # Two libvirtd of one host are in each other's way: suites that run side by side wait.
+        self._turn = open(TURN, "w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             if not self._answers():
                 self._start()
@@ -64,6 +69,7 @@ class Libvirt:
         for daemon in reversed(self._daemons):
             daemon.terminate()
             daemon.wait()
+        self._turn.close()
         self._temp.cleanup()
 
     def create(self, name: str, uuid: str, kernel: str, machine: str = "q35",

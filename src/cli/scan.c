@@ -7,20 +7,17 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "check/sweep.h"
-#include "cli/attach.h"
+#include "check/check.h"
 #include "cli/command.h"
 #include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
-#include "ram/qemu.h"
 #include "cli/sources.h"
-#include "keeper/keeper.h"
+#include "monitor/protocol.h"
+#include "monitor/session.h"
+#include "ram/qemu.h"
 #include "report/encode.h"
-#include "report/report.h"
-#include "report/text.h"
-#include "report/verdict.h"
 
 static bool has_word(const words *w, const char *word)
 {
@@ -30,10 +27,8 @@ static bool has_word(const words *w, const char *word)
 	return false;
 }
 
-static bool wanted(const struct check *check, void *ctx)
+static bool wanted(const struct check *check, const struct arguments *args)
 {
-	const struct arguments *args = ctx;
-
 	return (!args->only.n || has_word(&args->only, check->id)) &&
 	       !has_word(&args->skip, check->id);
 }
@@ -72,37 +67,133 @@ static bool choice_is_sound(const struct arguments *args)
 	if (!are_checks(&args->only, "--only") || !are_checks(&args->skip, "--skip"))
 		return false;
 	for (size_t i = 0; i < n; i++)
-		left += wanted(checks[i], (void *)args);
+		left += wanted(checks[i], args);
 	if (!left)
 		say("scan: --only and --skip leave no check; `hvsm checks` lists them");
 	return left;
 }
 
-static int sweep(struct attached *guest, const struct arguments *args,
-		 const struct check_sources *sources, struct sweep **ret, struct err *err)
-{
-	cleanup(progress_end) struct progress *progress = NULL;
-	const struct sweep_options options = {
-		.wanted = wanted, .ctx = (void *)args, .sources = *sources,
-	};
-	char what[256];
+/* One guest, from its name on the command line to its report. */
+struct scan {
+	struct guest guest;
+	struct identity identity;	/* of @guest */
+	struct ram *ram;
+	struct session session;
+	struct sources sources;
+};
 
-	snprintf(what, sizeof(what), "scanning %s", identity_name(&guest->identity));
-	progress = progress_begin(what);
-	return sweep_run(guest->kernel, guest->view, &options, ret, err);
+static void scan_end(struct scan *scan)
+{
+	session_end(&scan->session);
+	sources_close(&scan->sources);
+	ram_close(&scan->ram);
+	guest_free(&scan->guest);
 }
 
-static int print(const struct report *report, const struct arguments *args, struct err *err)
+static void remark(const char *text)
+{
+	say("%s", text);
+}
+
+/* Who cannot be told from a scanner's end: it is of the guest's making, or a bug of ours. */
+static const char *advice_for(int code)
+{
+	if (code == -EPROTO)
+		return "treat the guest as compromised: its scanner was taken over";
+	return code == -EPIPE ? "if it happens again, treat the guest as compromised" : NULL;
+}
+
+/* The guest's memory, who it is, and what it runs. */
+static int open_target(const char *target, struct scan *scan, bool *found, struct err *err)
+{
+	struct guest *guest = &scan->guest;
+	int r = guests_resolve_unread(target, guest, &scan->ram, err);
+
+	if (r < 0)
+		return r;
+	*found = true;
+	scan->identity = (struct identity){
+		.name = guest->name,
+		.uuid = guest->uuid,
+		.target = guest->target,
+		.hypervisor = guest->hypervisor,
+	};
+	r = session_start(&scan->session, err);
+	if (r >= 0)
+		r = session_open(&scan->session, scan->ram, &scan->identity, err);
+	return r < 0 ? r : session_wait(&scan->session, NEWS_READY, remark, err);
+}
+
+static int attach_scanner(const char *target, struct scan *scan)
+{
+	cleanup(progress_end) struct progress *progress = NULL;
+	const char *advice;
+	struct err err = {0};
+	bool found = false;
+	char what[256];
+	int r;
+
+	snprintf(what, sizeof(what), "attaching to %s", target);
+	progress = progress_begin(what);
+	r = open_target(target, scan, &found, &err);
+	progress_end(&progress);
+	if (r >= 0)
+		return r;
+	advice = advice_for(r);
+	if (r == -ENOENT && found)
+		advice = scan->guest.pid ? "if it is still starting, try again in a moment" :
+					   "is it an image of all of a Linux guest's memory?";
+	say_failed(r, &err, advice, "cannot attach to '%s'", target);
+	return r;
+}
+
+/* Which checks are to run, in their order. */
+static size_t choose(const struct arguments *args, const char **ids)
+{
+	size_t n, chosen = 0;
+	const struct check *const *checks = checks_all(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (wanted(checks[i], args))
+			ids[chosen++] = checks[i]->id;
+	return chosen;
+}
+
+static int sweep(struct scan *scan, const struct arguments *args, struct err *err)
+{
+	cleanup(progress_end) struct progress *progress = NULL;
+	cleanup(freep) const char **ids = NULL;
+	struct session *session = &scan->session;
+	uint32_t flags = args->json ? SWEEP_JSON : output_colour() ? SWEEP_COLOUR : 0;
+	char what[256];
+	size_t n;
+	int r;
+
+	checks_all(&n);
+	ids = calloc(n, sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	snprintf(what, sizeof(what), "scanning %s", identity_name(&scan->identity));
+	progress = progress_begin(what);
+	r = session_grant(session, err);
+	if (r >= 0)
+		r = session_sweep(session, flags, ids, choose(args, ids), scan->ram->cpus,
+				  scan->ram->cpus_n, err);
+	/* An end that came between two messages is told by what is received. */
+	return r < 0 && r != -EPIPE ? r : session_wait(session, NEWS_REPORT, remark, err);
+}
+
+static int print(const struct session_report *report, struct err *err)
 {
 	static bool another;
 	int r = 0;
 
-	if (args->json) {
-		r = encode_print(report_json(report), stdout, err);
+	if (report->json) {
+		r = encode_print(json_incref(report->json), stdout, err);
 	} else {
 		if (another)
 			putchar('\n');
-		text_report(report, output_colour(), stdout);
+		fwrite(report->text.data, 1, report->text.size, stdout);
 		another = true;
 	}
 	fflush(stdout);	/* the next target may take long */
@@ -111,39 +202,33 @@ static int print(const struct report *report, const struct arguments *args, stru
 
 static enum exit_status scan_one(const char *target, const struct arguments *args)
 {
-	cleanup(attached_free) struct attached *guest = NULL;
-	cleanup(sources_close) struct check_sources sources = {0};
-	cleanup(sweep_free) struct sweep *swept = NULL;
-	struct report report;
+	cleanup(scan_end) struct scan scan = { .session = SESSION_NONE, .sources = SOURCES_NONE };
 	struct err err = {0};
 	int r;
 
-	if (attach(target, &guest) < 0 || sources_open(guest, args, &sources) < 0)
+	if (attach_scanner(target, &scan) < 0 ||
+	    sources_open(&scan.guest, &scan.identity, scan.guest.pid, &scan.session.kernel, args,
+			 &scan.sources) < 0)
 		return EXIT_UNSCANNED;
+	sources_lend(&scan.sources, &scan.session.broker);
 	/* An image has them in its notes, or not at all. */
-	if (args->registers && guest->guest.pid) {
-		r = qemu_read_registers(guest->guest.pid, guest->ram, &err);
+	if (args->registers && scan.guest.pid) {
+		r = qemu_read_registers(scan.guest.pid, scan.ram, &err);
 		if (r < 0) {
 			say_failed(r, &err, NULL, "cannot read the registers of '%s'", target);
 			return EXIT_UNSCANNED;
 		}
 	}
-	r = sweep(guest, args, &sources, &swept, &err);
+	r = sweep(&scan, args, &err);
 	if (r >= 0) {
-		sources_commit(&sources, swept);
-		report = (struct report){
-			.guest = &guest->identity, .kernel = guest->kernel, .sweep = swept,
-			.reference = sources.reference ? reference_source(sources.reference) :
-							 NULL,
-			.agent = sources.keeper ? keeper_agent(sources.keeper) : NULL,
-		};
-		r = print(&report, args, &err);
+		sources_commit(&scan.sources, &scan.session.report);
+		r = print(&scan.session.report, &err);
 	}
 	if (r < 0) {
-		say_failed(r, &err, NULL, "cannot scan '%s'", target);
+		say_failed(r, &err, advice_for(r), "cannot scan '%s'", target);
 		return EXIT_UNSCANNED;
 	}
-	return verdict_exit_status(verdict_of(swept));
+	return verdict_exit_status(scan.session.report.verdict);
 }
 
 static int scan_run(const struct arguments *args)

@@ -9,14 +9,10 @@
 #include "base/cleanup.h"
 #include "cli/progress.h"
 #include "cli/say.h"
-#include "keeper/keeper.h"
 #include "ram/qemu.h"
 #include "reference/baseline.h"
 #include "reference/store.h"
 #include "reference/trust.h"
-#include "report/verdict.h"
-
-#define AGENT_ITEM "agent"	/* of the baseline */
 
 /* What QEMU was told to boot. Its words, seen from inside of its root. */
 struct booted {
@@ -34,11 +30,11 @@ static void booted_free(struct booted *booted)
 }
 
 /* The file, or nothing: a guest that boots from its disk has none that we could read. */
-static void find_booted(const struct attached *guest, struct booted *booted)
+static void find_booted(const struct guest *guest, struct booted *booted)
 {
 	struct err err = {0};
 
-	if (!guest->guest.pid || proc_init(&booted->proc, guest->guest.pid, &err) < 0)
+	if (!guest->pid || proc_init(&booted->proc, guest->pid, &err) < 0)
 		return;
 	if (qemu_describe(&booted->proc, &booted->args, &err) < 0 || !booted->args.kernel)
 		return;
@@ -72,23 +68,22 @@ static const char *advice_for(int code)
 	}
 }
 
-/* An image does not change, and is not scanned again; no store is no error. */
-static struct baseline *open_baseline(const struct attached *guest, const char *store)
+/* Not of an image, which does not change, and is not scanned again; no store is no error. */
+static struct baseline *open_baseline(const struct identity *identity,
+				      const struct kernel *kernel, const char *store)
 {
-	const char *uuid = guest->identity.uuid;
+	const char *uuid = identity->uuid;
 	struct baseline *baseline = NULL;
 	struct err err = {0};
 
-	if (!ram_is_live(guest->ram))
-		return NULL;
-	if (baseline_open(store, uuid && *uuid ? uuid : identity_name(&guest->identity),
-			  guest->kernel, &baseline, &err) < 0)
+	if (baseline_open(store, uuid && *uuid ? uuid : identity_name(identity), kernel, &baseline,
+			  &err) < 0)
 		return NULL;
 	return baseline;
 }
 
 /* What was named must be there; where `make install` puts it there may be none. */
-static int open_keeper(const struct arguments *args, struct keeper **ret)
+static int put_agents(const struct arguments *args, struct broker_files *files)
 {
 	const char *named = getenv("HVSM_AGENT");
 	cleanup(builds_free) struct builds builds = {0};
@@ -102,47 +97,11 @@ static int open_keeper(const struct arguments *args, struct keeper **ret)
 	if (r == -ENOENT && !args->agent.n && !(named && *named))
 		return 0;
 	if (r >= 0)
-		r = keeper_open(&builds, ret, &err);
+		r = broker_put_agents(files, &builds, &err);
 	if (r < 0)
 		say_failed(r, &err, r == -ENOMEM ? NULL : "is it the program that guests run?",
 			   "no agent to look for");
 	return r;
-}
-
-/* What earlier sweeps knew of the agent. */
-static void recall(const struct check_sources *sources)
-{
-	cleanup(blob_free) struct blob blob = {0};
-	struct err err = {0};
-	int r;
-
-	if (!sources->baseline || !sources->keeper)
-		return;
-	r = baseline_noted(sources->baseline, AGENT_ITEM, &blob, &err);
-	if (r >= 0)
-		r = keeper_recall(sources->keeper, blob.data, blob.size, &err);
-	if (r < 0 && r != -ENOENT)
-		say("what was known of the agent is not used: %s", err.text);
-}
-
-/*
- * … and what the next ones need to. It says which agent was followed and how far, so it is kept
- * of a guest that is compromised as well: only a log that grew is ever noted.
- */
-static void remember(const struct check_sources *sources)
-{
-	cleanup(blob_free) struct blob blob = {0};
-	struct err err = {0};
-	int r;
-
-	if (!sources->baseline || !sources->keeper)
-		return;
-	r = keeper_remember(sources->keeper, &blob, &err);
-	if (r >= 0 && blob.size)
-		r = baseline_note(sources->baseline, AGENT_ITEM, blob.data, blob.size, &err);
-	if (r < 0)
-		say("what is known of the agent could not be recorded: %s",
-		    err.code ? err.text : strerror(-r));
 }
 
 /* No program need be trusted. A store that cannot be read is told; scans go on without it. */
@@ -158,61 +117,75 @@ static struct trust *open_trust(const char *store)
 	return trust;
 }
 
-int sources_open(const struct attached *guest, const struct arguments *args,
-		 struct check_sources *ret)
+/* The kernel, to be handed over; what went wrong is said. */
+static int open_reference(const struct guest *guest, const struct reference_options *options,
+			  const struct kernel *kernel, struct sources *sources)
+{
+	cleanup(progress_end) struct progress *progress = progress_begin("reading the reference");
+	struct err err = {0};
+	int r = reference_open(options, kernel, &sources->reference, &err);
+
+	if (r >= 0)
+		r = broker_put_kernel(&sources->files, sources->reference, &err);
+	progress_end(&progress);
+	if (r >= 0 || (!options->paths_n && r == -ENOENT))
+		return 0;
+	say_failed(r, &err, advice_for(r), "no reference for '%s'", guest->target);
+	return options->paths_n || r == -ENOMEM || sources->reference ? r : 0;
+}
+
+int sources_open(const struct guest *guest, const struct identity *identity, bool live,
+		 const struct kernel *kernel, const struct arguments *args, struct sources *ret)
 {
 	cleanup(booted_free) struct booted booted = { .proc = PROC_NONE, .fd = -1 };
-	cleanup(progress_end) struct progress *progress = NULL;
-	struct check_sources sources = {0};
+	cleanup(sources_close) struct sources sources = SOURCES_NONE;
 	struct reference_options options = {
 		.paths = (const char *const *)args->reference.v,
 		.paths_n = args->reference.n,
 		.store = sources_store(args),
 	};
-	struct err err = {0};
 	int r;
 
 	if (!options.paths_n)
 		find_booted(guest, &booted);
 	options.kernel_file = *booted.path ? booted.path : NULL;
 	options.kernel_name = booted.args.kernel;
-	progress = progress_begin("reading the reference");
-	r = reference_open(&options, guest->kernel, &sources.reference, &err);
-	progress_end(&progress);
-	if (r < 0 && (options.paths_n || r != -ENOENT)) {
-		say_failed(r, &err, advice_for(r), "no reference for '%s'", guest->guest.target);
-		if (options.paths_n || r == -ENOMEM)
-			return r;
-	}
-	r = open_keeper(args, &sources.keeper);
-	if (r < 0) {
-		sources_close(&sources);
+	r = open_reference(guest, &options, kernel, &sources);
+	if (r >= 0)
+		r = put_agents(args, &sources.files);
+	if (r < 0)
 		return r;
-	}
-	if (sources.keeper)
+	if (sources.files.agents.n)
 		sources.trust = open_trust(options.store);
-	sources.baseline = open_baseline(guest, options.store);
-	recall(&sources);
+	if (live)
+		sources.baseline = open_baseline(identity, kernel, options.store);
 	*ret = sources;
+	sources = SOURCES_NONE;
 	return 0;
 }
 
-void sources_close(struct check_sources *sources)
+void sources_lend(struct sources *sources, struct broker *broker)
+{
+	*broker = (struct broker){
+		.reference = sources->reference, .baseline = sources->baseline,
+		.trust = sources->trust, .files = &sources->files,
+	};
+}
+
+void sources_close(struct sources *sources)
 {
 	reference_close(&sources->reference);
 	baseline_close(&sources->baseline);
-	keeper_close(&sources->keeper);
 	trust_close(&sources->trust);
+	broker_files_free(&sources->files);
 }
 
-void sources_commit(struct check_sources *sources, const struct sweep *sweep)
+void sources_commit(struct sources *sources, const struct session_report *report)
 {
 	struct err err = {0};
 	int r;
 
-	if (sweep->steady)
-		remember(sources);
-	if (!sources->baseline || !sweep->steady || verdict_of(sweep) == VERDICT_COMPROMISED)
+	if (!sources->baseline || !report->steady || report->verdict == VERDICT_COMPROMISED)
 		return;
 	r = baseline_commit(sources->baseline, &err);
 	if (r < 0)

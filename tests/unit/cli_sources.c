@@ -48,14 +48,14 @@ static void option_then_environment_then_default(void **state)
 }
 
 /* Is there a record of @guest after a sweep like that? */
-static int recorded_after(const char *guest, const struct sweep *sweep)
+static int recorded_after(const char *guest, const struct session_report *report)
 {
-	struct check_sources sources = {0};
+	struct sources sources = SOURCES_NONE;
 	int r;
 
 	assert_int_equal(baseline_open(dir, guest, &boot, &sources.baseline, NULL), 0);
 	assert_int_equal(baseline_compare(sources.baseline, "a", "x", 1, NULL, NULL), BASELINE_NEW);
-	sources_commit(&sources, sweep);
+	sources_commit(&sources, report);
 	sources_close(&sources);
 	assert_null(sources.baseline);
 	assert_int_equal(baseline_open(dir, guest, &boot, &sources.baseline, NULL), 0);
@@ -67,31 +67,26 @@ static int recorded_after(const char *guest, const struct sweep *sweep)
 /* What a rootkit or a half-booted kernel looks like must not become what is right. */
 static void only_a_sound_sweep_is_recorded(void **state)
 {
-	static const struct check check = { .id = "x" };
-	struct finding finding = { .severity = SEVERITY_HIGH }, *findings[] = { &finding };
-	struct check_result result = { .check = &check };
-	struct sweep sweep = { .results = &result, .results_n = 1, .steady = true };
+	struct session_report report = { .steady = true };
 
 	(void)state;
-	assert_int_equal(recorded_after("sound", &sweep), BASELINE_SAME);
-	sweep.steady = false;
-	assert_int_equal(recorded_after("rebooted", &sweep), BASELINE_NEW);
-	sweep.steady = true;
-	result.state = CHECK_FINDING;
-	result.findings.v = findings;
-	result.findings.n = 1;
-	assert_int_equal(recorded_after("compromised", &sweep), BASELINE_NEW);
-	finding.severity = SEVERITY_LOW;
-	assert_int_equal(recorded_after("odd", &sweep), BASELINE_SAME);
+	assert_int_equal(recorded_after("sound", &report), BASELINE_SAME);
+	report.steady = false;
+	assert_int_equal(recorded_after("rebooted", &report), BASELINE_NEW);
+	report.steady = true;
+	report.verdict = VERDICT_COMPROMISED;
+	assert_int_equal(recorded_after("compromised", &report), BASELINE_NEW);
+	report.verdict = VERDICT_SUSPICIOUS;
+	assert_int_equal(recorded_after("odd", &report), BASELINE_SAME);
 }
 
 static void nothing_to_record_is_fine(void **state)
 {
-	struct check_sources none = {0};
-	const struct sweep sweep = { .steady = true };
+	struct sources none = SOURCES_NONE;
+	const struct session_report report = { .steady = true };
 
 	(void)state;
-	sources_commit(&none, &sweep);
+	sources_commit(&none, &report);
 	sources_close(&none);
 }
 

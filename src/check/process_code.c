@@ -38,9 +38,6 @@
 #define PERIODS_GIVEN 3u
 #define LOOKS_A_PERIOD 4u
 #define PERIODS_WAIT  6u	/* … of the host's time */
-#define ROUNDS_NS     60000000000ull	/* at least; else so many of the agent's: */
-#define ROUNDS_GIVEN  4u
-#define ROUND_TOLD_NS (2 * AGENT_ROUND_MAX_NS)	/* whatever it says that one takes */
 #define PERIOD_MAX_MS 5000u	/* whatever the agent says that its period is */
 #define NS_PER_MS     1000000ull
 
@@ -208,14 +205,6 @@ static uint32_t period_of(const struct keeper_agent *agent)
 	return agent->period_ms < PERIOD_MAX_MS ? agent->period_ms : PERIOD_MAX_MS;
 }
 
-/* Until what is not measured was not: in a guest with many processes its rounds are rarer. */
-static uint64_t rounds_ns(const struct keeper_agent *agent)
-{
-	uint64_t round = agent->round_ns < ROUND_TOLD_NS ? agent->round_ns : ROUND_TOLD_NS;
-
-	return ROUNDS_GIVEN * round > ROUNDS_NS ? ROUNDS_GIVEN * round : ROUNDS_NS;
-}
-
 static uint64_t given_ns(const struct keeper_agent *agent)
 {
 	return PERIODS_GIVEN * period_of(agent) * NS_PER_MS;
@@ -241,7 +230,7 @@ static int judge_unmeasured(struct process_look *process, struct code_area *area
 	r = patience_since(look->patience, what, sizeof(what), now, &since);
 	if (r < 0)
 		return r;
-	if (now - since >= rounds_ns(look->agent)) {
+	if (now - since >= patience_rounds_ns(look->agent->round_ns)) {
 		tell_unmeasured(process, area->file, &area->vma);
 		return 0;
 	}

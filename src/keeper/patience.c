@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/format.h"
 #include "base/limits.h"
+
+#define ROUNDS	     4u
+#define ROUNDS_NS    60000000000ull	/* at least: four of a guest with few processes */
+#define ROUND_MAX_NS (2 * AGENT_ROUND_MAX_NS)	/* its longest pause, and as long for the round */
 
 /* The same in every process: it is kept on the host. Who is mixed up with another waits less. */
 static uint64_t key_of(const void *what, size_t size)
@@ -78,6 +83,13 @@ int patience_load(struct patience *patience, const void *data, size_t size)
 		r = add(patience, missing.key | 1, missing.since_ns);
 	}
 	return r;
+}
+
+uint64_t patience_rounds_ns(uint64_t round_ns)
+{
+	uint64_t rounds = ROUNDS * (round_ns < ROUND_MAX_NS ? round_ns : ROUND_MAX_NS);
+
+	return rounds > ROUNDS_NS ? rounds : ROUNDS_NS;
 }
 
 void patience_free(struct patience *patience)

@@ -43,6 +43,14 @@ nodiscard int patience_save(const struct patience *patience, struct blob *blob);
 /* Take back what patience_save() added. 0, -EBADMSG (@size is none that it adds), -ENOMEM. */
 nodiscard int patience_load(struct patience *patience, const void *data, size_t size);
 
+/**
+ * patience_rounds_ns - after how long what the agent has not measured was not measured
+ * @round_ns: between its looks at all processes, as it says; 0: not known
+ *
+ * Four of them, a minute at least; whatever it says, 40 at most.
+ */
+uint64_t patience_rounds_ns(uint64_t round_ns);
+
 void patience_free(struct patience *patience);
 
 #endif

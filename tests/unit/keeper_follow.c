@@ -183,6 +183,29 @@ static void an_anchor_that_cannot_be_is_told(void **state)
 	assert_string_equal(look(), "");
 }
 
+/* Of an agent that does not say how long its rounds take: what stands there is something else. */
+static void an_older_anchor_ends_earlier(void **state)
+{
+	struct agent_anchor anchor;
+
+	(void)state;
+	g.anchor.round_ns = g.anchor.complete_ns = 7;
+	g.anchor.format = 1;
+	g.anchor.size_bytes = AGENT_ANCHOR_BYTES_1;
+	put();
+	assert_string_equal(look(), "");
+	assert_int_equal(follow_anchor(&g.look, &g.claim, &anchor, &g.err), 0);
+	assert_int_equal(anchor.round_ns, 0);
+	assert_int_equal(anchor.complete_ns, 0);
+	g.anchor.format = AGENT_FORMAT;
+	put();
+	assert_string_equal(look(), "Agent's anchor was written over");
+	g.anchor.size_bytes = sizeof(g.anchor);
+	put();
+	assert_int_equal(follow_anchor(&g.look, &g.claim, &anchor, &g.err), 0);
+	assert_int_equal(anchor.round_ns, 7);
+}
+
 static void an_anchor_that_is_not_there_is_an_error(void **state)
 {
 	struct agent_anchor anchor;
@@ -398,6 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_anchor_that_cannot_be_is_told),
+		TEST(an_older_anchor_ends_earlier),
 		TEST(an_anchor_that_is_not_there_is_an_error),
 		TEST(what_is_new_is_read),
 		TEST(whom_it_follows_is_kept),

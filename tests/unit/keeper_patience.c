@@ -85,9 +85,23 @@ static void no_memory_is_an_error(void **state)
 	patience_free(&patience);
 }
 
+static void rarer_rounds_are_waited_for(void **state)
+{
+	const uint64_t s = 1000000000;
+
+	(void)state;
+	assert_int_equal(patience_rounds_ns(0), 60 * s);
+	assert_int_equal(patience_rounds_ns(15 * s), 60 * s);
+	assert_int_equal(patience_rounds_ns(120 * s), 480 * s);
+	/* Not for what no agent does. */
+	assert_int_equal(patience_rounds_ns(3600 * s), 2400 * s);
+	assert_int_equal(patience_rounds_ns(UINT64_MAX), 2400 * s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rarer_rounds_are_waited_for),
 		cmocka_unit_test(the_first_time_counts),
 		cmocka_unit_test(the_next_run_knows_of_it),
 		cmocka_unit_test(there_is_a_limit),

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -141,6 +143,38 @@ class OneGuest(unittest.TestCase):
                                   group="nogroup", extra_groups=[])
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertRegex(done.stderr, r"\Ahvsm: [^\n]*root[^\n]*\n\Z")
+
+    @staticmethod
+    def confined_child(parent: int) -> tuple[int, str]:
+        """The scanner of a scan, stopped in its sandbox, and its status; 0: it was faster."""
+        while (children := Path(f"/proc/{parent}/task/{parent}/children")).exists():
+            for child in map(int, children.read_text().split()):
+                status = Path(f"/proc/{child}/status")
+                with contextlib.suppress(OSError):
+                    if "Seccomp:\t2\n" in status.read_text():
+                        os.kill(child, signal.SIGSTOP)
+                        return child, status.read_text()
+            if not Path(f"/proc/{parent}/exe").exists():
+                break
+        return 0, ""
+
+    def test_scanner_is_confined_and_its_death_is_told(self) -> None:
+        for _ in range(20):         # a scan may be over before its scanner was found
+            with subprocess.Popen([binary(), "scan", self.name], text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as scanning:
+                scanner, status = self.confined_child(scanning.pid)
+                if scanner:
+                    os.kill(scanner, signal.SIGKILL)
+                out, err = scanning.communicate(timeout=60)
+            if scanner and scanning.returncode != 0:
+                break
+        self.assertEqual((scanning.returncode, out), (2, ""), err)
+        self.assertRegex(err, r"\Ahvsm: cannot [^\n]*: its scanner has ended: [^\n]*SIGKILL[^\n]*\n\Z")
+        for line in ("CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"):
+            self.assertIn(line, status)
+        if os.geteuid() == 0:
+            self.assertIn("CapBnd:\t0000000000000000", status)
+            self.assertNotRegex(status, r"(?m)^[UG]id:\t(.*\t)?0\b")
 
     def test_hostile_names_inside_the_guest(self) -> None:
         # A process and a file may be called anything but NUL and "/"; a comm has 15 bytes.

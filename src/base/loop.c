@@ -74,6 +74,16 @@ int loop_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *c
 	return 0;
 }
 
+void loop_change(struct loop *loop, int fd, uint32_t events)
+{
+	for (size_t i = 0; i < loop->sources.n; i++) {
+		struct epoll_event event = { .events = events, .data.u32 = (uint32_t)i };
+
+		if (loop->sources.v[i].fn && loop->sources.v[i].fd == fd)
+			epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event);
+	}
+}
+
 void loop_remove(struct loop *loop, int fd)
 {
 	for (size_t i = 0; i < loop->sources.n; i++) {

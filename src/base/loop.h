@@ -44,6 +44,9 @@ void loop_deinit(struct loop *loop);
 nodiscard int loop_add(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void *ctx,
 		       struct err *err);
 
+/* Wait for other @events of a descriptor that was added. */
+void loop_change(struct loop *loop, int fd, uint32_t events);
+
 /* Before @fd is closed. */
 void loop_remove(struct loop *loop, int fd);
 

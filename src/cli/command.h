@@ -96,5 +96,6 @@ extern const struct command log_command;
 extern const struct command symbols_command;
 extern const struct command watch_command;
 extern const struct command checks_command;
+extern const struct command status_command;
 
 #endif

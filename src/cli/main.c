@@ -41,6 +41,7 @@ static const struct command *const subcommands[] = {
 	&reference_command,
 	&trust_command,
 	&report_command,
+	&status_command,
 	&version_command,
 	&help_command,
 };

@@ -103,7 +103,7 @@ struct config {
 	uint32_t cheap_period_ms, middle_period_ms, dear_period_ms;	/* checks, by their cost */
 	uint32_t jitter_percent;	/* of a period: as much shorter or longer, at random */
 	uint32_t guest_cpu_permille;	/* "guest_cpu_percent", of one core */
-	uint32_t host_cpu_permille;	/* of one core; 0: as schedule_defaults() */
+	uint32_t host_cpu_permille;	/* of one core; 0: a quarter of each of the host */
 	uint32_t retention_days;	/* reports; 0: for ever */
 	uint32_t retention_mib;		/* … of all guests together; 0: no limit */
 	struct {

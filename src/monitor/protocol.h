@@ -17,6 +17,8 @@
  *	     <------------------------- NEED_*	(any number of times: material)
  *	ANSWER ----------------------->
  *	     <------------------------- REPORT	this was found; SWEEP may follow again
+ *	LOOK ------------------------->		what has happened since the last one?
+ *	     <------------------------- EVENTS
  *	QUIT, or the end of the channel
  *
  * At any time the scanner may say SAID (a remark for a person), FAILED (the last OPEN or SWEEP
@@ -29,6 +31,7 @@ enum {
 			   [vmlinux if GRANT_REFERENCE, n agents] */
 	MSG_SWEEP,	/* SWEEP_*, n, n ids of checks (0: all) [registers] */
 	MSG_ANSWER,	/* i32 code, text of the error or none, what was asked for [bytes] */
+	MSG_LOOK,	/* nothing */
 	MSG_QUIT,	/* nothing */
 
 	/* By the scanner. */
@@ -40,6 +43,7 @@ enum {
 	MSG_NEED_TRUST,		/* u8 × 32 digest → kind, mode, u64 size, path, by; or
 				   nothing → is it empty? */
 	MSG_REPORT,	/* enum verdict, steady, SWEEP_* [report] */
+	MSG_EVENTS,	/* number of events [lines of hvsm.event/1, if there are any] */
 	MSG_SAID,	/* text */
 	MSG_FAILED,	/* i32 code, text or none */
 	MSG_FORBIDDEN,	/* number of a system call */
@@ -78,8 +82,10 @@ extern const struct channel_rule protocol_rules[];
 extern const size_t protocol_rules_n;
 
 /* Handlers of the table, in the files that the roles are in. */
-channel_handler scanner_on_open, scanner_on_grant, scanner_on_sweep, scanner_on_quit;
-channel_handler session_on_ready, session_on_need, session_on_report, session_on_said,
+channel_handler scanner_on_open, scanner_on_grant, scanner_on_sweep, scanner_on_look,
+	scanner_on_quit;
+channel_handler session_on_ready, session_on_need, session_on_report, session_on_events,
+	session_on_said,
 	session_on_failed, session_on_forbidden;
 
 #endif

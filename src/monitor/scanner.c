@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "check/sweep.h"
 #include "keeper/keeper.h"
+#include "monitor/behaviour.h"
 #include "monitor/need.h"
 #include "monitor/protocol.h"
 #include "monitor/sandbox.h"
@@ -38,6 +39,7 @@ struct scanner {
 	struct sealed vmlinux;
 	unsigned has;				/* SANDBOX_* */
 	bool swept, recalled, quit;
+	struct behaviour *behaviour;		/* NULL: it was never looked at */
 };
 
 /* --- what it says --- */
@@ -428,6 +430,70 @@ int scanner_on_sweep(struct channel *channel, struct message *message, void *ctx
 	return say_report(scanner, swept, flags, &why, err);
 }
 
+/* --- LOOK --- */
+
+struct told {
+	const struct scanner *scanner;
+	FILE *to;
+	uint32_t n;
+	bool no_memory;
+};
+
+static void tell_event(const struct event *event, void *ctx)
+{
+	struct told *told = ctx;
+
+	told->no_memory |= encode_print(event_json(event,
+						   identity_json(&told->scanner->identity)),
+					told->to, NULL) < 0;
+	told->n++;
+}
+
+static int say_events(struct scanner *scanner, const char *text, size_t size, uint32_t n,
+		      struct err *err)
+{
+	cleanup(fd_close) int fd = -1;
+	uint8_t room[4];
+	struct writer w = writer_of(room, sizeof(room));
+
+	if (n) {
+		fd = sealed_make("hvsm-events", text, size, err);
+		if (fd < 0)
+			return say_failure(scanner, fd, err, err);
+	}
+	write_u32(&w, n);
+	return channel_send_written(&scanner->channel, MSG_EVENTS, &w, &fd, fd >= 0, -1, err);
+}
+
+/* What was found last time is told, too, where the guest's clock says meanwhile that it holds. */
+int scanner_on_look(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct scanner *scanner = ctx;
+	struct told told = { .scanner = scanner };
+	cleanup(freep) char *text = NULL;
+	struct err why = {0};
+	size_t size = 0;
+	int r = 0;
+
+	(void)channel;
+	(void)message;
+	if (!scanner->kernel)
+		return err_set(err, -EPROTO, "there is no guest");
+	if (!scanner->behaviour)
+		r = behaviour_open(EVENTS_ALL, &scanner->behaviour);
+	told.to = r >= 0 ? open_memstream(&text, &size) : NULL;
+	if (told.to) {
+		view_set_kernel(scanner->view, scanner->kernel->space);
+		r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event,
+				   &told, &why);
+		scanner->swept = true;
+	}
+	if (!told.to || fclose(told.to) != 0 || told.no_memory)
+		r = -ENOMEM;
+	return r < 0 ? say_failure(scanner, r, &why, err) :
+		       say_events(scanner, text, size, told.n, err);
+}
+
 /* --- its life --- */
 
 int scanner_on_quit(struct channel *channel, struct message *message, void *ctx, struct err *err)
@@ -443,6 +509,7 @@ int scanner_on_quit(struct channel *channel, struct message *message, void *ctx,
 
 static void scanner_free(struct scanner *scanner)
 {
+	behaviour_close(&scanner->behaviour);
 	reference_close(&scanner->sources.reference);
 	baseline_close(&scanner->sources.baseline);
 	keeper_close(&scanner->sources.keeper);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/schedule.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,7 @@ struct known {
 
 struct scheduled {
 	uint64_t number;
+	struct schedule_plan plan;
 	struct known *checks;
 	struct item *items;	/* ITEM_FIXED, and one per check */
 	int running;		/* item, or ITEM_NONE */
@@ -73,7 +75,7 @@ struct scheduled {
 	double share;
 	uint64_t shared_at;
 	uint64_t jobs, cpu_ns;
-	bool first, hold;
+	bool first, free, hold, paused;	/* free: what it costs is no debt */
 };
 
 struct schedule {
@@ -87,25 +89,18 @@ struct schedule {
 	uint64_t balanced_at;
 };
 
-struct schedule_options schedule_defaults(uint32_t cpus)
-{
-	return (struct schedule_options){
-		.look_ms = 100,
-		.period_ms = { 500, 2000, 15000 },
-		.jitter_percent = 50,
-		.guest_permille = 10,
-		.host_permille = cpus * 250,
-		.cpus = cpus,
-	};
-}
-
 static int sound(const struct schedule_options *options)
 {
+	return options->jitter_percent <= 90 && options->host_us_per_s && options->cpus ? 0 :
+											  -EINVAL;
+}
+
+static int plan_sound(const struct schedule_plan *plan)
+{
 	for (size_t i = 0; i < SCHEDULE_CLASSES; i++)
-		if (!options->period_ms[i])
+		if (!plan->period_ms[i])
 			return -EINVAL;
-	return options->jitter_percent <= 90 && options->guest_permille && options->host_permille &&
-	       options->cpus ? 0 : -EINVAL;
+	return plan->us_per_s ? 0 : -EINVAL;
 }
 
 int schedule_create(const struct schedule_options *options, size_t checks_n,
@@ -160,13 +155,13 @@ static struct scheduled *find(const struct schedule *schedule, uint64_t number)
 	return NULL;
 }
 
-static double period_ns(const struct schedule *schedule, int item)
+static double period_ns(const struct scheduled *guest, int item)
 {
-	const struct schedule_options *options = &schedule->options;
-	uint32_t ms = item == ITEM_LOOK ? options->look_ms :
-		      item == ITEM_CHEAP ? options->period_ms[SCHEDULE_CHEAP] :
-		      item == ITEM_MIDDLE ? options->period_ms[SCHEDULE_MIDDLE] :
-					    options->period_ms[SCHEDULE_DEAR];
+	const struct schedule_plan *plan = &guest->plan;
+	uint32_t ms = item == ITEM_LOOK ? plan->look_ms :
+		      item == ITEM_CHEAP ? plan->period_ms[SCHEDULE_CHEAP] :
+		      item == ITEM_MIDDLE ? plan->period_ms[SCHEDULE_MIDDLE] :
+					    plan->period_ms[SCHEDULE_DEAR];
 
 	return (double)ms * (double)NS_PER_MS;
 }
@@ -178,7 +173,7 @@ static void postpone(const struct schedule *schedule, struct scheduled *guest, i
 	double chance = (double)(schedule->random(schedule->ctx) >> 11) / (double)(1ull << 53);
 	double jitter = schedule->options.jitter_percent / 100.0 * (2 * chance - 1);
 
-	guest->items[item].due = now + (uint64_t)(period_ns(schedule, item) * guest->stretch *
+	guest->items[item].due = now + (uint64_t)(period_ns(guest, item) * guest->stretch *
 						  (1 + jitter));
 }
 
@@ -191,11 +186,12 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 		const struct known *known = &guest->checks[i];
 
 		batch[known->class] |= known->wanted;
-		guest->items[ITEM_FIXED + i].on = known->wanted && known->class == SCHEDULE_DEAR;
+		guest->items[ITEM_FIXED + i].on = known->wanted && !guest->paused &&
+						  known->class == SCHEDULE_DEAR;
 	}
-	guest->items[ITEM_LOOK].on = schedule->options.look_ms > 0;
-	guest->items[ITEM_CHEAP].on = batch[SCHEDULE_CHEAP];
-	guest->items[ITEM_MIDDLE].on = batch[SCHEDULE_MIDDLE];
+	guest->items[ITEM_LOOK].on = guest->plan.look_ms > 0;
+	guest->items[ITEM_CHEAP].on = batch[SCHEDULE_CHEAP] && !guest->paused;
+	guest->items[ITEM_MIDDLE].on = batch[SCHEDULE_MIDDLE] && !guest->paused;
 	guest->soonest = UINT64_MAX;
 	guest->demand = 0;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++) {
@@ -203,7 +199,7 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 
 		if (!item->on)
 			continue;
-		guest->demand += item->cost_ns / period_ns(schedule, (int)i);
+		guest->demand += item->cost_ns / period_ns(guest, (int)i);
 		if (item->due < guest->soonest)
 			guest->soonest = item->due;
 	}
@@ -219,7 +215,7 @@ static int by_value(const void *a, const void *b)
 /* What each may have at most, so that the host's budget goes to the least first (max-min). */
 static double fair_level(const struct schedule *schedule)
 {
-	double left = schedule->options.host_permille / 1000.0;
+	double left = schedule->options.host_us_per_s / 1e6;
 	size_t n = schedule->guests.n;
 
 	qsort(schedule->demands, n, sizeof(*schedule->demands), by_value);
@@ -230,22 +226,24 @@ static double fair_level(const struct schedule *schedule)
 			return level;
 		left -= schedule->demands[i];
 	}
-	return schedule->options.guest_permille / 1000.0;
+	return HUGE_VAL;
 }
 
 /* Share the host's budget anew. */
 static void balance(struct schedule *schedule, uint64_t now)
 {
-	double most = schedule->options.guest_permille / 1000.0, level;
+	double level;
 
 	for (size_t i = 0; i < schedule->guests.n; i++) {
-		double demand = schedule->guests.v[i]->demand;
+		const struct scheduled *guest = schedule->guests.v[i];
+		double most = guest->plan.us_per_s / 1e6;
 
-		schedule->demands[i] = demand < most ? demand : most;
+		schedule->demands[i] = guest->demand < most ? guest->demand : most;
 	}
 	level = fair_level(schedule);
 	for (size_t i = 0; i < schedule->guests.n; i++) {
 		struct scheduled *guest = schedule->guests.v[i];
+		double most = guest->plan.us_per_s / 1e6;
 
 		guest->allowed = level < most ? level : most;
 		guest->stretch = guest->demand > guest->allowed ?
@@ -259,8 +257,6 @@ int schedule_configure(struct schedule *schedule, const struct schedule_options 
 	if (sound(options) < 0)
 		return -EINVAL;
 	schedule->options = *options;
-	for (size_t i = 0; i < schedule->guests.n; i++)
-		arrange(schedule, schedule->guests.v[i]);
 	balance(schedule, schedule->balanced_at);
 	return 0;
 }
@@ -280,13 +276,40 @@ static int make_room(struct schedule *schedule)
 	return 0;
 }
 
-int schedule_add(struct schedule *schedule, uint64_t number, const bool *wanted, uint64_t now)
+static void follow_plan(const struct schedule *schedule, struct scheduled *guest,
+			const struct schedule_plan *plan)
+{
+	guest->plan = *plan;
+	for (size_t i = 0; i < schedule->checks_n; i++)
+		guest->checks[i].wanted = !plan->wanted || plan->wanted[i];
+	guest->plan.wanted = NULL;
+}
+
+int schedule_replan(struct schedule *schedule, uint64_t number, const struct schedule_plan *plan,
+		    uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest)
+		return -ENOENT;
+	if (plan_sound(plan) < 0)
+		return -EINVAL;
+	follow_plan(schedule, guest, plan);
+	schedule_all(schedule, number, now);
+	balance(schedule, now);
+	return 0;
+}
+
+int schedule_add(struct schedule *schedule, uint64_t number, const struct schedule_plan *plan,
+		 uint64_t now)
 {
 	cleanup(scheduled_freep) struct scheduled *guest = calloc(1, sizeof(*guest));
 	struct scheduled **add;
 
 	if (find(schedule, number))
 		return -EEXIST;
+	if (plan_sound(plan) < 0)
+		return -EINVAL;
 	if (!guest)
 		return -ENOMEM;
 	guest->checks = calloc(schedule->checks_n + 1, sizeof(*guest->checks));
@@ -296,11 +319,10 @@ int schedule_add(struct schedule *schedule, uint64_t number, const bool *wanted,
 	guest->number = number;
 	guest->running = ITEM_NONE;
 	guest->stretch = 1;
-	guest->first = true;
+	guest->first = guest->free = true;
 	guest->refilled = guest->shared_at = now;
 	guest->items[ITEM_LOOK].cost_ns = (double)LOOK_GUESS_NS;
-	for (size_t i = 0; i < schedule->checks_n; i++)
-		guest->checks[i].wanted = !wanted || wanted[i];
+	follow_plan(schedule, guest, plan);
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		guest->items[i].due = now;
 	add = vec_add(&schedule->guests);
@@ -324,15 +346,31 @@ void schedule_remove(struct schedule *schedule, uint64_t number)
 	}
 }
 
+static void all_due(const struct schedule *schedule, struct scheduled *guest, uint64_t now)
+{
+	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+		guest->items[i].due = now;
+	arrange(schedule, guest);
+}
+
 void schedule_all(struct schedule *schedule, uint64_t number, uint64_t now)
 {
 	struct scheduled *guest = find(schedule, number);
 
 	if (!guest)
 		return;
-	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
-		guest->items[i].due = now;
-	arrange(schedule, guest);
+	guest->first = true;
+	all_due(schedule, guest, now);
+}
+
+void schedule_pause(struct schedule *schedule, uint64_t number, bool paused, uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest || guest->paused == paused)
+		return;
+	guest->paused = paused;
+	all_due(schedule, guest, now);
 }
 
 void schedule_hold(struct schedule *schedule, uint64_t number, bool hold, uint64_t now)
@@ -382,7 +420,7 @@ static uint64_t ready_at(const struct scheduled *guest, uint64_t now)
 
 	if (guest->running != ITEM_NONE || guest->hold || guest->soonest == UINT64_MAX)
 		return UINT64_MAX;
-	if (guest->first)
+	if (guest->first && !guest->paused)
 		return guest->soonest;
 	credit = credit_at(guest, now);
 	if (credit < 0) {
@@ -412,7 +450,7 @@ static struct scheduled *choose(const struct schedule *schedule, uint64_t now)
 
 static int item_of(const struct schedule *schedule, const struct scheduled *guest)
 {
-	if (guest->first)
+	if (guest->first && !guest->paused)
 		return ITEM_ALL;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		if (guest->items[i].on && guest->items[i].due == guest->soonest)
@@ -464,7 +502,8 @@ int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *
 			postpone(schedule, guest, (int)i, now);
 	else
 		postpone(schedule, guest, item, now);
-	guest->first = false;
+	if (item == ITEM_ALL)
+		guest->first = false;
 	guest->running = item;
 	guest->started = now;
 	guest->jobs++;
@@ -502,8 +541,8 @@ static enum schedule_class class_of(double cost_ns, enum schedule_class now)
 	double middle = now >= SCHEDULE_MIDDLE ? MIDDLE_NS / 2.0 : (double)MIDDLE_NS;
 	double dear = now == SCHEDULE_DEAR ? DEAR_NS / 2.0 : (double)DEAR_NS;
 
-	return cost_ns >= dear ? SCHEDULE_DEAR : cost_ns >= middle ? SCHEDULE_MIDDLE :
-								     SCHEDULE_CHEAP;
+	return cost_ns >= dear ? SCHEDULE_DEAR :
+	       cost_ns >= middle ? SCHEDULE_MIDDLE : SCHEDULE_CHEAP;
 }
 
 /* The CPU time of a sweep by the proportions of its checks: a busy host stretches all alike. */
@@ -587,10 +626,11 @@ void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uin
 	arrange(schedule, guest);
 	if (item == ITEM_ALL || now - schedule->balanced_at >= BALANCE_NS)
 		balance(schedule, now);
-	if (item == ITEM_ALL)
+	if (guest->free && item == ITEM_ALL)
 		guest->refilled = now;	/* what every guest costs once */
 	else
 		charge(guest, now, cpu_ns);
+	guest->free &= item != ITEM_ALL;
 }
 
 int schedule_stats(const struct schedule *schedule, uint64_t number, uint64_t now,

@@ -31,16 +31,18 @@ enum schedule_class {
 };
 
 struct schedule_options {
-	uint32_t look_ms;			/* 0: no looks */
-	uint32_t period_ms[SCHEDULE_CLASSES];	/* > 0 */
-	uint32_t jitter_percent;		/* of a period, to both sides: 0..90 */
-	uint32_t guest_permille;		/* of one CPU, for each guest: > 0 */
-	uint32_t host_permille;			/* of one CPU, for all guests: 2000 are two CPUs */
-	uint32_t cpus;				/* first sweeps at the same time: > 0 */
+	uint32_t jitter_percent;	/* of a period, to both sides: 0..90 */
+	uint32_t host_us_per_s;		/* CPU time for all guests: 2,000,000 are two CPUs; > 0 */
+	uint32_t cpus;			/* first sweeps at the same time: > 0 */
 };
 
-/* What hvsmd does where nothing else is configured; for @cpus CPUs. */
-struct schedule_options schedule_defaults(uint32_t cpus);
+/* What holds for one guest. */
+struct schedule_plan {
+	uint32_t look_ms;			/* 0: no looks */
+	uint32_t period_ms[SCHEDULE_CLASSES];	/* > 0 */
+	uint32_t us_per_s;			/* CPU time: > 0 */
+	const bool *wanted;	/* of each check, whether it is to be run; NULL: all */
+};
 
 /* 64 bits of chance, which a guest cannot know. */
 typedef uint64_t schedule_random_fn(void *ctx);
@@ -48,7 +50,7 @@ typedef uint64_t schedule_random_fn(void *ctx);
 struct schedule_job {
 	uint64_t guest;
 	bool look;
-	bool first;		/* everything, of a guest that was never swept */
+	bool first;		/* everything at once */
 	uint32_t *checks;	/* numbers of the checks to run; free(); NULL: a look */
 	size_t checks_n;
 };
@@ -79,29 +81,35 @@ nodiscard int schedule_create(const struct schedule_options *options, size_t che
 			      schedule_random_fn *random, void *ctx, struct schedule **ret);
 void schedule_free(struct schedule **schedule);
 
-/* Other options for all guests, from their next job on. 0, -EINVAL. */
+/* Other options, from the next jobs on. 0, -EINVAL. */
 nodiscard int schedule_configure(struct schedule *schedule,
 				 const struct schedule_options *options);
 
 /**
  * schedule_add - a guest comes
- * @guest:  its number, never used before
- * @wanted: of each check, whether it is to be run; NULL: all
+ * @guest: its number, never used before
  *
  * Its first job is all checks at once; what that costs does not count as debt.
  *
- * Return: 0, -EEXIST, -ENOMEM.
+ * Return: 0, -EEXIST, -EINVAL (@plan), -ENOMEM.
  */
-nodiscard int schedule_add(struct schedule *schedule, uint64_t guest, const bool *wanted,
-			   uint64_t now);
+nodiscard int schedule_add(struct schedule *schedule, uint64_t guest,
+			   const struct schedule_plan *plan, uint64_t now);
+
+/* Another plan, from the next jobs on. 0, -EINVAL, -ENOENT. */
+nodiscard int schedule_replan(struct schedule *schedule, uint64_t guest,
+			      const struct schedule_plan *plan, uint64_t now);
 
 /* It is gone; a job of it that still runs is forgotten. */
 void schedule_remove(struct schedule *schedule, uint64_t guest);
 
-/* All of it is due now: it was rebooted, or a person asks. What that costs counts. */
+/* Everything at once is its next job: it was rebooted, or a person asks. Its cost counts. */
 void schedule_all(struct schedule *schedule, uint64_t guest, uint64_t now);
 
-/* No jobs while @hold: its scanner is not there, or it is paused. */
+/* While it is paused only looks: nothing in it changes, and these see when it goes on. */
+void schedule_pause(struct schedule *schedule, uint64_t guest, bool paused, uint64_t now);
+
+/* No jobs while @hold: its scanner is not there. */
 void schedule_hold(struct schedule *schedule, uint64_t guest, bool hold, uint64_t now);
 
 /**

@@ -66,7 +66,8 @@ static void report_free(struct session_report *report)
 {
 	json_decref(report->json);
 	sealed_unmap(&report->text);
-	*report = (struct session_report){0};
+	fd_close(&report->fd);
+	*report = (struct session_report){ .fd = -1 };
 }
 
 void session_end(struct session *session)
@@ -75,6 +76,7 @@ void session_end(struct session *session)
 	/* It may be in the middle of a sweep: nobody waits for what it would say. */
 	spawn_kill(&session->process);
 	report_free(&session->report);
+	fd_close(&session->events);
 	free(session->kernel_json);
 	*session = SESSION_NONE;
 }
@@ -164,6 +166,12 @@ int session_sweep(struct session *session, uint32_t flags, const char *const *id
 	return channel_send_written(&session->channel, MSG_SWEEP, &w, &fd, fd >= 0, SEND_MS, err);
 }
 
+int session_look(struct session *session, struct err *err)
+{
+	session->state = SESSION_LOOKING;
+	return channel_send(&session->channel, MSG_LOOK, NULL, 0, NULL, 0, SEND_MS, err);
+}
+
 /* --- what it says --- */
 
 /* Something that it may say at this point only. */
@@ -231,6 +239,11 @@ int session_on_report(struct channel *channel, struct message *message, void *ct
 	report_free(report);
 	report->verdict = (enum verdict)verdict;
 	report->steady = steady;
+	if (session->unread) {
+		report->fd = take_fd(&message->fds[0]);
+		session->news = NEWS_REPORT;
+		return 0;
+	}
 	r = sealed_map(message->fds[0], REPORT_BYTES_MAX, &report->text, err);
 	if (r >= 0 && flags & SWEEP_JSON) {
 		r = heard_report(&report->text, &session->identity, report->verdict,
@@ -244,6 +257,23 @@ int session_on_report(struct channel *channel, struct message *message, void *ct
 		return r;
 	}
 	session->news = NEWS_REPORT;
+	return 0;
+}
+
+int session_on_events(struct channel *channel, struct message *message, void *ctx,
+		      struct err *err)
+{
+	struct session *session = ctx;
+	uint32_t n = bytes_u32(&message->body);
+	int r = expect(session, SESSION_LOOKING, "EVENTS", err);
+
+	if (r < 0)
+		return r;
+	if (!n != !message->fds_n)
+		return channel_violated(channel, err, "%u events in %zu files", n, message->fds_n);
+	fd_close(&session->events);
+	session->events = n ? take_fd(&message->fds[0]) : -1;
+	session->news = NEWS_EVENTS;
 	return 0;
 }
 

@@ -32,12 +32,14 @@ enum session_state {
 	SESSION_OPENING,
 	SESSION_IDLE,
 	SESSION_SWEEPING,
+	SESSION_LOOKING,
 };
 
 enum session_news {
 	NEWS_NONE,		/* a question, which was answered */
 	NEWS_READY,		/* session->kernel */
 	NEWS_REPORT,		/* session->report */
+	NEWS_EVENTS,		/* session->events */
 	NEWS_SAID,		/* session->said: a remark for a person */
 	NEWS_FAILED,		/* session->failed: the last OPEN or SWEEP did not work out */
 };
@@ -46,6 +48,7 @@ enum session_news {
 struct session_report {
 	enum verdict verdict;
 	bool steady;		/* the guest was up, and the same, from start to end */
+	int fd;			/* session->unread: the report as it came; -1: taken */
 	json_t *json;		/* if that was asked for … */
 	struct sealed text;	/* … or else this: lines that are safe to print */
 };
@@ -57,19 +60,21 @@ struct session {
 	struct identity identity; /* its texts are the caller's */
 	enum session_state state;
 	uint32_t flags;		/* SWEEP_* of the last sweep */
+	bool unread;		/* reports are for somebody else to read: only report.fd is set */
 
 	enum session_news news;	/* of the last session_next() */
 	unsigned confined;	/* SANDBOX_*: what its sandbox could have */
 	struct kernel kernel;	/* as it says: release, build_id, text and boot only */
 	char *kernel_json;	/* one object */
 	struct session_report report;
+	int events;		/* lines of hvsm.event/1, not judged; -1: none, or taken */
 	struct err failed;
 	char said[512];
 	int64_t forbidden;	/* number of the system call that ended it; -1: none */
 };
 
 #define SESSION_NONE ((struct session){ .process = SPAWNED_NONE, .channel = CHANNEL_NONE, \
-					.forbidden = -1 })
+					.report.fd = -1, .events = -1, .forbidden = -1 })
 
 /**
  * session_start - start a scanner: this program again
@@ -98,6 +103,9 @@ nodiscard int session_grant(struct session *session, struct err *err);
 nodiscard int session_sweep(struct session *session, uint32_t flags, const char *const *ids,
 			    size_t n, const struct registers *cpus, size_t cpus_n,
 			    struct err *err);
+
+/* Ask what has happened since the last look. */
+nodiscard int session_look(struct session *session, struct err *err);
 
 /**
  * session_next - the next thing that it says; questions are answered at once

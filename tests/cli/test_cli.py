@@ -32,7 +32,7 @@ HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
 COMMANDS = ["list", "info", "scan", "watch", "ps", "modules", "sockets", "files", "mounts",
-            "hooks", "bpf", "log", "symbols", "checks", "reference", "trust", "report",
+            "hooks", "bpf", "log", "symbols", "checks", "reference", "trust", "report", "status",
             "version", "help"]
 ON_A_TARGET = ["info", "scan", "ps", "modules", "sockets", "files", "mounts", "hooks", "bpf", "log",
                 "symbols"]

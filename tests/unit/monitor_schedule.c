@@ -16,6 +16,7 @@
 /* A host of guests whose checks cost what the test says, in a time of its own. */
 struct world {
 	struct schedule *schedule;
+	struct schedule_plan plan;
 	uint64_t now;
 	uint64_t chance;
 	uint64_t costs[GUESTS][CHECKS];
@@ -37,11 +38,18 @@ static uint64_t chance(void *ctx)
 	return world->chance * 0x2545f4914f6cdd1dull;
 }
 
-static struct world *world_new(const struct schedule_options *options)
+static const struct schedule_options usual = {
+	.jitter_percent = 50, .host_us_per_s = 500000, .cpus = CPUS,
+};
+
+static struct world *world_new(void)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
 	assert_non_null(world);
+	world->plan = (struct schedule_plan){
+		.look_ms = 100, .period_ms = { 500, 2000, 15000 }, .us_per_s = 10000,
+	};
 	world->chance = 42;
 	world->now = 5 * S;
 	for (size_t g = 0; g < GUESTS; g++) {
@@ -51,7 +59,7 @@ static struct world *world_new(const struct schedule_options *options)
 		for (size_t c = 0; c < CHECKS; c++)
 			world->costs[g][c] = c < 30 ? MS / 20 : c < 38 ? 9 * MS / 10 : 8 * MS;
 	}
-	assert_int_equal(schedule_create(options, CHECKS, chance, world, &world->schedule), 0);
+	assert_int_equal(schedule_create(&usual, CHECKS, chance, world, &world->schedule), 0);
 	return world;
 }
 
@@ -87,7 +95,7 @@ static void note_check(struct world *world, size_t g, uint32_t c)
 static void work(struct world *world, struct schedule_job *job)
 {
 	struct schedule_cost costs[CHECKS];
-	size_t g = job->guest;
+	uint64_t g = job->guest;
 	uint64_t cpu = job->look ? world->look_cost[g] : MS / 10;
 
 	if (job->look)
@@ -99,7 +107,10 @@ static void work(struct world *world, struct schedule_job *job)
 						   3 * world->costs[g][job->checks[i]] };
 		cpu += world->costs[g][job->checks[i]];
 	}
-	*(job->first ? &world->first[g] : &world->spent[g]) += cpu;
+	if (job->first)
+		world->first[g] += cpu;
+	else
+		world->spent[g] += cpu;
 	world->now += cpu / CPUS;
 	schedule_done(world->schedule, g, world->now, cpu, costs, job->checks_n);
 	free(job->checks);
@@ -126,7 +137,7 @@ static void run_until(struct world *world, uint64_t end)
 static void add_guests(struct world *world, size_t n)
 {
 	for (size_t g = 0; g < n; g++)
-		assert_int_equal(schedule_add(world->schedule, g, NULL, world->now), 0);
+		assert_int_equal(schedule_add(world->schedule, g, &world->plan, world->now), 0);
 }
 
 /* CPUs used between two moments, first sweeps apart. */
@@ -141,15 +152,14 @@ static double used(const struct world *world, uint64_t before, uint64_t ns)
 
 static void the_first_job_of_a_guest_is_everything(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	struct schedule_job job = { 0 };
 
 	(void)state;
 	assert_int_equal(schedule_next(world->schedule, world->now, &job), 0);
 	assert_true(schedule_wake(world->schedule, world->now) == UINT64_MAX);
 	add_guests(world, 1);
-	assert_int_equal(schedule_add(world->schedule, 0, NULL, world->now), -EEXIST);
+	assert_int_equal(schedule_add(world->schedule, 0, &world->plan, world->now), -EEXIST);
 	assert_int_equal(schedule_next(world->schedule, world->now, &job), 1);
 	assert_true(job.first && !job.look);
 	assert_int_equal(job.checks_n, CHECKS);
@@ -161,12 +171,10 @@ static void the_first_job_of_a_guest_is_everything(void **state)
 
 static void everything_runs_within_its_period_and_jitter(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world;
+	struct world *world = world_new();
 
 	(void)state;
-	options.guest_permille = 100;
-	world = world_new(&options);
+	world->plan.us_per_s = 100000;
 	add_guests(world, 1);
 	run_until(world, world->now + 300 * S);
 	/* Nothing is stretched; a job may wait for another of its guest: 16 ms at most. */
@@ -185,13 +193,11 @@ static void everything_runs_within_its_period_and_jitter(void **state)
 
 static void the_pauses_are_spread_over_the_whole_jitter(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world;
+	struct world *world = world_new();
 	unsigned in[10] = { 0 };
 
 	(void)state;
-	options.guest_permille = 1000;
-	world = world_new(&options);
+	world->plan.us_per_s = 1000000;
 	memset(world->costs, 0, sizeof(world->costs));
 	world->look_cost[0] = 1;
 	add_guests(world, 1);
@@ -213,8 +219,7 @@ static void the_pauses_are_spread_over_the_whole_jitter(void **state)
 
 static void a_guest_keeps_its_budget_by_longer_periods(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	struct schedule_stats stats;
 	uint64_t before;
 
@@ -238,8 +243,7 @@ static void a_guest_keeps_its_budget_by_longer_periods(void **state)
 
 static void a_hundred_guests_keep_the_budget_of_two_cpus(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	uint64_t before = 0, least = UINT64_MAX, most = 0;
 
 	(void)state;
@@ -263,8 +267,7 @@ static void a_hundred_guests_keep_the_budget_of_two_cpus(void **state)
 
 static void a_dear_guest_slows_none_but_itself(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	uint64_t alone, before = 0;
 
 	(void)state;
@@ -277,7 +280,7 @@ static void a_dear_guest_slows_none_but_itself(void **state)
 	alone = world->looks[5];
 	world_free(world);
 
-	world = world_new(&options);
+	world = world_new();
 	for (size_t g = 0; g < GUESTS; g++)
 		for (size_t c = 0; c < CHECKS; c++)
 			world->costs[g][c] = g == 0 ? 50 * MS : world->costs[g][c] / 10;
@@ -296,8 +299,7 @@ static void a_dear_guest_slows_none_but_itself(void **state)
 
 static void with_defaults_all_has_run_again_within_thirty_seconds(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 
 	(void)state;
 	add_guests(world, 40);
@@ -314,8 +316,7 @@ static void with_defaults_all_has_run_again_within_thirty_seconds(void **state)
 
 static void who_is_held_gets_no_jobs_and_goes_on_after(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	uint64_t looks;
 
 	(void)state;
@@ -337,10 +338,31 @@ static void who_is_held_gets_no_jobs_and_goes_on_after(void **state)
 	world_free(world);
 }
 
+static void a_paused_guest_is_only_looked_at(void **state)
+{
+	struct world *world = world_new();
+	uint32_t runs[CHECKS];
+	uint64_t looks;
+
+	(void)state;
+	add_guests(world, 1);
+	run_until(world, world->now + 20 * S);
+	schedule_pause(world->schedule, 0, true, world->now);
+	memcpy(runs, world->runs[0], sizeof(runs));
+	looks = world->looks[0];
+	run_until(world, world->now + 20 * S);
+	assert_memory_equal(runs, world->runs[0], sizeof(runs));
+	assert_true(world->looks[0] > looks + 100);
+	schedule_pause(world->schedule, 0, false, world->now);
+	run_until(world, world->now + 20 * S);
+	for (uint32_t c = 0; c < CHECKS; c++)
+		assert_true(world->runs[0][c] > runs[c]);
+	world_free(world);
+}
+
 static void a_scanner_that_died_at_work_gets_new_work(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	struct schedule_job job = { 0 };
 
 	(void)state;
@@ -360,12 +382,12 @@ static void a_scanner_that_died_at_work_gets_new_work(void **state)
 
 static void checks_that_are_not_wanted_never_run(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
-	struct world *world = world_new(&options);
+	struct world *world = world_new();
 	bool wanted[CHECKS] = { [3] = true, [39] = true };
 
 	(void)state;
-	assert_int_equal(schedule_add(world->schedule, 7, wanted, world->now), 0);
+	world->plan.wanted = wanted;
+	assert_int_equal(schedule_add(world->schedule, 7, &world->plan, world->now), 0);
 	run_until(world, world->now + 60 * S);
 	for (uint32_t c = 0; c < CHECKS; c++)
 		assert_int_equal(world->runs[7][c] > 0, wanted[c]);
@@ -374,19 +396,20 @@ static void checks_that_are_not_wanted_never_run(void **state)
 
 static void options_that_make_no_sense_are_refused(void **state)
 {
-	struct schedule_options options = schedule_defaults(CPUS);
+	struct schedule_options options = usual;
 	struct schedule *schedule = NULL;
+	struct world *world = world_new();
 
 	(void)state;
-	options.period_ms[SCHEDULE_DEAR] = 0;
-	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
-	options = schedule_defaults(CPUS);
 	options.jitter_percent = 91;
 	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
-	options = schedule_defaults(CPUS);
-	options.guest_permille = 0;
+	options = usual;
+	options.host_us_per_s = 0;
 	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
 	assert_null(schedule);
+	world->plan.period_ms[SCHEDULE_DEAR] = 0;
+	assert_int_equal(schedule_add(world->schedule, 1, &world->plan, world->now), -EINVAL);
+	world_free(world);
 }
 
 int main(void)
@@ -400,6 +423,7 @@ int main(void)
 		cmocka_unit_test(a_dear_guest_slows_none_but_itself),
 		cmocka_unit_test(with_defaults_all_has_run_again_within_thirty_seconds),
 		cmocka_unit_test(who_is_held_gets_no_jobs_and_goes_on_after),
+		cmocka_unit_test(a_paused_guest_is_only_looked_at),
 		cmocka_unit_test(a_scanner_that_died_at_work_gets_new_work),
 		cmocka_unit_test(checks_that_are_not_wanted_never_run),
 		cmocka_unit_test(options_that_make_no_sense_are_refused),

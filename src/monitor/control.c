@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/control.h"
+
+#include <grp.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/now.h"
+#include "base/writer.h"
+#include "check/check.h"
+#include "monitor/event_line.h"
+#include "monitor/heard.h"
+#include "monitor/journal.h"
+#include "monitor/sealed.h"
+#include "report/encode.h"
+#include "report/ledger.h"
+
+/* Where nothing changes the ledger is told all the same that the guest was looked at. */
+#define STORE_AGAIN_NS (600ull * 1000000000)
+
+void control_incident(struct control *control, uint64_t number, const char *text)
+{
+	const struct picture_guest *guest = picture_guest(&control->picture, number);
+	struct control_incident *at =
+		&control->incidents[control->incidents_n++ % CONTROL_INCIDENTS_MAX];
+
+	free(at->guest);
+	free(at->text);
+	at->time_ns = now_ns(CLOCK_REALTIME);
+	at->guest = guest && guest->name ? strdup(guest->name) : NULL;
+	at->text = strdup(text);
+}
+
+/* What nobody but control noticed. */
+static void notice(struct control *control, const struct picture_guest *guest, const char *what,
+		   const struct err *why)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "%s: %s", what, why->text);
+	journal(LOG_WARNING, "%s: %s", guest->name ? guest->name : "?", text);
+	control_incident(control, guest->number, text);
+}
+
+static int become(const struct link_setup *setup, struct err *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, -errno, "no new privileges: %s", strerror(errno));
+	if (setup->uid == LINK_SELF)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(setup->gid, setup->gid, setup->gid) < 0 ||
+	    setresuid(setup->uid, setup->uid, setup->uid) < 0)
+		return err_set(err, -errno, "user %u: %s", setup->uid, strerror(errno));
+	return 0;
+}
+
+static int on_setup(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+	struct link_setup setup;
+	int r = link_read_setup(message, &setup, err);
+
+	if (r < 0)
+		return r;
+	if (control->ledger)
+		return err_set(err, -EPROTO, "set up twice");
+	r = become(&setup, err);
+	if (r >= 0)
+		r = ledger_open(setup.ledger, true, &control->ledger, err);
+	if (r < 0)
+		return wrap(err, r, "reports in '%s'", setup.ledger);
+	control->started_ns = setup.started_ns;
+	control->host_us_per_s = setup.host_us_per_s;
+	control->retention_days = setup.retention_days;
+	control->retention_mib = setup.retention_mib;
+	control->socket = take_fd(&message->fds[0]);
+	r = serve_start(&control->server, &control->loop, control->socket, setup.gid,
+			control_answer, control, err);
+	return r < 0 ? r : channel_send(channel, LINK_READY, NULL, 0, NULL, 0, LINK_WAIT_MS, err);
+}
+
+static int on_guest(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+	struct link_guest guest;
+	int r = link_read_guest(message, &guest, err);
+
+	(void)channel;
+	return r < 0 ? r : picture_set(&control->picture, &guest);
+}
+
+static int on_gone(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+
+	(void)channel;
+	(void)err;
+	picture_remove(&control->picture, bytes_u64(&message->body));
+	return 0;
+}
+
+/* What the scanner's report is worth for the schedule; nothing where it could not be read. */
+static int answer_taken(struct channel *channel, uint64_t number, bool stored,
+			const struct picture_report *report, struct err *err)
+{
+	uint8_t body[CHANNEL_BODY_MAX];
+	struct writer w = writer_of(body, sizeof(body));
+
+	write_u64(&w, number);
+	write_u8(&w, stored);
+	write_u32(&w, (uint32_t)report->costs_n);
+	for (size_t i = 0; i < report->costs_n; i++) {
+		write_u32(&w, report->costs[i].check);
+		write_u64(&w, report->costs[i].duration_ns);
+	}
+	return channel_send_written(channel, LINK_TAKEN, &w, NULL, 0, LINK_WAIT_MS, err);
+}
+
+static void json_drop(json_t **json)
+{
+	json_decref(*json);
+}
+
+static const char *text_or(const char *text, const char *other)
+{
+	return text ? text : other;
+}
+
+/* A finding that opened or closed: for the log, and for who watches. */
+static int tell_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+	cleanup(json_drop) json_t *line = NULL;
+	cleanup(freep) char *text = NULL;
+	const char *what = finding->closed_ns ? "closed" : "opened";
+
+	(void)err;
+	journal(finding->closed_ns ? LOG_NOTICE : LOG_WARNING, "finding %s %s: %s: %s, %s: %s",
+		finding->id, what, finding->guest, finding->severity, finding->check,
+		finding->title);
+	line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "schema", "hvsm.finding/1",
+			 "change", what, "guest", finding->guest, "id", finding->id, "check",
+			 finding->check, "severity", finding->severity, "title", finding->title);
+	text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+	if (text)
+		serve_publish(&control->server, text, strlen(text));
+	return 0;
+}
+
+/* -ENOSPC and the like: the next report of the same is tried again, and a person told once. */
+static void trouble(struct control *control, const struct picture_guest *guest,
+		    const struct err *why)
+{
+	if (!*control->trouble)
+		notice(control, guest, "its report could not be stored", why);
+	snprintf(control->trouble, sizeof(control->trouble), "%s", why->text);
+}
+
+static bool store(struct control *control, struct picture_guest *guest,
+		  const struct sealed *json)
+{
+	const struct ledger_origin origin = { .guest = guest->key };
+	struct ledger_filter filter = { .guest = guest->key };
+	struct ledger_added added;
+	struct err why = { 0 };
+	int r = ledger_add(control->ledger, &origin, json->data, json->size, &added, &why);
+
+	if (r < 0) {
+		trouble(control, guest, &why);
+		return false;
+	}
+	if (*control->trouble)
+		journal(LOG_NOTICE, "reports are stored again");
+	control->trouble[0] = '\0';
+	control->stored++;
+	guest->stored_ns = now_ns(CLOCK_MONOTONIC);
+	filter.after_seq = added.seq - 1;
+	if ((added.opened || added.closed) &&
+	    ledger_each_finding(control->ledger, &filter, tell_finding, control, &why) < 0)
+		notice(control, guest, "what it opened or closed cannot be told", &why);
+	return true;
+}
+
+/* Is it a report of this guest, and of the form that others may rely on? */
+static int hear(const struct picture_guest *guest, const struct sealed *json,
+		enum verdict verdict, json_t **ret, struct err *err)
+{
+	const struct identity identity = {
+		.name = guest->name, .uuid = guest->uuid, .target = guest->target,
+		.hypervisor = guest->hypervisor,
+	};
+
+	if (verdict > VERDICT_COMPROMISED)
+		return err_set(err, -EPROTO, "a verdict that there is not");
+	return heard_report(json, &identity, verdict, ret, err);
+}
+
+static int on_report(struct channel *channel, struct message *message, void *ctx,
+		     struct err *err)
+{
+	struct control *control = ctx;
+	uint64_t number = bytes_u64(&message->body);
+	struct picture_guest *guest = picture_guest(&control->picture, number);
+	cleanup(picture_report_free) struct picture_report report = { 0 };
+	cleanup(sealed_unmap) struct sealed json = { 0 };
+	cleanup(json_drop) json_t *root = NULL;
+	enum verdict verdict = bytes_u8(&message->body);
+	struct err why = { 0 };
+	bool stored = false;
+	int r;
+
+	/* It went meanwhile. */
+	if (!guest)
+		return 0;
+	control->received++;
+	r = sealed_map(message->fds[0], LINK_REPORT_MAX, &json, &why);
+	if (r >= 0)
+		r = hear(guest, &json, verdict, &root, &why);
+	if (r >= 0)
+		r = picture_read(&control->picture, guest, root, &report, &why);
+	if (r < 0) {
+		notice(control, guest, "its scanner's report is not taken", &why);
+		return answer_taken(channel, number, false, &report, err);
+	}
+	guest->sweeps++;
+	guest->swept_ns = now_ns(CLOCK_REALTIME);
+	/* What could not be stored is as if it had not come, so that it is stored next time. */
+	if (report.changed || now_ns(CLOCK_MONOTONIC) - guest->stored_ns > STORE_AGAIN_NS)
+		stored = store(control, guest, &json);
+	if (stored || !report.changed)
+		picture_take(guest, &report);
+	return answer_taken(channel, number, stored, &report, err);
+}
+
+static int on_events(struct channel *channel, struct message *message, void *ctx,
+		     struct err *err)
+{
+	struct control *control = ctx;
+	uint64_t number = bytes_u64(&message->body);
+	const struct picture_guest *guest = picture_guest(&control->picture, number);
+	cleanup(sealed_unmap) struct sealed lines = { 0 };
+	struct event_line line;
+	struct bytes rest;
+	struct err why = { 0 };
+
+	if (!guest)
+		return 0;
+	if (sealed_map(message->fds[0], LINK_EVENTS_MAX, &lines, &why) < 0) {
+		notice(control, guest, "its scanner's events are not taken", &why);
+		return 0;
+	}
+	rest = bytes_of(lines.data, lines.size);
+	while (event_line_next(&rest, &line)) {
+		if (line.paused || line.resumed) {
+			uint8_t body[9];
+			struct writer w = writer_of(body, sizeof(body));
+			int r;
+
+			write_u64(&w, number);
+			write_u8(&w, line.paused);
+			r = channel_send_written(channel, LINK_PAUSED, &w, NULL, 0, LINK_WAIT_MS,
+						 err);
+			if (r < 0)
+				return r;
+		}
+		serve_publish(&control->server, line.text, line.n);
+	}
+	return 0;
+}
+
+static int on_incident(struct channel *channel, struct message *message, void *ctx,
+		       struct err *err)
+{
+	uint64_t number = bytes_u64(&message->body);
+	const char *text = bytes_text(&message->body);
+
+	(void)channel;
+	if (!bytes_at_end(&message->body))
+		return err_set(err, -EPROTO, "an incident that cannot be read");
+	control_incident(ctx, number, text_or(text, "?"));
+	return 0;
+}
+
+static int on_quit(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+
+	(void)channel;
+	(void)message;
+	(void)err;
+	loop_stop(&control->loop);
+	return 0;
+}
+
+static int on_parent(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+	int r = channel_dispatch(&control->parent, control, 0, err);
+
+	(void)fd;
+	(void)events;
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+static int list_checks(struct control *control)
+{
+	const struct check *const *checks = checks_all(&control->picture.ids_n);
+
+	control->ids = calloc(control->picture.ids_n + 1, sizeof(*control->ids));
+	if (!control->ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < control->picture.ids_n; i++)
+		control->ids[i] = checks[i]->id;
+	control->picture.ids = control->ids;
+	return 0;
+}
+
+static void deinit(struct control *control)
+{
+	serve_stop(&control->server);
+	fd_close(&control->socket);
+	ledger_close(&control->ledger);
+	picture_free(&control->picture);
+	loop_deinit(&control->loop);
+	channel_close(&control->parent);
+	for (size_t i = 0; i < CONTROL_INCIDENTS_MAX; i++) {
+		free(control->incidents[i].guest);
+		free(control->incidents[i].text);
+	}
+	free(control->ids);
+}
+
+int control_run(void)
+{
+	static const struct link_handlers handlers = {
+		.setup = on_setup, .guest = on_guest, .gone = on_gone, .report = on_report,
+		.events = on_events, .incident = on_incident, .quit = on_quit,
+	};
+	struct control control = { .parent = CHANNEL_NONE, .socket = -1 };
+	struct err err = { 0 };
+	int r;
+
+	link_rules(&handlers, control.rules);
+	channel_init(&control.parent, CHANNEL_FD, ROLE_CONTROL, ROLE_STARTER, control.rules,
+		     LINK_RULES);
+	r = loop_init(&control.loop, 1000, &err);
+	if (r >= 0)
+		r = list_checks(&control);
+	if (r >= 0)
+		r = loop_add(&control.loop, CHANNEL_FD, EPOLLIN, on_parent, &control, &err);
+	if (r >= 0)
+		r = loop_run(&control.loop, &err);
+	deinit(&control);
+	/* The parent ended without a word: it was killed, and who starts it starts all anew. */
+	if (r < 0 && r != -EPIPE)
+		journal(LOG_ERR, "control: %s", err.code ? err.text : strerror(-r));
+	return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
+}

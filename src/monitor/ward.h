@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HVSM_MONITOR_WARD_H
+#define HVSM_MONITOR_WARD_H
+
+#include "monitor/fleet.h"
+#include "monitor/link.h"
+#include "monitor/schedule.h"
+
+struct parent;
+struct ward_scanner;	/* the process, and what is said to it: ward_scanner.c */
+
+/* Which boot of which kernel a scanner found: numbers that no two boots share. */
+struct ward_boot {
+	uint64_t text, canary, first_task, first_task_ns;
+};
+
+/* A guest that is watched, and its scanner, seen from the parent. */
+struct ward {
+	struct parent *parent;
+	uint64_t number;		/* of the guest */
+	const struct fleet_guest *guest;
+	int pidfd;			/* of the guest's process */
+	enum guest_state state;
+	char reason[224];		/* why it is not watched */
+
+	struct ward_scanner *scanner;	/* NULL: none runs */
+	bool ready;			/* it has found the guest's kernel */
+	uint32_t restarts;		/* after it died, since the guest came */
+	uint32_t failures;		/* in a row: it died, or found no kernel */
+	uint64_t next;			/* when one is started, if none runs; CLOCK_MONOTONIC */
+	uint64_t ready_at;
+
+	struct ward_boot boot;		/* as it was found last */
+	bool seen_up;			/* a sweep saw this boot run */
+	uint32_t unsteady;		/* sweeps in a row that did not */
+	uint64_t probe;			/* when it is tried again, if so; 0: not */
+
+	bool working;
+	bool probing;			/* the job is no one's but ours */
+	bool handed;			/* its report is with control */
+	uint64_t job_started;
+	uint64_t job_cpu;		/* of the scanner, when the job began */
+	uint64_t job_spent;		/* by the job, once its report is there */
+	uint64_t cpu_ns;		/* of scanners that have ended */
+};
+
+/**
+ * ward_create - a guest is to be watched from now on
+ * @guest: of the fleet; outlives the ward
+ * Return: 0, or a negative errno.
+ */
+nodiscard int ward_create(struct parent *parent, const struct fleet_guest *guest,
+			  struct ward **ret, struct err *err);
+
+/* Ends its scanner. *@ward becomes NULL; NULL is fine. */
+void ward_free(struct ward **ward);
+
+/* Start its scanner where none runs, and it is time; end a job that takes too long. */
+void ward_tend(struct ward *ward, uint64_t now);
+
+/* A job begins. What goes wrong ends the scanner, and another is started. */
+void ward_start(struct ward *ward, const struct schedule_job *job, uint64_t now);
+
+/* Control has read the report of its job. */
+void ward_taken(struct ward *ward, const struct schedule_cost *costs, size_t costs_n,
+		uint64_t now);
+
+/* Control is gone, and maybe a report with it: everything is looked at once more. */
+void ward_lost(struct ward *ward, uint64_t now);
+
+/* Its events say that its clock stands still, or moves again. */
+void ward_pause(struct ward *ward, bool paused, uint64_t now);
+
+/* For control. */
+void ward_tell(const struct ward *ward, uint64_t now, struct link_guest *ret);
+
+/* --- what its scanner says: called by ward_scanner.c --- */
+
+void ward_on_ready(struct ward *ward, const struct ward_boot *boot);
+
+/* @fd stays the caller's. */
+void ward_on_report(struct ward *ward, int fd, uint8_t verdict, bool steady);
+void ward_on_events(struct ward *ward, int fd);
+
+/* It could not be opened, or swept; or the scanner died, or was made to: @died. */
+void ward_on_failure(struct ward *ward, int code, const char *why, bool died);
+
+/* --- and what it is told: ward_scanner.c --- */
+
+/* Starts a process, and opens the guest for it. 0, or a negative errno. */
+nodiscard int ward_scanner_start(struct ward *ward, struct err *err);
+
+/* Kills it. Nothing where none runs. */
+void ward_scanner_end(struct ward *ward);
+
+/* @checks: numbers; @n 0: a look */
+nodiscard int ward_scanner_sweep(struct ward *ward, const uint32_t *checks, size_t n,
+				 struct err *err);
+nodiscard int ward_scanner_look(struct ward *ward, struct err *err);
+
+/* CPU time and memory of the process; 0: none runs. */
+uint64_t ward_scanner_cpu_ns(const struct ward *ward);
+uint64_t ward_scanner_memory_bytes(const struct ward *ward);
+
+#endif

@@ -1,0 +1,240 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""hvsmd over the life of a guest: found, watched, attacked, reset, ended; and its own processes killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from typing import Any, Callable
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lab.guest import Guest  # noqa: E402
+from lab.product import Outcome, binary, hvsm  # noqa: E402
+
+# Reached only where something hangs: nothing here is about how long it takes.
+LIMIT_S = 300.0
+GETPID = 39
+
+CONFIG = """
+user = nobody
+state_dir = "{folder}/state"
+socket = "{folder}/hvsmd.sock"
+guest_cpu_percent = 50
+guest "*" {{ watch = no }}
+guest "{name}" {{ watch = yes }}
+"""
+
+
+class Daemon:
+    """An hvsmd of our own, with directories of its own, that watches one guest."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.config = folder / "hvsmd.conf"
+        self.log = folder / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.config.write_text(CONFIG.format(folder=folder, name=name))
+        self.config.chmod(0o600)
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([binary().parent / "hvsmd", "--config", self.config],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def children(self, role: str = "") -> list[int]:
+        """The processes that it has started, all or those of one role."""
+        assert self.process
+        pids = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, rest = path.read_text().split("(", 1)[1].rsplit(")", 1)
+            except OSError:
+                continue
+            if int(rest.split()[1]) == self.process.pid and name.endswith(role):
+                pids.append(int(path.parent.name))
+        return pids
+
+    def status(self) -> Outcome:
+        return hvsm("status", "--json")
+
+    def guest(self) -> Any:
+        """What status says of the guest; nothing where it does not, or there is no answer."""
+        done = self.status()
+        guests = done.json["guests"] if done.out else []
+        return guests[0] if guests else None
+
+    def kill(self) -> None:
+        assert self.process
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class DaemonTest(unittest.TestCase):
+    """One guest, one daemon, from the first to the last."""
+
+    def setUp(self) -> None:
+        held = tempfile.TemporaryDirectory(prefix="hvsm-daemon-")
+        self.addCleanup(held.cleanup)
+        self.folder = Path(held.name)
+        self.folder.chmod(0o711)     # for the user that control is
+        self.guest = Guest("6.1-cloud")
+        os.environ["HVSM_SOCKET"] = str(self.folder / "hvsmd.sock")
+        self.addCleanup(os.environ.pop, "HVSM_SOCKET")
+        self.daemon = Daemon(self.folder, self.guest.name)
+
+    def wait(self, what: str, is_so: Callable[[], Any]) -> Any:
+        """Until it is so."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            result = is_so()
+            if result:
+                return result
+            time.sleep(0.2)
+        self.fail(f"{what}: {self.daemon.status()}\n{self.daemon.said()[-4000:]}")
+
+    def watched(self, verdict: str) -> Any:
+        """The guest, once it is watched with that verdict by all checks."""
+        def is_so() -> Any:
+            guest = self.daemon.guest()
+            return guest if guest and guest["state"] == "watched" and guest["verdict"] == verdict \
+                and guest["checks"]["not_run"] == 0 else None
+        return self.wait(f"watched and {verdict}", is_so)
+
+    def swept_again(self) -> None:
+        """Every check has run at least once more: told by all of them at once."""
+        before = self.daemon.guest()["sweeps"]
+        subprocess.run([sys.executable, "-c", SCAN_NOW, os.environ["HVSM_SOCKET"]], check=True)
+        self.wait("swept again", lambda: (self.daemon.guest() or {"sweeps": 0})["sweeps"] > before + 2)
+
+    def ledger(self, *args: str) -> Outcome:
+        return hvsm("report", *args, "--ledger", str(self.folder / "state" / "reports"))
+
+    def open_findings(self) -> set[str]:
+        done = subprocess.run([sys.executable, "-c", ASK, os.environ["HVSM_SOCKET"],
+                               '{"request":"findings"}'], check=True, stdout=subprocess.PIPE)
+        return {item["check"] for item in json.loads(done.stdout)["items"]}
+
+    def attack(self) -> None:
+        self.guest.insmod("hook_syscall64", nr=GETPID)
+        self.wait("a finding", lambda: "syscall-table" in self.open_findings())
+        self.assertEqual(self.daemon.status().status, 1)
+        self.assertEqual(self.daemon.guest()["verdict"], "compromised")
+        self.guest.rmmod("hook_syscall64")
+        self.wait("no finding", lambda: not self.open_findings())
+        self.watched("clean")
+
+    def events(self) -> None:
+        """Who asks for it is told what happens."""
+        with socket.socket(socket.AF_UNIX) as to:
+            to.connect(os.environ["HVSM_SOCKET"])
+            to.settimeout(LIMIT_S)
+            to.sendall(b'{"request":"watch"}\n')
+            with to.makefile("r") as lines:
+                self.assertEqual(json.loads(lines.readline())["schema"], "hvsm.watching/1")
+                self.guest.insmod("hook_syscall64", nr=GETPID)
+                for line in lines:
+                    event = json.loads(line)
+                    if event.get("event") == "module-load":
+                        break
+        self.assertEqual((event["schema"], event["guest"]["name"]), ("hvsm.event/1", self.guest.name))
+        self.assertLessEqual(event["after"], event["before"])
+        self.guest.rmmod("hook_syscall64")
+        self.wait("no finding", lambda: not self.open_findings())
+
+    def pause(self) -> None:
+        """A guest that stands still is paused, and neither stalled nor suspicious."""
+        self.guest.qmp_command("stop")
+        guest = self.wait("paused", lambda: (self.daemon.guest() or {}).get("state") == "paused"
+                          and self.daemon.guest())
+        self.assertEqual((guest["verdict"], guest["open_findings"]), ("clean", 0))
+        self.assertEqual(self.daemon.status().status, 0)
+        self.guest.qmp_command("cont")
+        self.watched("clean")
+
+    def kill_scanner(self) -> None:
+        pids = self.daemon.children("-scanner")
+        self.assertEqual(len(pids), 1)
+        before = self.daemon.guest()
+        os.kill(pids[0], signal.SIGKILL)
+        self.wait("another scanner", lambda: self.daemon.children("-scanner") not in ([], pids))
+        self.wait("sweeps", lambda: (self.daemon.guest() or {"sweeps": 0})["sweeps"] > before["sweeps"])
+        status = self.daemon.status().json
+        self.assertIn("SIGKILL", " ".join(one["text"] for one in status["incidents"]))
+        self.assertEqual(status["guests"][0]["scanner_restarts"], before["scanner_restarts"] + 1,
+                         self.daemon.said())
+        self.assertEqual(before["scanner_restarts"], 0, self.daemon.said())
+
+    def kill_control(self) -> None:
+        pids = self.daemon.children("-control")
+        self.assertEqual(len(pids), 1)
+        os.kill(pids[0], signal.SIGKILL)
+        self.wait("another control", lambda: self.daemon.children("-control") not in ([], pids))
+        self.watched("clean")
+
+    def kill_all(self) -> None:
+        self.daemon.kill()
+        self.assertEqual(self.daemon.status().status, 2)
+        self.daemon.start()
+        self.watched("clean")
+
+    def stop(self) -> None:
+        assert self.daemon.process
+        children = self.daemon.children()
+        self.assertGreaterEqual(len(children), 1)
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.process.wait(LIMIT_S), 0, self.daemon.said())
+        self.assertEqual([pid for pid in children if Path(f"/proc/{pid}").exists()], [])
+        self.assertEqual(self.daemon.status().status, 2)
+
+    def test_life_of_a_guest(self) -> None:
+        self.daemon.start()
+        self.addCleanup(self.daemon.kill)
+        with self.guest:
+            guest = self.watched("clean")
+            self.assertEqual(guest["target"], f"qemu:{self.guest.pid}")
+            self.assertEqual(guest["checks"]["inconclusive"], 0, self.daemon.status().out)
+            self.events()
+            self.attack()
+            self.pause()
+            self.kill_scanner()
+            self.kill_control()
+            self.guest.reset()
+            self.swept_again()
+            self.watched("clean")
+            self.kill_all()
+        self.wait("a guest that is gone", lambda: self.daemon.guest() is None)
+        self.assertEqual(self.daemon.status().status, 0)
+        self.assertEqual(self.daemon.status().json["reports"]["trouble"], None)
+        self.stop()
+        self.assertEqual(self.ledger("verify").status, 0)
+        self.assertIn(f"System call {GETPID}", self.ledger("findings").out)
+        found = self.daemon.said()
+        self.assertEqual(found.count(" opened: "), found.count(" closed: "), found)
+
+
+ASK = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as to:
+    to.connect(sys.argv[1])
+    to.sendall(sys.argv[2].encode() + b"\\n")
+    with to.makefile("rb") as answer:
+        sys.stdout.write(answer.readline().decode())
+"""
+SCAN_NOW = ASK.replace("sys.argv[2].encode()", "b'{\"request\":\"scan\"}'")
+
+if __name__ == "__main__":
+    unittest.main()

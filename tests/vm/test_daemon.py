@@ -35,6 +35,15 @@ guest "{name}" {{ watch = yes }}
 """
 
 
+def runs(pid: int) -> bool:
+    """Is there such a process? One that only waits to be reaped is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
 class Daemon:
     """An hvsmd of our own, with directories of its own, that watches one guest."""
 
@@ -186,7 +195,10 @@ class DaemonTest(unittest.TestCase):
         self.watched("clean")
 
     def kill_all(self) -> None:
+        left = self.daemon.children()
         self.daemon.kill()
+        # They end by themselves, once they see that nobody is there.
+        self.wait("the end of all", lambda: not any(map(runs, left)))
         self.assertEqual(self.daemon.status().status, 2)
         self.daemon.start()
         self.watched("clean")
@@ -197,7 +209,7 @@ class DaemonTest(unittest.TestCase):
         self.assertGreaterEqual(len(children), 1)
         self.daemon.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.daemon.process.wait(LIMIT_S), 0, self.daemon.said())
-        self.assertEqual([pid for pid in children if Path(f"/proc/{pid}").exists()], [])
+        self.assertFalse([pid for pid in children if runs(pid)])
         self.assertEqual(self.daemon.status().status, 2)
 
     def test_life_of_a_guest(self) -> None:

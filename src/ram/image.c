@@ -224,11 +224,12 @@ static int look_into(struct image *image, struct err *err)
 static int open_image(const char *path, bool unread, struct ram **ret, struct err *err)
 {
 	struct image *image = image_new(path);
-	struct ram *ram = &image->ram;
+	struct ram *ram;
 	int r;
 
 	if (!image)
 		return -ENOMEM;
+	ram = &image->ram;
 	r = open_source(path, &image->source, err);
 	if (r == 0 && !unread)
 		r = look_into(image, err);

@@ -267,6 +267,7 @@ class HostileImage(unittest.TestCase):
         raw = cls.dir / "guest.raw"
         with Guest(cls.kernel, memory=f"{MEMORY >> 20}M") as guest:
             guest.workload()
+            guest.settle()
             guest.qmp_command("pmemsave", val=0, size=MEMORY, filename=str(raw))
         cls.image = Image(raw)
         cls.addClassCleanup(cls.image.close)

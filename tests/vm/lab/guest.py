@@ -244,8 +244,15 @@ class Guest:
         """Run a command of QEMU's human monitor, which every lab guest has, with QMP or without."""
         return ask(self.dir / "monitor", line)
 
+    @staticmethod
+    def settle() -> None:
+        """Let what has just ended go: a command of the lab's is reaped, but still there for some
+        milliseconds, and an image that shows it so is rightly no clean one."""
+        time.sleep(1)
+
     def dump(self, path: Path) -> None:
         """Write an ELF core of the guest's memory, as QEMU's dump-guest-memory makes it."""
+        self.settle()
         self.monitor(f"dump-guest-memory {path}")
         if not path.exists():
             raise LabError(f"{self.name}: QEMU wrote no {path}")

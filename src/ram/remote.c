@@ -45,10 +45,24 @@ void remote_deinit(struct remote *remote)
 	*remote = REMOTE_NONE;
 }
 
+/*
+ * Nothing is read, even of the first page, and that is no error, where the memory itself is gone
+ * (pagemap_read() in fs/proc/task_mmu.c): who is killed gives it up some time before he ends.
+ */
+static bool memory_is_gone(const struct remote *remote)
+{
+	uint64_t entry;
+
+	return pread(remote->pagemap, &entry, sizeof(entry), 0) == 0;
+}
+
 static int gone_or(const struct remote *remote, const char *what, struct err *err)
 {
 	if (proc_alive(&remote->proc, err) < 0)
 		return -ESRCH;
+	if (memory_is_gone(remote))
+		return err_set(err, -ESRCH, "process %d ended: it has no memory any more",
+			       (int)remote->proc.pid);
 	return err_set(err, -EFAULT, "%s of process %d cannot be read", what,
 		       (int)remote->proc.pid);
 }
@@ -101,7 +115,9 @@ static int read_pagemap(const struct remote *remote, uint64_t at, uint64_t *entr
 	ssize_t got = pread(remote->pagemap, entries, n * sizeof(*entries),
 			    (off_t)(at / GUEST_PAGE_SIZE * sizeof(*entries)));
 
-	return got == (ssize_t)(n * sizeof(*entries)) ? 0 : gone_or(remote, "the page map", err);
+	if (got == (ssize_t)(n * sizeof(*entries)))
+		return 0;
+	return gone_or(remote, "the page map", err);
 }
 
 static bool is_there(uint64_t entry)

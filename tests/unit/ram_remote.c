@@ -38,6 +38,13 @@ static bool asleep(pid_t pid)
 	return state && state[2] == 'S';
 }
 
+static void become_another(int signal)
+{
+	(void)signal;
+	execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+	_exit(1);
+}
+
 static void start(struct child *child)
 {
 	uint8_t *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
@@ -52,6 +59,7 @@ static void start(struct child *child)
 	child->pid = fork();
 	if (!child->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGUSR1, become_another);
 		memory[0] = 0x11;
 		for (unsigned i = PAGES / 4; i < PAGES / 2; i++)
 			memset(memory + (size_t)i * PAGE, (int)(i % 251) + 1, PAGE);
@@ -228,6 +236,41 @@ static void a_process_that_ended_is_told(void **state)
 	assert_int_equal(err.code, -ESRCH);
 }
 
+static bool is_called(pid_t pid, const char *name)
+{
+	char path[64], line[64] = "";
+	cleanup(file_close) FILE *file = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	file = fopen(path, "r");
+	return file && fgets(line, sizeof(line), file) && !strncmp(line, name, strlen(name));
+}
+
+/* Who was killed gives his memory up before he ends, and so does who executes another program. */
+static void memory_that_was_given_up_is_told_as_an_end(void **state)
+{
+	cleanup(remote_deinit) struct remote remote = REMOTE_NONE;
+	uint64_t start_at, len;
+	struct err err = { 0 };
+	struct child child;
+	uint8_t buf[16];
+
+	(void)state;
+	start(&child);
+	open_remote(&child, &remote);
+	assert_int_equal(remote_read(&remote, child.at, buf, sizeof(buf), NULL, NULL, &err), 0);
+	kill(child.pid, SIGUSR1);
+	while (!is_called(child.pid, "sleep"))
+		usleep(1000);
+	assert_int_equal(proc_alive(&remote.proc, NULL), 0);
+	assert_int_equal(remote_read(&remote, child.at, buf, sizeof(buf), NULL, NULL, &err),
+			 -ESRCH);
+	assert_non_null(strstr(err.text, "ended"));
+	assert_int_equal(remote_next(&remote, child.at, child.at + PAGE, &start_at, &len, &err),
+			 -ESRCH);
+	stop(&child);
+}
+
 static void memory_that_is_not_mapped(void **state)
 {
 	cleanup(remote_deinit) struct remote remote = REMOTE_NONE;
@@ -264,6 +307,7 @@ int main(void)
 		cmocka_unit_test(runs_are_what_was_touched),
 		cmocka_unit_test(what_is_absent_comes_from_below),
 		cmocka_unit_test(a_process_that_ended_is_told),
+		cmocka_unit_test(memory_that_was_given_up_is_told_as_an_end),
 		cmocka_unit_test(memory_that_is_not_mapped),
 		cmocka_unit_test(no_such_process),
 	};

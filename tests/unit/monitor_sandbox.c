@@ -100,17 +100,26 @@ static uint32_t child_says(struct child *child, int32_t *number)
 	return type;
 }
 
+/* What a process that does it says last, and the number of that; how it ended. */
+static uint32_t act_out(act_fn *act, int32_t *number, int *status)
+{
+	struct child child;
+	uint32_t said;
+
+	*number = 0;
+	child_start(&child, act);
+	said = child_says(&child, number);
+	*status = child_end(&child);
+	return said;
+}
+
 /* The act ends the process, and the starter is told which system call it was. */
 static void dies(act_fn *act, long call)
 {
-	struct child child;
-	int32_t number = 0;
-	uint32_t said;
+	int32_t number;
 	int status;
+	uint32_t said = act_out(act, &number, &status);
 
-	child_start(&child, act);
-	said = child_says(&child, &number);
-	status = child_end(&child);
 	/* Sanitizers try these while they report: they are refused there. */
 	if (SANDBOX_SANITIZED && said == DONE && number == -EACCES)
 		return;
@@ -123,14 +132,10 @@ static void dies(act_fn *act, long call)
 /* The act goes through, and returns this. */
 static void returns(act_fn *act, long result)
 {
-	struct child child;
-	int32_t number = 0;
-	uint32_t said;
+	int32_t number;
 	int status;
+	uint32_t said = act_out(act, &number, &status);
 
-	child_start(&child, act);
-	said = child_says(&child, &number);
-	status = child_end(&child);
 	if (said != DONE || number != result)
 		fail_msg("said %u, %d (status %#x), not %ld", said, number, (unsigned)status,
 			 result);

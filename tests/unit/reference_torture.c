@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reference/reference.h"
 
-#include <malloc.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -13,6 +12,7 @@
 #include "base/cleanup.h"
 #include "make/package.h"
 #include "make/torture.h"
+#include "make/torture_store.h"
 #include "reference/baseline.h"
 #include "reference/store.h"
 #include "reference/trust.h"
@@ -27,54 +27,12 @@
  */
 static char dir[64], package[96], store_path[96];
 
-static void *sqlite_malloc(int size)
-{
-	return malloc((size_t)size);
-}
-
-static void *sqlite_realloc(void *at, int size)
-{
-	return realloc(at, (size_t)size);
-}
-
-static int sqlite_size(void *at)
-{
-	return (int)malloc_usable_size(at);
-}
-
-static int sqlite_round(int size)
-{
-	return (size + 7) & ~7;
-}
-
-static int sqlite_begin(void *ctx)
-{
-	(void)ctx;
-	return SQLITE_OK;
-}
-
-static void sqlite_end(void *ctx)
-{
-	(void)ctx;
-}
-
 static int use_our_memory(void **state)
 {
-	static sqlite3_mem_methods methods = {
-		sqlite_malloc, free, sqlite_realloc, sqlite_size, sqlite_round, sqlite_begin,
-		sqlite_end, NULL,
-	};
 	struct blob deb = make_kernel_deb(0x11, RELEASE, VERSION);
 
 	(void)state;
-	/* In memory where that can be: the store waits for its disk again and again. */
-	strcpy(dir, "/dev/shm/hvsm-torture-XXXXXX");
-	if (!mkdtemp(dir)) {
-		strcpy(dir, "/tmp/hvsm-torture-XXXXXX");
-		if (!mkdtemp(dir))
-			return -1;
-	}
-	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK)
+	if (torture_directory("torture", dir, sizeof(dir)) < 0 || torture_sqlite() < 0)
 		return -1;
 	make_file(dir, "a.deb", &deb);
 	blob_free(&deb);
@@ -83,25 +41,14 @@ static int use_our_memory(void **state)
 	return 0;
 }
 
-/* What is in it, without a shell: this is done some thousand times. */
-static void remove_files(const char *path)
-{
-	cleanup(dir_close) DIR *found = opendir(path);
-	const struct dirent *entry;
-
-	while (found && (entry = readdir(found)))
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(found), entry->d_name, 0);
-}
-
 static void remove_store(void)
 {
 	char blobs[128];
 
 	snprintf(blobs, sizeof(blobs), "%s/blobs", store_path);
-	remove_files(blobs);
+	torture_remove_files(blobs);
 	rmdir(blobs);
-	remove_files(store_path);
+	torture_remove_files(store_path);
 	rmdir(store_path);
 	assert_int_not_equal(access(store_path, F_OK), 0);
 }

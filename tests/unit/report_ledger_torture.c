@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/ledger.h"
 
-#include <fcntl.h>
-#include <malloc.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -20,6 +18,7 @@
 #include "base/cleanup.h"
 #include "make/report.h"
 #include "make/torture.h"
+#include "make/torture_store.h"
 
 /*
  * Whatever fails, and whenever the writer ends: what was acknowledged is there, once, and the
@@ -28,68 +27,22 @@
 static char dir[64], path[96];
 
 /*
- * SQLite's memory comes from malloc(), too, which then can fail (torture.h). jansson's does not: its
- * lexer (2.14) loses a character then, and ends the process by an assertion.
+ * jansson keeps its own memory, which does not fail: its lexer (2.14) loses a character then, and
+ * ends the process by an assertion.
  */
-static void *sqlite_malloc(int size)
-{
-	return malloc((size_t)size);
-}
-
-static void *sqlite_realloc(void *at, int size)
-{
-	return realloc(at, (size_t)size);
-}
-
-static int sqlite_size(void *at)
-{
-	return (int)malloc_usable_size(at);
-}
-
-static int sqlite_round(int size)
-{
-	return (size + 7) & ~7;
-}
-
-static int sqlite_begin(void *ctx)
-{
-	(void)ctx;
-	return SQLITE_OK;
-}
-
-static void sqlite_end(void *ctx)
-{
-	(void)ctx;
-}
-
 static int use_our_memory(void **state)
 {
-	static sqlite3_mem_methods methods = {
-		sqlite_malloc, free, sqlite_realloc, sqlite_size, sqlite_round, sqlite_begin,
-		sqlite_end, NULL,
-	};
 
 	(void)state;
-	/* In memory where that can be: the ledger waits for its disk again and again. */
-	strcpy(dir, "/dev/shm/hvsm-ledger-XXXXXX");
-	if (!mkdtemp(dir)) {
-		strcpy(dir, "/tmp/hvsm-ledger-XXXXXX");
-		if (!mkdtemp(dir))
-			return -1;
-	}
+	if (torture_directory("ledger", dir, sizeof(dir)) < 0)
+		return -1;
 	snprintf(path, sizeof(path), "%s/ledger", dir);
-	return sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK ? 0 : -1;
+	return torture_sqlite();
 }
 
-/* The files of the ledger, without a shell: this is done some thousand times. */
 static void remove_ledger(void)
 {
-	cleanup(dir_close) DIR *found = opendir(path);
-	const struct dirent *entry;
-
-	while (found && (entry = readdir(found)))
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(found), entry->d_name, 0);
+	torture_remove_files(path);
 	rmdir(path);
 	assert_int_not_equal(access(path, F_OK), 0);
 }

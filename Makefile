@@ -18,7 +18,7 @@ demo: ## boot a Debian guest, scan it, attack it, scan it again
 	@scripts/demo
 
 .PHONY: check
-check: ## every test: gcc, clang, sanitizers, style, real guests
+check: ## the tests: gcc, clang, sanitizers, style, real guests of QEMU
 	@scripts/install-packages build test
 	@scripts/check full
 
@@ -32,10 +32,30 @@ check-vm: ## the tests against real guests only
 	@scripts/install-packages build test
 	@scripts/check vm
 
+.PHONY: check-package
+check-package: ## the Debian packages: built, installed, upgraded, removed
+	@scripts/install-packages build test package
+	@scripts/check package
+
 .PHONY: check-kvm
-check-kvm: ## hvsm on a real KVM host, which is emulated
-	@scripts/install-packages build test
+check-kvm: ## hvsm on a real KVM host, which is emulated; not part of check
+	@scripts/install-packages build test package
 	@scripts/check kvm
+
+.PHONY: check-faults
+check-faults: ## 500 times kill -9 of the daemon's processes, and other faults; half an hour
+	@scripts/install-packages build test
+	@HVSM_FAULTS_KILLS=$${HVSM_FAULTS_KILLS:-500} scripts/check faults
+
+.PHONY: check-xen
+check-xen: ## guests of a real Xen host, which is emulated; not part of check
+	@scripts/install-packages build test
+	@scripts/check xen
+
+.PHONY: check-xen-hvm
+check-xen-hvm: ## the same with an HVM guest
+	@scripts/install-packages build test
+	@scripts/check xen-hvm
 
 .PHONY: lint
 lint: ## the rules of docs/style.md that a program can check
@@ -45,6 +65,7 @@ lint: ## the rules of docs/style.md that a program can check
 bench: all ## how fast it is, as ratios to memcpy
 	@scripts/install-packages test
 	@tests/bench/run.py
+	@tests/bench/crowd.py
 
 .PHONY: fuzz
 fuzz: ## each fuzzer for FUZZ_SECONDS=60
@@ -56,8 +77,18 @@ docs: all ## write again what is generated of the documentation
 	@scripts/make-docs $(BUILD)/src/hvsm
 
 .PHONY: install
-install: all ## install the command, its manual, completion and schemas (DESTDIR=…)
+install: all ## install all of it (prefix=/usr/local, DESTDIR=…)
+	@$(if $(prefix),meson configure $(BUILD) -Dprefix=$(prefix) && ninja -C $(BUILD) --quiet)
 	@meson install -C $(BUILD) --no-rebuild
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` installed last; configuration and reports stay
+	@ninja -C $(BUILD) uninstall
+
+.PHONY: deb
+deb: ## packages for Debian 12: build-deb/*.deb
+	@scripts/install-packages build package
+	@scripts/make-deb
 
 .PHONY: clean
 clean: ## remove what was built

@@ -144,3 +144,8 @@ char *escape_dup(const char *text)
 		escape(text, n, buf, size);
 	return buf;
 }
+
+char *escape_once(const char *text)
+{
+	return escape_needless(text, strlen(text)) ? strdup(text) : escape_dup(text);
+}

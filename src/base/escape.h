@@ -48,4 +48,10 @@ bool escape_needless(const char *text, size_t n);
  */
 char *escape_dup(const char *text);
 
+/**
+ * escape_once - as escape_dup(), of text that is escaped already, or should be
+ * What is safe to print stays as it is, and whatever its writer left out is made up for.
+ */
+char *escape_once(const char *text);
+
 #endif

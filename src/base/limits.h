@@ -159,6 +159,9 @@
 /* Program headers of an ELF core: with paging=true QEMU writes one for each virtual mapping. */
 #define IMAGE_HEADERS_MAX	(1u << 20)
 
+/* Sections of a core of Xen: xl dump-core writes 8. */
+#define IMAGE_SECTIONS_MAX	32u
+
 /* Notes of an ELF core: QEMU writes 816 bytes for each CPU. */
 #define IMAGE_NOTES_MAX		(8u << 20)
 
@@ -178,8 +181,17 @@
 /* Memory backends and NUMA nodes of one guest: QEMU's MAX_NODES is 128, DIMM slots 256. */
 #define QEMU_BACKENDS_MAX	512u
 
+/* DIMMs of one guest: ACPI_MAX_RAM_SLOTS of QEMU. */
+#define QEMU_SLOTS_MAX		256u
+
+/* Guest-physical addresses have 52 bits. */
+#define RAM_ROOM_MAX		((uint64_t)1 << 52)
+
 /* How much of QEMU's heap is searched for its tables: 10-40 MiB are usual. */
 #define HEAP_SCAN_MAX		(128u << 20)
+
+/* … and of those of its threads, of which each vCPU under emulation has up to 64 MiB. */
+#define HEAP_THREADS_SCAN_MAX	(512u << 20)
 
 /* Descriptors of QEMU that are looked through for the file behind its RAM: made at start. */
 #define QEMU_FDS_MAX		1024u
@@ -208,6 +220,12 @@
 
 /* Findings of one report, of all its checks. */
 #define REPORT_FINDINGS_MAX	(1u << 16)
+
+/*
+ * Findings that are open in one guest: what is open never expires, so whoever finds something else
+ * in each sweep, and never says that it is over, would fill the disk.
+ */
+#define LEDGER_OPEN_MAX		(2 * REPORT_FINDINGS_MAX)
 
 /* Findings of one check: a guest that was turned over altogether is told by fewer. */
 #define FINDINGS_MAX		256u
@@ -243,9 +261,10 @@
 /*
  * Reference kernels: what a bzImage unpacks to (Debian's generic 7.2: 60 MiB with relocations),
  * one file or member of a package (vmlinux with DWARF has some 500 MiB), one module (amdgpu
- * has 25 MiB, ten times that with DWARF).
+ * has 25 MiB, ten times that with DWARF). Its symbols and types, unpacked, have 13 to 25 MiB.
  */
 #define VMLINUX_MAX		(256u << 20)
+#define PROFILE_MAX		(64u << 20)
 #define REFERENCE_FILE_MAX	(1u << 30)
 #define MODULE_FILE_MAX		(256u << 20)
 
@@ -337,6 +356,22 @@
 /* What is counted for the rates: reactions times guests, of which a host has hundreds. */
 #define REACTION_RATES_MAX	65536u
 
+/* What was done of late: some 60,000 lines; the file before it is kept as well. */
+#define AUDIT_LOG_BYTES_MAX	(16u << 20)
+
+/*
+ * What control asks for of one reaction after one report; the rest comes with the next one. All of
+ * it, and what is answered, has room in the channel, whoever is slow.
+ */
+#define REACTIONS_ASKED_MAX	32u
+
+/*
+ * Findings of one guest that were reacted to, or allowed, and of which a report says nothing: where
+ * a check never sees all, and finds something else each time, these would become ever more. What is
+ * forgotten is reacted to again, and does not count as allowed.
+ */
+#define POLICY_KEPT_MAX		(1u << 16)
+
 /* Network interfaces of one guest: some have ten. */
 #define REACTION_NICS_MAX	64u
 
@@ -351,5 +386,37 @@
 #define BEHAVIOUR_TASKS_MAX	(1u << 16)
 #define BEHAVIOUR_SOCKETS_MAX	(1u << 16)
 #define EVENTS_WAITING_MAX	1024u
+
+/* Domains of one Xen host: DOMID_FIRST_RESERVED of its public headers. */
+#define XEN_DOMAINS_MAX		0x7ff0u
+
+/* Paths in xenstore that are asked for: a number and a few words. */
+#define XEN_PATH_MAX		96u
+
+/*
+ * What is mapped of a Xen guest at a time: 64 windows of 64 frames, 16 MiB. Mapped frames stay
+ * the guest's even if it gives them back, so they are few, and held for a second at most.
+ */
+#define XEN_WINDOWS		64u
+#define XEN_WINDOW_FRAMES	64u
+#define XEN_HELD_MS		1000u
+
+/* Frames in one request to map: two pages of numbers for Xen. */
+#define XEN_BATCH_FRAMES	512u
+
+/*
+ * Frames in one request of a scanner for memory that only its starter can read: 256 KiB, which
+ * each such scanner and its starter share, and one bit each in an answer.
+ */
+#define FETCH_FRAMES_MAX	64u
+
+/* Guest frames that may be RAM: 4 TiB; Xen's own limit for HVM is below that. */
+#define XEN_FRAMES_MAX		(1ull << 30)
+
+/*
+ * Frames of a paravirtual guest, 64 GiB: each takes 4 bytes, and 8 more in the process that looks
+ * for them by machine address.
+ */
+#define MACHINE_FRAMES_MAX	(1u << 24)
 
 #endif

@@ -14,4 +14,15 @@ static inline uint64_t now_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
+/*
+ * When something was, as a clock has it that may have been set since: @real is CLOCK_REALTIME now,
+ * @boot what CLOCK_BOOTTIME was then. Never after @real.
+ */
+static inline uint64_t now_since_ns(uint64_t real, uint64_t boot)
+{
+	uint64_t ago = now_ns(CLOCK_BOOTTIME) - boot;
+
+	return real > ago ? real - ago : 0;
+}
+
 #endif

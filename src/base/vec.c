@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void vec_shrink(void **v, size_t *room, size_t n, size_t element_bytes)
+{
+	void *smaller = n && n < *room ? realloc(*v, n * element_bytes) : NULL;
+
+	if (!smaller)
+		return;
+	*v = smaller;
+	*room = n;
+}
+
 int vec_grow(void **v, size_t *room, size_t n, size_t element_bytes)
 {
 	size_t more, bytes;

@@ -35,10 +35,16 @@
 		(vec)->n = (vec)->room = 0;             \
 	} while (0)
 
+/* What will not grow any more needs no room for more. Where it cannot be given back it stays. */
+#define vec_settle(vec) vec_shrink((void **)&(vec)->v, &(vec)->room, (vec)->n, sizeof(*(vec)->v))
+
 /*
  * Make room for element @n, and zero it. Doubling, so adding is cheap; -ENOMEM leaves the
  * array as it was. vec_add() is what to call.
  */
 int vec_grow(void **v, size_t *room, size_t n, size_t element_bytes);
+
+/* As vec_settle(), which is what to call. */
+void vec_shrink(void **v, size_t *room, size_t n, size_t element_bytes);
 
 #endif

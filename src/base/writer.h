@@ -56,6 +56,19 @@ static inline void write_u64(struct writer *w, uint64_t v)
 	write_bytes(w, &v, sizeof(v));
 }
 
+/* To the next multiple of eight. */
+static inline void write_aligned(struct writer *w)
+{
+	static const uint8_t zeros[8];
+
+	write_bytes(w, zeros, -w->n & 7);
+}
+
+static inline void bytes_align(struct bytes *b)
+{
+	bytes_take(b, -(uintptr_t)b->at & 7);
+}
+
 /* A string: its length, its bytes, and a NUL. NULL is another thing than "". */
 static inline void write_text(struct writer *w, const char *text)
 {

@@ -246,6 +246,11 @@ void check_not_covered(struct check_run *run, const char *fmt, ...)
 	run->not_covered = true;
 }
 
+void check_quiet(struct check_run *run)
+{
+	run->result->quiet = true;
+}
+
 void check_stands_on(struct check_run *run, enum assurance assurance)
 {
 	struct check_result *result = run->result;
@@ -276,11 +281,30 @@ static void conclude(struct check_run *run)
 		memcpy(result->reason, result->note, sizeof(result->reason));
 }
 
+/*
+ * The guest has memory, it may be, of which the host does not know where it is: what follows from
+ * its absence says nothing.
+ */
+static void withdraw(struct check_run *run)
+{
+	struct check_result *result = run->result;
+
+	for (size_t i = 0; i < result->findings.n; i++)
+		finding_free(result->findings.v[i]);
+	result->findings.n = 0;
+	result->reason[0] = '\0';
+	result->incomplete = false;
+	check_inconclusive(run, "it leads to memory that was plugged in, and where that is cannot "
+			   "be told: give QEMU a QMP socket (-qmp unix:…)");
+}
+
 void check_execute(const struct check *check, const struct kernel *kernel, struct view *view,
 		   struct check_result *result)
 {
 	struct check_run run = { .kernel = kernel, .view = view, .result = result };
-	uint64_t started = now_ns(CLOCK_MONOTONIC);
+	uint64_t started = now_ns(CLOCK_MONOTONIC), cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	const struct ram *ram = view_ram(view);
+	uint64_t in_room = ram->in_room;
 	struct err err = {0};
 	int r;
 
@@ -293,6 +317,8 @@ void check_execute(const struct check *check, const struct kernel *kernel, struc
 	}
 	result->final = (r == -ENOENT || r == -ENOTSUP || r == -ENOMEM || r == -ESRCH) &&
 			!result->findings.n;
+	if (ram->unsure && ram->in_room != in_room)
+		withdraw(&run);
 	finding_clear(&run.spare);
 	process_seen_clear(&run.spare_process);
 	/* Whatever the check made of the reads that failed: it has not seen all. */
@@ -301,6 +327,8 @@ void check_execute(const struct check *check, const struct kernel *kernel, struc
 		check_inconclusive(&run, "%s: over the limit of pages for one run", check->id);
 
 	conclude(&run);
+	result->quiet_runs = result->quiet && !result->incomplete ? result->quiet_runs + 1 : 0;
+	result->cpu_ns += now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	result->duration_ns += now_ns(CLOCK_MONOTONIC) - started;
 }
 

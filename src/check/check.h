@@ -48,6 +48,12 @@ struct check {
 	uint64_t fuel_max;		/* pages that one run may fetch */
 
 	/*
+	 * What it looks at is attacked so much more than what others do that it may cost so many
+	 * times what they cost and run as often; 0: once.
+	 */
+	uint8_t worth;
+
+	/*
 	 * Return: 0 (the run says the rest), or a negative errno with @err set: the check is
 	 * then inconclusive for that reason, whatever it found before stays a finding.
 	 */
@@ -126,11 +132,13 @@ struct check_result {
 	VEC(struct covered) covered;
 	VEC(struct finding *) findings;
 	struct process_table processes;	/* what the last run said of them; see check_process() */
-	uint64_t duration_ns;
+	uint64_t duration_ns, cpu_ns;	/* of all its runs; a busy host changes cpu_ns little */
 	uint32_t repeats;	/* runs beyond the first */
+	uint32_t quiet_runs;	/* … of which so many in a row, the newest included, were quiet */
 	bool incomplete;	/* something could not be seen: what was not found may be there */
 	bool final;		/* another run would say the same: something is not there */
 	bool spent;		/* the run took all its fuel */
+	bool quiet;		/* see check_quiet() */
 
 	/* The least that check_stands_on() said, where it said something. */
 	enum assurance assurance;
@@ -202,6 +210,13 @@ void check_note(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
  * covered nothing else is then CHECK_NOT_COVERED; otherwise this is its remark.
  */
 void check_not_covered(struct check_run *run, const char *fmt, ...) printf_like(2, 3);
+
+/**
+ * check_quiet - nobody was in the middle of an update of what this run looks at
+ * Because a running kernel never writes it, or as its locks say. What all runs of a sweep found
+ * that were quiet and saw everything is no update in flight, and told without a longer wait.
+ */
+void check_quiet(struct check_run *run);
 
 /* What a part of the check was compared with; the least of all parts counts. */
 void check_stands_on(struct check_run *run, enum assurance assurance);

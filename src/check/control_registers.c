@@ -63,10 +63,12 @@ static void check_bits(struct control *control, const char *cpu, const struct re
 		snprintf(name, sizeof(name), "CR4.%s", guards[i].name);
 		bit_finding(control, cpu, name, guards[i].what, SEVERITY_HIGH, registers->cr4);
 	}
-	if (registers->have & REGISTERS_EFER && !(registers->efer & EFER_NXE) &&
-	    cpu_has(&control->features, CPU_NX))
+	if (!(registers->have & REGISTERS_EFER) || !cpu_has(&control->features, CPU_NX))
+		return;
+	if (!(registers->efer & EFER_NXE))
 		bit_finding(control, cpu, "EFER.NXE", "all memory may be executed",
 			    SEVERITY_CRITICAL, registers->efer);
+	check_covered(control->run, "EFER registers", 1);
 }
 
 static void base_finding(struct control *control, const char *cpu, const char *name,
@@ -123,6 +125,9 @@ static int check_tables(struct control *control, const char *cpu,
 		r = is_of_a_cpu(control, registers->tr, "cpu_tss_rw", &f->tss, err);
 	if (r == 0)
 		base_finding(control, cpu, "TR", "the CPU entry area", registers->tr, 0);
+	if (r >= 0)
+		check_covered(control->run, "table registers",
+			      cpu_has(&control->features, CPU_FRED) ? 2 : 3);
 	return r;
 }
 
@@ -140,9 +145,12 @@ static void check_entries(struct control *control, const char *cpu,
 	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
 		gva at = symbols_lookup(control->kernel->symbols, entries[i].symbol);
 
-		if (at.v && entries[i].value != at.v)
+		if (!at.v)
+			continue;
+		if (entries[i].value != at.v)
 			base_finding(control, cpu, entries[i].name, entries[i].symbol,
 				     entries[i].value, 0);
+		check_covered(control->run, "entry registers", 1);
 	}
 }
 
@@ -271,17 +279,25 @@ static int check_copies(struct control *control, struct err *err)
 
 static int check_all(struct control *control, struct err *err)
 {
-	const struct ram *ram = view_ram(control->view);
+	struct ram *ram = view_ram(control->view);
 	struct err why = { 0 };
-	int r = 0;
+	int r;
 
+	if (ram_is_pv(ram)) {
+		check_not_covered(control->run, "a PV guest's control registers are Xen's, and out "
+				  "of its reach");
+		return 0;
+	}
+	r = ram_read_registers(ram, &why);
 	if (!ram->cpus_n) {
 		check_not_covered(control->run, "registers are not at hand: %s",
+				  r < 0 ? why.text :
 				  ram_is_live(ram) ? "--registers reads them, and stops the vCPUs"
 						     " for a moment" :
 						     "this image has none");
 		return 0;
 	}
+	why = (struct err){ 0 };
 	r = roots_read(control->kernel, control->view, &control->roots, &why);
 	if (r == -EFAULT || r == -EBADMSG) {
 		check_inconclusive(control->run, "%s", why.text);
@@ -319,9 +335,10 @@ CHECK(control_registers,
 	.group = GROUP_CODE,
 	.title = "Protection of the CPU that is off",
 	.proves = "The kernel holds on to SMEP, SMAP and UMIP where the CPU has them. Where "
-		  "registers are at hand (an ELF image's notes, or `--registers`): each vCPU has "
-		  "them on, as well as write protection and NX, its tables are the kernel's, and "
-		  "it runs on a page table that the kernel knows.",
+		  "registers are at hand (an ELF image's notes, Xen, or `--registers`): each vCPU "
+		  "has them on, as well as write protection and NX, its tables are the kernel's, "
+		  "and it runs on a page table that the kernel knows.",
 	.techniques = TECHNIQUES("T1014", "T1562.001"),
 	.fuel_max = 20000,
+	.worth = 8,
 	.run = control_registers_run);

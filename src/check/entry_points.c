@@ -68,6 +68,7 @@ struct entry {
 	const struct tss_fields *f;
 	uint32_t cpu;
 	gva area;		/* of this CPU */
+	bool is_pv;		/* Xen's CPUs have tables of Xen's */
 };
 
 static struct finding *entry_finding(struct entry *entry, gva at, const char *what,
@@ -144,11 +145,14 @@ static bool is_of_programs(uint64_t descriptor)
 
 static void check_descriptors(struct entry *entry, gva table, const uint64_t *gdt)
 {
+	/* The kernel of a PV guest runs in ring 3: Xen changes the segments that it is given. */
+	const uint64_t may = entry->is_pv ? ACCESSED | PROGRAMS : ACCESSED;
 	char name[16];
 
 	for (unsigned i = 0; i < GDT_ENTRIES; i++) {
 		snprintf(name, sizeof(name), "GDT[%u]", i);
-		if (i < GDT_FIXED && (gdt[i] | (fixed[i] ? ACCESSED : 0)) != fixed[i])
+		if (i < GDT_FIXED && (fixed[i] ? gdt[i] | may : gdt[i]) !=
+				     (fixed[i] ? fixed[i] | may : 0))
 			wrong_number(entry, gva_add(table, 8 * i), name,
 				     "A segment of the CPU is not the kernel's", fixed[i], gdt[i]);
 		if (i >= GDT_OPEN && !is_of_programs(gdt[i]))
@@ -156,7 +160,8 @@ static void check_descriptors(struct entry *entry, gva table, const uint64_t *gd
 				     "A descriptor for programs gives more than programs have",
 				     0, gdt[i]);
 	}
-	check_system(entry, table, gdt);
+	if (!entry->is_pv)
+		check_system(entry, table, gdt);
 	check_covered(entry->run, "descriptors", GDT_ENTRIES);
 }
 
@@ -172,8 +177,8 @@ static int check_gdt(struct entry *entry, struct err *err)
 	r = view_read(entry->view, table, gdt, sizeof(gdt), err);
 	if (r < 0)
 		return wrap(err, r, "descriptors of CPU %u", entry->cpu);
-	/* A CPU that never started has no task state yet. */
-	if (gdt[GDT_TSS])
+	/* A CPU that never started has no task state yet; that of PV is Xen's. */
+	if (gdt[GDT_TSS] || entry->is_pv)
 		check_descriptors(entry, table, gdt);
 	return 0;
 }
@@ -294,7 +299,8 @@ static int check_tss(struct entry *entry, struct err *err)
 	check_stacks(entry, tss, ist);
 	top = field_at(entry->area, &entry->area_fields->entry_stack).v +
 	      entry->area_fields->entry_stack.size_bytes;
-	if (sp0 != top)
+	/* On PV it is the running task's, and Xen has a copy of its own. */
+	if (sp0 != top && !entry->is_pv)
 		wrong_number(entry, field_at(tss, &f->sp0), "SP0",
 			     "The stack on which the CPU enters the kernel is not the kernel's",
 			     top, sp0);
@@ -375,9 +381,13 @@ static int entry_points_run(struct check_run *run, struct err *err)
 {
 	struct entry entry = {
 		.run = run, .kernel = check_kernel(run), .view = check_view(run),
+		.is_pv = ram_is_pv(view_ram(check_view(run))),
 	};
 	int r;
 
+	if (entry.is_pv)
+		check_note(run, "a PV guest's CPUs have Xen's tables: xen-callbacks looks at where "
+			   "Xen enters the kernel");
 	r = cpu_entry_fields(entry.kernel, &entry.area_fields, err);
 	if (r >= 0)
 		r = types_layout(entry.kernel->types, &tss_layout, (const void **)&entry.f, err);
@@ -404,4 +414,5 @@ CHECK(entry_points,
 		  "tables and stacks, the tables read-only.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
+	.worth = 8,
 	.run = entry_points_run);

@@ -18,4 +18,5 @@ CHECK(file_operations,
 		  "whose file system it is.",
 	.techniques = TECHNIQUES("T1014", "T1564.001"),
 	.fuel_max = 60000,
+	.worth = 4,
 	.run = file_operations_run);

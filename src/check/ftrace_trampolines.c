@@ -336,4 +336,5 @@ CHECK(ftrace_trampolines,
 		  "calls a function of the kernel or of a listed module.",
 	.techniques = TECHNIQUES("T1014", "T1055"),
 	.fuel_max = 60000,
+	.worth = 2,
 	.run = ftrace_trampolines_run);

@@ -304,6 +304,9 @@ static int idt_run(struct check_run *run, struct err *err)
 	if (!idt.stride)
 		return err_set(err, -ENOTSUP,
 			       "this kernel's interrupt stubs are laid out otherwise");
+	if (ram_is_pv(view_ram(check_view(run))))
+		check_note(run, "of a PV guest this is what further CPUs are told to Xen by: "
+			   "xen-callbacks looks at what Xen was told");
 	idt.early = symbols_lookup(kernel->symbols, "early_idt_handler_array");
 	r = check_gates(&idt, err);
 	if (r >= 0)
@@ -321,4 +324,5 @@ CHECK(idt,
 		  "load is this table.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
+	.worth = 8,
 	.run = idt_run);

@@ -50,8 +50,7 @@ static int compare_chunk(struct image_compare *compare, gva from, size_t n, stru
 	struct shipped around = { .parts = { &part, 1, 1 } };
 	int r;
 
-	r = view_read_phys(check_view(compare->run),
-			   gpa_add(kernel->image, from.v - kernel->text.v), room, n, err);
+	r = kernel_read_image(kernel, check_view(compare->run), from, room, n, err);
 	if (r >= 0)
 		r = kernel_image_part(compare->image, from, n, room + KERNEL_CHUNK_BYTES,
 				      &part);

@@ -59,8 +59,7 @@ static int compare_places(struct told *told, const struct self_image *image,
 		size_t n = image->etext.v - at.v < CHUNK_BYTES ? image->etext.v - at.v
 							       : CHUNK_BYTES;
 
-		r = view_read_phys(check_view(told->run),
-				   gpa_add(kernel->image, at.v - kernel->text.v), chunk, n, err);
+		r = kernel_read_image(kernel, check_view(told->run), at, chunk, n, err);
 		if (r >= 0)
 			r = compare_part(explainer, &image->shipped, &image->sites, at, chunk, n,
 					 &explained, tell, told, err);

@@ -15,6 +15,8 @@
  * only the kernel sets, while it boots, lead to its own: what is read-only afterwards, and the
  * paravirt operations.
  */
+#define PIECE_BYTES (128u << 10)
+
 struct pointers {
 	struct image_compare compare;
 	gva pv_ops;
@@ -56,46 +58,72 @@ static void check_word(struct pointers *pointers, gva at, gva shipped, gva found
 	code_evidence(run, owners, finding, "function pointer", at, expected, found);
 }
 
-/* The pointers in [@from, @to), of which the guest has @found. */
-static void check_words(struct pointers *pointers, gva from, gva to, const uint8_t *found)
+/* The first of the pointers, which ascend, that lies at @at or above. */
+static size_t first_from(const struct pointers *pointers, gva at)
+{
+	uint64_t offset = at.v - check_kernel(pointers->compare.run)->text.v;
+	size_t low = 0, high;
+	const uint32_t *all = kernel_image_pointers(pointers->compare.image, &high);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (all[middle] < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The pointers from @first on that lie in [@from, @to), of which the guest has @found. */
+static size_t check_words(struct pointers *pointers, size_t first, gva from, gva to,
+			  const uint8_t *found)
 {
 	const struct kernel_image *image = pointers->compare.image;
 	gva text = check_kernel(pointers->compare.run)->text;
-	uint64_t seen = 0;
-	size_t n;
+	size_t n, i = first;
 	const uint32_t *at = kernel_image_pointers(image, &n);
 
-	for (size_t i = 0; i < n; i++) {
+	for (; i < n; i++) {
 		uint64_t offset = text.v + at[i] - from.v;
 		gva is;
 
 		if (offset >= to.v - from.v || to.v - from.v - offset < 8)
-			continue;
+			break;
 		memcpy(&is.v, found + offset, 8);
 		check_word(pointers, gva_add(from, offset), kernel_image_pointer(image, at[i]),
 			   is);
-		seen++;
 	}
-	check_covered(pointers->compare.run, "function pointers", seen);
+	check_covered(pointers->compare.run, "function pointers", i - first);
+	return i;
 }
 
+/* In pieces: each begins with the pointer that did not lie in the one before as a whole. */
 static int check_run_of(struct pointers *pointers, gva from, gva to, struct err *err)
 {
 	const struct kernel *kernel = check_kernel(pointers->compare.run);
-	cleanup(freep) uint8_t *found = NULL;
-	size_t n = to.v - from.v;
-	int r;
+	cleanup(freep) uint8_t *found = malloc(PIECE_BYTES);
+	size_t n, next = first_from(pointers, from);
+	const uint32_t *at = kernel_image_pointers(pointers->compare.image, &n);
 
-	if (to.v <= from.v || n > VIEW_READ_MAX)
+	if (to.v <= from.v || to.v - from.v > VIEW_READ_MAX)
 		return err_set(err, -EBADMSG, "the reference's data cannot be");
-	found = malloc(n);
 	if (!found)
 		return err_set(err, -ENOMEM, "no memory for data");
-	r = view_read_phys(check_view(pointers->compare.run),
-			   gpa_add(kernel->image, from.v - kernel->text.v), found, n, err);
-	if (r >= 0)
-		check_words(pointers, from, to, found);
-	return r;
+	while (next < n && kernel->text.v + at[next] + 8 <= to.v) {
+		gva start = gva_add(kernel->text, at[next]), end = to;
+		int r;
+
+		if (end.v - start.v > PIECE_BYTES)
+			end = gva_of((start.v + PIECE_BYTES) & ~GUEST_PAGE_MASK);
+		r = kernel_read_image(kernel, check_view(pointers->compare.run), start, found,
+				      end.v - start.v, err);
+		if (r < 0)
+			return r;
+		next = check_words(pointers, next, start, end, found);
+	}
+	return 0;
 }
 
 static int kernel_pointers_run(struct check_run *run, struct err *err)
@@ -137,4 +165,5 @@ CHECK(kernel_pointers,
 		  "else may set it.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 60000,
+	.worth = 4,
 	.run = kernel_pointers_run);

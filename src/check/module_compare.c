@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alike.h"
 #include "base/cleanup.h"
 
 /* Read and compared at a time. */
@@ -80,10 +81,10 @@ static int compare_bytes(struct comparing *c, gva at, const uint8_t *expected, s
 		struct difference difference = { .kind = kind };
 		size_t to;
 
-		if (c->chunk[from] == (expected ? expected[from] : 0)) {
-			from++;
-			continue;
-		}
+		from += expected ? alike_bytes(c->chunk + from, expected + from, n - from) :
+				   zero_bytes(c->chunk + from, n - from);
+		if (from == n)
+			break;
 		for (to = from + 1; to < n && c->chunk[to] != (expected ? expected[to] : 0); to++)
 			if (!expected && to - from == KEPT_BYTES)
 				break;

@@ -9,6 +9,7 @@
 #include "guest/compare.h"
 #include "linux/cpu.h"
 #include "linux/roots.h"
+#include "ram/machine.h"
 
 /* arch/x86/include/asm/pgtable_64_types.h, and Documentation/arch/x86/x86_64/mm.rst */
 #define LDT_ENTRY_4	 272u
@@ -24,6 +25,15 @@
 /* Findings that are told one by one. */
 #define TOLD_MAX	 64u
 
+/* Of PV guests of Xen. */
+struct pv_fields { struct field page, root; };
+
+static const struct member pv_members[] = {
+	MEMBER(struct pv_fields, page, "page"),
+	MEMBER(struct pv_fields, root, "page.private"),
+};
+LAYOUT(pv_layout, struct pv_fields, pv_members);
+
 struct tables {
 	struct check_run *run;
 	const struct kernel *kernel;
@@ -32,6 +42,8 @@ struct tables {
 	gva half;			/* where the kernel's half begins */
 	gva etext, direct_end;
 	bool isolated;			/* page-table isolation: roots in pairs */
+	const struct pv_fields *pv;	/* NULL: it is none */
+	gva pages;			/* of PV: struct page of physical page 0 */
 	unsigned told;
 };
 
@@ -163,6 +175,53 @@ static int compare(struct looked *looked, struct space model, struct err *err)
 	return r < 0 ? r : looked->n > 0;
 }
 
+/*
+ * A PV guest of Xen has a second root for each process, on which its own code runs; the page of
+ * the first one says where (arch/x86/xen/mmu_pv.c, xen_get_user_pgd()). -ENOENT: there is none.
+ */
+static int pv_user_root(const struct looked *looked, struct space *ret, struct err *err)
+{
+	const struct tables *tables = looked->tables;
+	uint64_t number = looked->space.root.v >> GUEST_PAGE_SHIFT;
+	gva page = gva_add(tables->pages, number * tables->pv->page.size_bytes), root;
+	struct mapping to;
+	int r = field_ptr(tables->view, page, &tables->pv->root, &root, err);
+
+	if (r >= 0 && !root.v)
+		return -ENOENT;
+	if (r >= 0)
+		r = view_translate(tables->view, tables->kernel->space, root, &to, err);
+	if (r < 0)
+		return wrap(err, r, "the second page table of physical %#" PRIx64,
+			    looked->space.root.v);
+	*ret = looked->space;
+	ret->root = gpa_of(to.at.v & ~GUEST_PAGE_MASK);
+	return 0;
+}
+
+/* It has what the first one has of the program, and of the kernel no more. @before: of that one. */
+static int check_pv(struct looked *looked, int before, struct err *err)
+{
+	const struct space first = looked->space;
+	int r = pv_user_root(looked, &looked->space, err);
+
+	if (r == -ENOENT)
+		return before;
+	if (r < 0)
+		return r;
+	looked->suffix = " while its program runs";
+	looked->n = before && !looked->tell;
+	r = compare(looked, looked->tables->kernel->space, err);
+	if (r < 0)
+		return r;
+	r = spaces_compare(looked->tables->view, first, looked->space, gva_of(0),
+			   gva_of((1ull << 47) - 1), visit_unlike, looked, err);
+	if (r == -ECANCELED)
+		r = 0;
+	check_covered(looked->tables->run, "page tables of programs", 1);
+	return r < 0 ? r : looked->n > 0;
+}
+
 static int check_root(struct tables *tables, const struct root *root, bool tell, struct err *err)
 {
 	struct looked looked = {
@@ -170,6 +229,8 @@ static int check_root(struct tables *tables, const struct root *root, bool tell,
 	};
 	int r = compare(&looked, tables->kernel->space, err);
 
+	if (r >= 0 && tables->pv && root->kind == ROOT_PROCESS)
+		return check_pv(&looked, r, err);
 	if (r < 0 || !tables->isolated || root->kind != ROOT_PROCESS)
 		return r;
 	looked.space = user_half(root->space);
@@ -320,6 +381,13 @@ static int visit_direct(const struct frames *frames, void *ctx, struct err *err)
 	char expected[48];
 
 	(void)err;
+	/* A PV guest has there what others grant it, in place of memory that it gave back. */
+	if (frames->at.v & MACHINE_FOREIGN && ram_is_pv(view_ram(tables->view)) &&
+	    !(frames->rights & MAP_EXEC)) {
+		check_covered(tables->run, "pages of others",
+			      frames->size_bytes >> GUEST_PAGE_SHIFT);
+		return 0;
+	}
 	snprintf(expected, sizeof(expected), "physical %#" PRIx64, offset);
 	if (frames->at.v != offset)
 		own_finding(tables, frames, "The map of all memory leads to other memory",
@@ -373,6 +441,15 @@ static int open_tables(struct tables *tables, struct err *err)
 	if (r < 0)
 		return r;
 	tables->direct_end = gva_of(end - 1);
+	if (ram_is_pv(view_ram(tables->view))) {
+		r = types_layout(kernel->types, &pv_layout, (const void **)&tables->pv, err);
+		if (r >= 0)
+			r = kernel_symbol(kernel, "vmemmap_base", &at, err);
+		if (r >= 0)
+			r = view_ptr(tables->view, at, &tables->pages, err);
+		if (r < 0)
+			return r;
+	}
 	tables->isolated = cpu_has(&features, CPU_PTI);
 	return 0;
 }

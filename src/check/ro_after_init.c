@@ -100,8 +100,7 @@ static int ro_after_init_run(struct check_run *run, struct err *err)
 	now = malloc(end.v - start.v);
 	if (!now)
 		return err_set(err, -ENOMEM, "no memory for what is compared");
-	r = view_read_phys(check_view(run), gpa_add(kernel->image, start.v - kernel->text.v), now,
-			   end.v - start.v, err);
+	r = kernel_read_image(kernel, check_view(run), start, now, end.v - start.v, err);
 	return r < 0 ? r : compare(run, start, now, end.v - start.v, err);
 }
 

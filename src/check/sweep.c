@@ -23,9 +23,10 @@
 #define PAUSE_US	2000u
 
 /*
- * What was found is looked at once more when the guest's own clock has gone on for so long: a busy
- * host may take a vCPU away in the middle of an update for longer than all those runs take, while
- * the others go on. The wait is bounded, as the clock of an idle guest may rest.
+ * What was found is looked at once more when the guest's own clock has gone on for so long since: a
+ * busy host may take a vCPU away in the middle of an update for longer than all those runs take,
+ * while the others go on. The wait is bounded, as the clock of an idle guest may rest. Where
+ * nobody was in the middle of an update in any of those runs (check_quiet()) there is no wait.
  */
 #define CONFIRM_GUEST_NS (250ull * 1000 * 1000)
 #define CONFIRM_HOST_NS	 (1500ull * 1000 * 1000)
@@ -90,6 +91,7 @@ static void drop_passing(struct check_result *result, uint32_t agree)
 static void move_result(struct check_result *to, struct check_result *from)
 {
 	from->duration_ns += to->duration_ns;
+	from->cpu_ns += to->cpu_ns;
 	check_result_clear(to);
 	*to = *from;
 	memset(from, 0, sizeof(*from));
@@ -99,6 +101,7 @@ static struct check_result fresh_result(const struct check_result *result)
 {
 	return (struct check_result){
 		.repeats = result->repeats + 1,
+		.quiet_runs = result->quiet_runs,
 		.sources = result->sources,
 		.shared = result->shared,
 	};
@@ -121,80 +124,142 @@ static void settle(struct check_result *result, uint32_t agree)
 		strcpy(result->reason, "the guest changed what was looked at in every run");
 }
 
-/*
- * Run a check until it is clean, or until what it says has persisted. What came and went on
- * the way were updates in flight; a check that ends with nothing else was never clean and
- * never sure: it is inconclusive.
- */
-static void run_check(const struct kernel *kernel, struct view *view,
-		      const struct sweep_options *options, struct check_result *result)
+/* What the rounds of one sweep go by: see run_checks(). */
+struct rounds {
+	const struct kernel *kernel;
+	struct view *view;
+	uint32_t runs, pause_us;
+	uint64_t clock_ns[RUNS_MAX];	/* of the guest, before the round; 0: not known */
+	uint64_t began_ns[RUNS_MAX];	/* of the host */
+};
+
+static bool is_open(const struct check_result *result, const struct rounds *rounds)
 {
-	const struct check *check = result->check;
-	uint32_t runs = options->runs_max ? options->runs_max : RUNS_MAX;
-	uint32_t pause_us = options->pause_us ? options->pause_us : PAUSE_US;
+	return result->state != CHECK_CLEAN && result->state != CHECK_NOT_COVERED &&
+	       !result->final && result->repeats + 1 < rounds->runs &&
+	       !(result->spent && result->repeats);
+}
+
+static void run_again(const struct rounds *rounds, struct check_result *result)
+{
+	struct check_result again = fresh_result(result);
+
+	check_execute(result->check, rounds->kernel, rounds->view, &again);
+	count_runs(&again, result);
+	carry_over(&again, result);
+	move_result(result, &again);
+}
+
+static void begin_round(struct rounds *rounds, uint32_t round)
+{
+	if (round >= RUNS_MAX)
+		return;
+	rounds->began_ns[round] = now_ns(CLOCK_MONOTONIC);
+	if (!ram_is_live(view_ram(rounds->view)) ||
+	    clock_boot_now(rounds->kernel, rounds->view, &rounds->clock_ns[round], NULL) < 0)
+		rounds->clock_ns[round] = 0;
+}
+
+/*
+ * Run all checks, and those that are not clean again, until they are, or until what they say has
+ * persisted. What came and went on the way were updates in flight; a check that ends with nothing
+ * else was never clean and never sure: it is inconclusive. All wait for the same pauses.
+ */
+static void run_checks(struct rounds *rounds, struct sweep *sweep)
+{
 	struct check_result none = {0};
+	bool open = false;
 
-	check_execute(check, kernel, view, result);
-	count_runs(result, &none);
-	while (result->state != CHECK_CLEAN && result->state != CHECK_NOT_COVERED &&
-	       !result->final && result->repeats + 1 < runs &&
-	       !(result->spent && result->repeats)) {
-		struct check_result again = fresh_result(result);
+	begin_round(rounds, 0);
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		struct check_result *result = &sweep->results[i];
 
-		usleep(pause_us << result->repeats);
-		view_refresh(view);
-		check_execute(check, kernel, view, &again);
-		count_runs(&again, result);
-		carry_over(&again, result);
-		move_result(result, &again);
+		check_execute(result->check, rounds->kernel, rounds->view, result);
+		count_runs(result, &none);
+		open |= is_open(result, rounds);
 	}
-	settle(result, runs_agree(result));
+	for (uint32_t round = 1; open; round++) {
+		usleep(rounds->pause_us << (round - 1));
+		view_refuel(rounds->view, VIEW_FUEL_SWEEP);
+		view_refresh(rounds->view);
+		begin_round(rounds, round);
+		open = false;
+		for (size_t i = 0; i < sweep->results_n; i++) {
+			struct check_result *result = &sweep->results[i];
+
+			if (is_open(result, rounds))
+				run_again(rounds, result);
+			open |= is_open(result, rounds);
+		}
+	}
+	for (size_t i = 0; i < sweep->results_n; i++)
+		settle(&sweep->results[i], runs_agree(&sweep->results[i]));
 }
 
 static bool is_to_be_confirmed(const struct check_result *result)
 {
-	return result->findings.n && !result->final && !result->spent;
+	return result->findings.n && !result->final && !result->spent &&
+	       result->quiet_runs < result->repeats + 1;
 }
 
-static void let_guest_go_on(const struct kernel *kernel, struct view *view)
+/* The round that saw the youngest of its findings for the first time: all runs since saw it. */
+static uint32_t found_in(const struct check_result *result)
 {
-	uint64_t until_ns = now_ns(CLOCK_MONOTONIC) + CONFIRM_HOST_NS;
-	uint64_t since_ns, guest_ns;
-	int r = clock_boot_now(kernel, view, &since_ns, NULL);
+	uint32_t runs = result->repeats + 1, round = 0;
 
-	guest_ns = since_ns;
+	for (size_t i = 0; i < result->findings.n; i++) {
+		uint32_t seen = result->findings.v[i]->runs;
+
+		if (seen <= runs && runs - seen > round)
+			round = runs - seen;
+	}
+	return round;
+}
+
+static void let_guest_go_on(const struct rounds *rounds, uint32_t since)
+{
+	uint64_t since_ns = rounds->clock_ns[since], guest_ns = since_ns;
+	uint64_t until_ns = rounds->began_ns[since] + CONFIRM_HOST_NS;
+	int r = since_ns ? 0 : -EFAULT;
+
 	while (r >= 0 && guest_ns - since_ns < CONFIRM_GUEST_NS &&
 	       now_ns(CLOCK_MONOTONIC) < until_ns) {
 		usleep(CONFIRM_POLL_US);
-		view_refresh(view);
-		r = clock_boot_now(kernel, view, &guest_ns, NULL);
+		view_refuel(rounds->view, VIEW_FUEL_SWEEP);
+		view_refresh(rounds->view);
+		r = clock_boot_now(rounds->kernel, rounds->view, &guest_ns, NULL);
 	}
 	if (r < 0)
 		usleep(CONFIRM_GUEST_NS / 1000);
 }
 
 /* Only what is still there counts; one wait serves all checks. */
-static void confirm(const struct kernel *kernel, struct view *view, struct sweep *sweep)
+static void confirm(const struct rounds *rounds, struct sweep *sweep)
 {
-	bool waited = false;
+	uint32_t since = 0;
+	bool any = false;
 
 	for (size_t i = 0; i < sweep->results_n; i++) {
-		struct check_result *result = &sweep->results[i];
-		uint32_t agree = runs_agree(result);
-		struct check_result again = fresh_result(result);
+		const struct check_result *result = &sweep->results[i];
+		uint32_t round = found_in(result);
 
 		if (!is_to_be_confirmed(result))
 			continue;
-		if (!waited)
-			let_guest_go_on(kernel, view);
-		waited = true;
-		view_refresh(view);
-		check_execute(result->check, kernel, view, &again);
-		count_runs(&again, result);
-		carry_over(&again, result);
-		agree += !again.incomplete;
-		move_result(result, &again);
-		settle(result, agree);
+		any = true;
+		since = round > since ? round : since;
+	}
+	if (!any)
+		return;
+	let_guest_go_on(rounds, since < RUNS_MAX ? since : RUNS_MAX - 1);
+	view_refresh(rounds->view);
+	for (size_t i = 0; i < sweep->results_n; i++) {
+		struct check_result *result = &sweep->results[i];
+		uint32_t agree = runs_agree(result);
+
+		if (!is_to_be_confirmed(result))
+			continue;
+		run_again(rounds, result);
+		settle(result, agree + !result->incomplete);
 	}
 }
 
@@ -326,6 +391,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	const struct check *const *checks;
 	uint64_t started = now_ns(CLOCK_MONOTONIC);
 	struct check_shared shared = {0};
+	struct rounds rounds = { .kernel = kernel, .view = view };
 	struct pulse pulse;
 	struct err why = {0};
 	size_t n;
@@ -335,6 +401,8 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 		return err_set(err, -ENOMEM, "no memory for a sweep");
 	if (!options)
 		options = &defaults;
+	rounds.runs = options->runs_max ? options->runs_max : RUNS_MAX;
+	rounds.pause_us = options->pause_us ? options->pause_us : PAUSE_US;
 	checks = checks_all(&n);
 	sweep->results = calloc(n ? n : 1, sizeof(*sweep->results));
 	if (!sweep->results)
@@ -349,10 +417,10 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 				.sources = &options->sources,
 				.shared = &shared,
 			};
-	for (size_t i = 0; i < sweep->results_n && r >= 0; i++)
-		run_check(kernel, view, options, &sweep->results[i]);
+	if (r >= 0)
+		run_checks(&rounds, sweep);
 	if (r >= 0 && !options->runs_max && ram_is_live(view_ram(view)))
-		confirm(kernel, view, sweep);
+		confirm(&rounds, sweep);
 	check_shared_end(&shared);
 
 	/* Not counted: an idle guest's clock may take its time. */
@@ -364,6 +432,7 @@ int sweep_run(const struct kernel *kernel, struct view *view, const struct sweep
 	if (join_processes(sweep) < 0)
 		return err_set(err, -ENOMEM, "no memory for the processes");
 
+	ram_rest(view_ram(view));
 	after = view_stats(view);
 	sweep->pages_read = after.pages - before.pages;
 	sweep->bytes_read = after.bytes - before.bytes;

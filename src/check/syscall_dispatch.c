@@ -378,4 +378,5 @@ CHECK(syscall_dispatch,
 		  "chooses, each number leads to its own function.",
 	.techniques = TECHNIQUES("T1014", "T1574"),
 	.fuel_max = 20000,
+	.worth = 8,
 	.run = syscall_dispatch_run);

@@ -2,6 +2,7 @@
 #include "check/syscall_entries.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "check/code.h"
@@ -59,16 +60,59 @@ static int read_table(struct check_run *run, const struct syscall_entries *table
 	return 0;
 }
 
+/*
+ * What led where it should in this boot of this kernel still does if it is the same: a table of
+ * which all was right, as it was read then. It is read anew each time, and compared with that.
+ */
+struct right_table {
+	struct kernel_boot boot;
+	gva text;
+	uint32_t n;
+	uint64_t entries[];
+};
+
+static bool was_right(const struct kernel *kernel, const struct syscall_entries *table,
+		      const uint64_t *entries, uint32_t n)
+{
+	const struct right_table *right = types_kept(kernel->types, table->symbol);
+
+	return right && right->n == n && right->text.v == kernel->text.v &&
+	       !memcmp(&right->boot, &kernel->boot, sizeof(right->boot)) &&
+	       !memcmp(right->entries, entries, n * sizeof(*entries));
+}
+
+/* Without memory it is looked at again. */
+static void keep_right(const struct kernel *kernel, const struct syscall_entries *table,
+		       const uint64_t *entries, uint32_t n)
+{
+	struct right_table *right = types_kept(kernel->types, table->symbol);
+
+	/* There is one, and of something else: that of another kernel with the same types. */
+	if (right)
+		return;
+	right = calloc(1, sizeof(*right) + n * sizeof(*entries));
+	if (!right)
+		return;
+	right->boot = kernel->boot;
+	right->text = kernel->text;
+	right->n = n;
+	memcpy(right->entries, entries, n * sizeof(*entries));
+	if (types_keep(kernel->types, table->symbol, right, free) < 0)
+		free(right);
+}
+
 static int check_table(struct check_run *run, struct owners **owners,
 		       const struct syscall_entries *table, gva at, struct err *err)
 {
 	const struct kernel *kernel = check_kernel(run);
 	cleanup(freep) uint64_t *entries = NULL;
 	uint32_t n = 0, told = 0;
+	bool right;
 	int r;
 
 	r = read_table(run, table, at, &entries, &n, err);
-	for (uint32_t i = 0; r >= 0 && i < n; i++) {
+	right = r >= 0 && was_right(kernel, table, entries, n);
+	for (uint32_t i = 0; r >= 0 && i < n && !right; i++) {
 		char expected[96];
 		enum syscall_fit fit = syscall_judge(kernel, table->abi, i, gva_of(entries[i]),
 						     expected, sizeof(expected));
@@ -86,6 +130,8 @@ static int check_table(struct check_run *run, struct owners **owners,
 					      gva_add(at, (uint64_t)i * ENTRY_BYTES),
 					      gva_of(entries[i]), fit, expected);
 	}
+	if (r >= 0 && !right && !told)
+		keep_right(kernel, table, entries, n);
 	if (r >= 0)
 		check_covered(run, "entries", n);
 	return r;
@@ -107,6 +153,7 @@ int syscall_entries_check(struct check_run *run, const struct syscall_entries *t
 		r = check_table(run, &owners, &tables[i], at, err);
 		check_covered(run, "tables", 1);
 	}
+	check_quiet(run);	/* constants */
 	if (!seen)
 		check_note(run, "this kernel has no %s: it dispatches in code alone",
 			   tables[0].symbol);

@@ -28,4 +28,5 @@ CHECK(syscall_table,
 		  "function that belongs to its number.",
 	.techniques = TECHNIQUES("T1014", "T1574.013"),
 	.fuel_max = 20000,
+	.worth = 8,
 	.run = syscall_table_run);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/blob.h"
+#include "base/alike.h"
 #include "base/cleanup.h"
 #include "check/check.h"
 #include "check/difference.h"
@@ -126,12 +127,11 @@ static void compare_bytes(struct vdso *vdso, const struct image *image,
 	for (size_t i = 0, n; i < image->size_bytes; i += n) {
 		struct difference difference = { .kind = "code" };
 
-		for (n = 0; i + n < image->size_bytes && expected[i + n] != found[i + n]; n++)
-			;
-		if (!n) {
-			n = 1;
+		n = alike_bytes(expected + i, found + i, image->size_bytes - i);
+		if (n)
 			continue;
-		}
+		while (i + n < image->size_bytes && expected[i + n] != found[i + n])
+			n++;
 		difference.at = gva_add(image->data, i);
 		difference.size_bytes = n;
 		difference.expected = expected + i;
@@ -193,10 +193,8 @@ static int check_image(struct vdso *vdso, const struct image *image, struct err 
 
 	if (!found)
 		return -ENOMEM;
-	/* By its physical address: that the image is mapped to itself is for page-tables. */
-	r = view_read_phys(vdso->view,
-			   gpa_add(vdso->kernel->image, image->data.v - vdso->kernel->text.v),
-			   found, image->size_bytes, err);
+	r = kernel_read_image(vdso->kernel, vdso->view, image->data, found, image->size_bytes,
+			      err);
 	if (r < 0)
 		return wrap(err, r, "%s", image->item);
 	if (vdso->shipped) {
@@ -345,7 +343,7 @@ static int check_vsyscall(struct vdso *vdso, struct err *err)
 	if (!symbol.v)
 		return 0;
 	page = gpa_add(vdso->kernel->image, symbol.v - vdso->kernel->text.v);
-	r = view_read_phys(vdso->view, page, found, sizeof(found), err);
+	r = kernel_read_image(vdso->kernel, vdso->view, symbol, found, sizeof(found), err);
 	if (r < 0)
 		return wrap(err, r, "vsyscall page");
 	vsyscall_make(expected);

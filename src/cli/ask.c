@@ -39,69 +39,120 @@ static int tell(int fd, const char *text, size_t n, struct err *err)
 	return 0;
 }
 
-/* Until the end of the line. */
-static int hear(int fd, char **ret, size_t *size, struct err *err)
+void asking_end(struct asking *asking)
 {
-	cleanup(freep) char *line = NULL;
-	size_t n = 0, room = 0;
+	fd_close(&asking->fd);
+	free(asking->text);
+	*asking = ASKING_NONE;
+}
 
-	for (;;) {
-		struct pollfd ready = { .fd = fd, .events = POLLIN };
-		ssize_t got;
+/* More of what is said. 0, -ETIMEDOUT, -EINTR, -ECONNRESET, … */
+static int hear(struct asking *asking, int timeout_ms, struct err *err)
+{
+	struct pollfd ready = { .fd = asking->fd, .events = POLLIN };
+	ssize_t got;
+	int n;
 
-		if (n == room) {
-			char *more = room < ASK_BYTES_MAX ? realloc(line, room + 65536) : NULL;
+	if (asking->n == asking->room) {
+		char *more = asking->room < ASK_BYTES_MAX ?
+				     realloc(asking->text, asking->room + 65536) : NULL;
 
-			if (!more)
-				return err_set(err, -ENOMEM, "an answer that is too long");
-			line = more;
-			room += 65536;
-		}
-		if (poll(&ready, 1, ASK_MS) == 0)
-			return err_set(err, -ETIMEDOUT, "hvsmd does not answer");
-		got = recv(fd, line + n, room - n, 0);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return err_set(err, -errno, "no answer: %s", strerror(errno));
-		if (got == 0)
-			return err_set(err, -EACCES, "hvsmd closed the connection");
-		n += (size_t)got;
-		if (line[n - 1] == '\n')
-			break;
+		if (!more)
+			return err_set(err, -ENOMEM, "an answer that is too long");
+		asking->text = more;
+		asking->room += 65536;
 	}
-	*ret = take_ptr(&line);
-	*size = n;
+	n = poll(&ready, 1, timeout_ms);
+	if (n == 0)
+		return err_set(err, -ETIMEDOUT, "hvsmd does not answer");
+	got = n < 0 ? -1 : recv(asking->fd, asking->text + asking->n, asking->room - asking->n, 0);
+	if (got < 0)
+		return err_set(err, -errno, "no answer: %s", strerror(errno));
+	if (got == 0)
+		return err_set(err, -ECONNRESET, "hvsmd closed the connection");
+	asking->n += (size_t)got;
 	return 0;
 }
 
-int ask_once(const char *request, const char *schema, json_t **ret, struct err *err)
+int ask_next(struct asking *asking, int timeout_ms, json_t **ret, struct err *err)
 {
-	cleanup(fd_close) int fd = reach(err);
-	cleanup(freep) char *line = NULL;
-	const char *is;
-	json_t *answer;
-	size_t n = 0;
-	int r = fd;
+	json_t *json;
+	char *end;
+	size_t n;
 
-	if (r >= 0)
-		r = tell(fd, request, strlen(request), err);
-	if (r >= 0)
-		r = tell(fd, "\n", 1, err);
-	if (r >= 0)
-		r = hear(fd, &line, &n, err);
-	if (r < 0)
-		return r;
-	answer = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
-	is = json_string_value(json_object_get(answer, "schema"));
+	while (!(end = asking->n ? memchr(asking->text, '\n', asking->n) : NULL)) {
+		int r = hear(asking, timeout_ms, err);
+
+		if (r < 0)
+			return r;
+	}
+	n = (size_t)(end - asking->text) + 1;
+	json = json_loadb(asking->text, n, JSON_REJECT_DUPLICATES, NULL);
+	memmove(asking->text, asking->text + n, asking->n - n);
+	asking->n -= n;
+	if (!json)
+		return err_set(err, -EBADMSG, "an answer that is none");
+	*ret = json;
+	return 0;
+}
+
+/* The answer, where it is one; takes the reference. */
+static int judge(json_t *answer, const char *schema, json_t **ret, struct err *err)
+{
+	const char *is = json_string_value(json_object_get(answer, "schema"));
+	const char *text = json_string_value(json_object_get(answer, "text"));
+	int r;
+
 	if (is && !strcmp(is, schema)) {
 		*ret = answer;
 		return 0;
 	}
 	r = is && !strcmp(is, "hvsm.error/1") ?
-		err_set(err, -EREMOTEIO, "hvsmd refuses: %s",
-			json_string_value(json_object_get(answer, "text"))) :
+		err_set(err, -EREMOTEIO, "hvsmd refuses: %s", text ? text : "?") :
 		err_set(err, -EBADMSG, "an answer that is none");
 	json_decref(answer);
 	return r;
+}
+
+/* The question is asked; its answer is the next line. */
+static int start(const char *request, const char *schema, struct asking *asking, json_t **ret,
+		 struct err *err)
+{
+	json_t *answer = NULL;
+	int r = asking->fd = reach(err);
+
+	if (r >= 0)
+		r = tell(asking->fd, request, strlen(request), err);
+	if (r >= 0)
+		r = tell(asking->fd, "\n", 1, err);
+	if (r < 0)
+		return r;
+	do
+		r = ask_next(asking, ASK_MS, &answer, err);
+	while (r == -EINTR);
+	/* Who may not ask is told nothing. */
+	if (r == -ECONNRESET)
+		return err_set(err, -EACCES, "hvsmd closed the connection");
+	return r < 0 ? r : judge(answer, schema, ret, err);
+}
+
+int ask_begin(const char *request, const char *schema, struct asking *ret, struct err *err)
+{
+	cleanup(asking_end) struct asking asking = ASKING_NONE;
+	json_t *answer = NULL;
+	int r = start(request, schema, &asking, &answer, err);
+
+	json_decref(answer);
+	if (r < 0)
+		return r;
+	*ret = asking;
+	asking = ASKING_NONE;
+	return 0;
+}
+
+int ask_once(const char *request, const char *schema, json_t **ret, struct err *err)
+{
+	cleanup(asking_end) struct asking asking = ASKING_NONE;
+
+	return start(request, schema, &asking, ret, err);
 }

@@ -26,4 +26,26 @@
  */
 nodiscard int ask_once(const char *request, const char *schema, json_t **ret, struct err *err);
 
+/* A question whose answer has no end: lines of JSON. */
+struct asking {
+	int fd;			/* -1: none */
+	char *text;		/* what came and was not taken yet */
+	size_t n, room;
+};
+
+#define ASKING_NONE ((struct asking){ .fd = -1 })
+
+/* As ask_once(), of the first line; asking_end() on success. */
+nodiscard int ask_begin(const char *request, const char *schema, struct asking *ret,
+			struct err *err);
+
+/**
+ * ask_next - the next line
+ * @ret: receives it: a new reference
+ * Return: 0, -ETIMEDOUT (none came yet), -EINTR, -ECONNRESET (there are no more), -EBADMSG, …
+ */
+nodiscard int ask_next(struct asking *asking, int timeout_ms, json_t **ret, struct err *err);
+
+void asking_end(struct asking *asking);
+
 #endif

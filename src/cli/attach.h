@@ -2,16 +2,16 @@
 #ifndef HVSM_CLI_ATTACH_H
 #define HVSM_CLI_ATTACH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "linux/kernel.h"
-#include "ram/guests.h"
 #include "report/identity.h"
+#include "report/verdict.h"
 
-/* A guest that a subcommand works on, from its name on the command line to its kernel. */
+/* A guest that a subcommand reads, from its name on the command line to its kernel. */
 struct attached {
-	struct guest guest;
-	struct identity identity;	/* of @guest, as reports have it */
+	struct identity identity;	/* as reports have it */
 	struct ram *ram;
 	struct view *view;
 	struct kernel *kernel;
@@ -19,17 +19,27 @@ struct attached {
 	struct view_stats stats;	/* what it read */
 };
 
+struct attach_options {
+	uint32_t cpu_s;			/* processor time at most; 0: no limit */
+	bool live;			/* an image will not do */
+	volatile const int *stop;	/* not 0: a signal said to stop; NULL: it ends all */
+};
+
 /**
- * attach - find a guest, its memory, and its kernel
+ * attach - find a guest and its memory, and from there on in a sandbox its kernel
  * @target: as on the command line
- * @ret:    to be given back with attached_free()
+ * @options: NULL: as lists have it
+ * @ret:    to be given back with attached_free(); NULL: there is nothing left to do
  *
+ * There are two processes from here on (monitor/apart.h): this returns in the one that is
+ * sandboxed, with the guest, for the rest of the command; and in the other when all is done.
  * What fails is said on stderr. Where stderr is a terminal and it takes over a second, it
  * says what is going on.
  *
- * Return: 0, or a negative errno.
+ * Return: the exit status, where there is nothing left to do.
  */
-nodiscard int attach(const char *target, struct attached **ret);
+nodiscard enum exit_status attach(const char *target, const struct attach_options *options,
+				  struct attached **ret);
 
 /* *@attached becomes NULL. NULL is fine. */
 void attached_free(struct attached **attached);

@@ -127,11 +127,12 @@ static void print_text(struct attached *guest)
 static int info_run(const struct arguments *args)
 {
 	cleanup(attached_free) struct attached *guest = NULL;
+	enum exit_status status = attach(args->operands[0], NULL, &guest);
 	struct err err = {0};
 	int r;
 
-	if (attach(args->operands[0], &guest) < 0)
-		return EXIT_UNSCANNED;
+	if (!guest)
+		return (int)status;
 	if (!args->json) {
 		print_text(guest);
 		return EXIT_CLEAN;

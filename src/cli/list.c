@@ -25,7 +25,7 @@ static json_t *guest_json(const struct guest *guest)
 			 "uuid", encode_text(guest->uuid),
 			 "target", encode_text(guest->target),
 			 "hypervisor", encode_text(guest->hypervisor),
-			 "pid", encode_count((uint64_t)guest->pid),
+			 "pid", guest->pid ? encode_count((uint64_t)guest->pid) : json_null(),
 			 "machine", encode_text(guest->machine),
 			 "accelerator", encode_text(guest->accel),
 			 "qmp", encode_text(guest->qmp),
@@ -97,8 +97,10 @@ static int list_run(const struct arguments *args)
 		r = print_text(&guests, &err);
 		say_why_not(&guests);
 	} else {
-		say("no QEMU guest runs on this host, or root only may see it");
+		say("no guest runs on this host, or root only may see it");
 	}
+	if (guests.xen.code)
+		say("guests of Xen cannot be looked for: %s", guests.xen.text);
 	guests_free(&guests);
 	if (r < 0)
 		say_failed(r, &err, NULL, "cannot print the guests");
@@ -111,8 +113,9 @@ const struct command list_command = {
 	.options = OPTION_JSON,
 	.summary = "guests on this host, and how each can be attached",
 	.about =
-		"List every QEMU guest on this host, whoever started it. NAME, TARGET and UUID\n"
-		"name it in the other commands. Why one cannot be attached is said on stderr.",
+		"List every guest of QEMU and Xen on this host, whoever started it. NAME, TARGET\n"
+		"and UUID name it in the other commands. Why one cannot be attached is said on\n"
+		"stderr.",
 	.example = "  hvsm list",
 	.run = list_run,
 };

@@ -70,14 +70,16 @@ int listing_run(const struct listing *listing, const struct arguments *args)
 	cleanup(freep) void *data = calloc(1, listing->bytes);
 	struct err cut = {0}, err = {0};
 	const char *reason = NULL;
+	enum exit_status status;
 	int r;
 
 	if (!data) {
 		say_failed(-ENOMEM, &err, NULL, "cannot list");
 		return EXIT_UNSCANNED;
 	}
-	if (attach(args->operands[0], &guest) < 0)
-		return EXIT_UNSCANNED;
+	status = attach(args->operands[0], NULL, &guest);
+	if (!guest)
+		return (int)status;
 
 	r = read_again(listing, guest, args, data, &cut);
 	if (r < 0)

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "cli/arguments.h"
@@ -12,6 +13,7 @@
 #include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/say.h"
+#include "monitor/apart.h"
 #include "monitor/scanner.h"
 #include "monitor/spawn.h"
 #include "report/verdict.h"
@@ -80,7 +82,7 @@ static int overview(void)
 	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
 		printf("  %-10s %s\n", subcommands[i]->name, subcommands[i]->summary);
 	fputs("\nTARGET is a name or UUID of `hvsm list`, qemu:PID, qmp:SOCKET, libvirt:NAME,\n"
-	      "image:FILE, or a path.\n"
+	      "xen:NAME, image:FILE, or a path.\n"
 	      "`hvsm COMMAND --help` says more of each; the whole manual is hvsm(1).\n", stdout);
 	return EXIT_CLEAN;
 }
@@ -170,10 +172,14 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const char *role = spawn_role_of(argc, argv);
+	int status;
 
 	output_init();
-	/* Without the exit handlers of libraries: they need what it has given up. */
+	/* Without the exit handlers of libraries: they need what a sandbox has not. */
 	if (role && !strcmp(role, SCANNER_ROLE))
 		_exit(scanner_main(SCANNER_CPU_S));
-	return output_finish(dispatch(argc, argv));
+	status = output_finish(dispatch(argc, argv));
+	if (apart_is_inside())
+		_exit(status);
+	return status;
 }

@@ -21,10 +21,13 @@ void output_init(void);
  */
 int output_finish(int status);
 
-/* May stdout have colours? On a terminal, unless NO_COLOR is set (no-color.org). */
+/* Say that what was printed did not get where it should. */
+void output_lost(int code);
+
+/* May stdout, as it was at start, have colours? On a terminal, unless NO_COLOR (no-color.org). */
 bool output_colour(void);
 
-/* Columns of the terminal that stdout is; 0: it is none, and nothing is to be cut. */
+/* Columns of the terminal that stdout was at start; 0: it is none, and nothing is to be cut. */
 size_t output_columns(void);
 
 #endif

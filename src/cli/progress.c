@@ -36,12 +36,13 @@ static void *tell(void *arg)
 	struct timespec next;
 	unsigned seconds = 0;
 
-	clock_gettime(CLOCK_REALTIME, &next);
+	clock_gettime(CLOCK_MONOTONIC, &next);
 	pthread_mutex_lock(&progress->lock);
 	while (!progress->end) {
 		next.tv_sec++;
 		while (!progress->end &&
-		       !pthread_cond_timedwait(&progress->ended, &progress->lock, &next))
+		       !pthread_cond_clockwait(&progress->ended, &progress->lock,
+					       CLOCK_MONOTONIC, &next))
 			;
 		if (!progress->end)
 			put(progress, ++seconds);

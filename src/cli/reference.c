@@ -8,10 +8,10 @@
 
 #include "base/cleanup.h"
 #include "cli/actions.h"
-#include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/fetch.h"
 #include "cli/kept.h"
+#include "cli/opened.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/say.h"
@@ -212,18 +212,18 @@ static int remove_run(const struct arguments *args, char *const *ids, size_t n)
 }
 
 /* Is the kernel that the guest runs there now? */
-static int verify(struct store *store, const struct kernel *kernel, struct err *err)
+static int verify(struct store *store, const char *build_id, struct err *err)
 {
 	cleanup(blob_free) struct blob vmlinux = {0};
 	struct reference_source source;
 	struct identified id;
-	int r = store_kernel(store, kernel->build_id, "", &source, &id, &vmlinux, err);
+	int r = store_kernel(store, build_id, "", &source, &id, &vmlinux, err);
 
 	return r == -ENOENT ? err_set(err, r, "the package holds another build than %s, which "
-				      "the guest runs", kernel->build_id) : r;
+				      "the guest runs", build_id) : r;
 }
 
-static int fetch_packages(const struct attached *guest, const struct kernel_packages *packages,
+static int fetch_packages(const struct opened *guest, const struct kernel_packages *packages,
 			  struct store *store, struct err *err)
 {
 	cleanup(progress_end) struct progress *progress = NULL;
@@ -231,7 +231,7 @@ static int fetch_packages(const struct attached *guest, const struct kernel_pack
 	char directory[64] = "", what[256];
 	int r;
 
-	snprintf(what, sizeof(what), "downloading Linux %s", guest->kernel->release);
+	snprintf(what, sizeof(what), "downloading Linux %s", guest->session.kernel.release);
 	progress = progress_begin(what);
 	r = fetch(packages, directory, err);
 	progress_end(&progress);
@@ -239,25 +239,37 @@ static int fetch_packages(const struct attached *guest, const struct kernel_pack
 		r = add_path(store, directory, FETCH_SIGNATURE, &addition, err);
 	fetch_remove(directory);
 	if (r >= 0)
-		r = verify(store, guest->kernel, err);
+		r = verify(store, guest->session.kernel.build_id, err);
 	vec_free(&addition.list);
+	return r;
+}
+
+/* What its kernel says it is, as the scanner tells: these may be anybody's words. */
+static int packages_of(const struct opened *guest, struct kernel_packages *ret, struct err *err)
+{
+	json_t *kernel = json_loads(guest->session.kernel_json, JSON_REJECT_DUPLICATES, NULL);
+	const char *banner = json_string_value(json_object_get(kernel, "banner"));
+	int r = distribution_packages(guest->session.kernel.release, banner ? banner : "", ret,
+				      err);
+
+	json_decref(kernel);
 	return r;
 }
 
 static int fetch_run(const struct arguments *args, char *const *targets, size_t n)
 {
-	cleanup(attached_free) struct attached *guest = NULL;
+	cleanup(opened_end) struct opened guest = OPENED_NONE;
 	cleanup(store_close) struct store *store = NULL;
 	struct kernel_packages packages;
 	struct err err = {0};
 	int r;
 
 	(void)n;
-	if (attach(targets[0], &guest) < 0 || open_store(args, true, &store) < 0)
+	if (opened_start(targets[0], &guest) < 0 || open_store(args, true, &store) < 0)
 		return EXIT_UNSCANNED;
-	r = distribution_packages(guest->kernel->release, guest->kernel->banner, &packages, &err);
+	r = packages_of(&guest, &packages, &err);
 	if (r >= 0)
-		r = fetch_packages(guest, &packages, store, &err);
+		r = fetch_packages(&guest, &packages, store, &err);
 	if (r < 0)
 		say_failed(r, &err, "get the package that has this very build, and `hvsm reference "
 			   "add` it", "cannot fetch the kernel of '%s'", targets[0]);

@@ -18,6 +18,7 @@
 #include "report/export.h"
 #include "report/human.h"
 #include "report/ledger.h"
+#include "report/listed.h"
 #include "report/stored.h"
 #include "report/verdict.h"
 
@@ -80,9 +81,48 @@ static int filter_of(const struct arguments *args, char *const *operands, size_t
 	return 0;
 }
 
+/* The report that was read last, since findings share it. */
+struct last_report {
+	struct ledger *ledger;
+	uint64_t seq;
+	json_t *json;		/* NULL: none, or it expired */
+};
+
+/* The finding in the report that last had it; NULL: that expired. */
+static json_t *details_of(struct last_report *last, const struct ledger_finding *finding)
+{
+	cleanup(blob_free) struct blob text = {0};
+	json_t *one;
+	size_t i;
+
+	if (last->seq != finding->last_in) {
+		json_decref(last->json);
+		last->json = NULL;
+		last->seq = finding->last_in;
+		if (ledger_report(last->ledger, finding->last_in, &text, NULL) >= 0)
+			last->json = json_loadb((const char *)text.data, text.size, 0, NULL);
+	}
+	json_array_foreach(json_object_get(last->json, "findings"), i, one) {
+		const char *id = json_string_value(json_object_get(one, "id"));
+
+		if (id && !strcmp(id, finding->id))
+			return one;
+	}
+	return NULL;
+}
+
+/* Did the daemon's policy allow it when it was reported last? */
+static bool was_allowed(struct last_report *last, const struct ledger_finding *finding)
+{
+	const json_t *policy = json_object_get(details_of(last, finding), "policy");
+
+	return json_is_object(json_object_get(policy, "allowed"));
+}
+
 /* What actions that list have in common. */
 struct listing_of {
 	struct ledger *ledger;
+	struct last_report last;
 	struct ledger_filter filter;
 	json_t *items;
 	struct table table;
@@ -93,33 +133,14 @@ static char *hex(const uint8_t *bytes, char text[HASH_TEXT])
 	return sodium_bin2hex(text, HASH_TEXT, bytes, LEDGER_HASH_BYTES);
 }
 
-static json_t *text_or_null(const char *text)
-{
-	return *text ? json_string(text) : json_null();
-}
-
 /* --- list --- */
 
 static int record_json(const struct ledger_record *record, void *ctx, struct err *err)
 {
-	bool report = record->kind != LEDGER_CHECKPOINT;
 	struct listing_of *list = ctx;
-	char hash[HASH_TEXT];
 
 	(void)err;
-	encode_append(&list->items, json_pack(
-		"{s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-		"id", (json_int_t)record->seq, "kind", ledger_kind_name(record->kind),
-		"stored", encode_time(record->time_ns),
-		"refers", record->refers ? encode_count(record->refers) : json_null(),
-		"guest", text_or_null(record->guest), "boot", text_or_null(record->boot),
-		"name", text_or_null(record->name),
-		"started", report ? encode_time(record->started_ns) : json_null(),
-		"duration_us", report ? encode_count(record->duration_us) : json_null(),
-		"verdict", text_or_null(record->verdict),
-		"assurance", text_or_null(record->assurance),
-		"findings", report ? encode_count(record->findings) : json_null(),
-		"hash", hex(record->hash, hash)));
+	encode_append(&list->items, listed_record(record));
 	return 0;
 }
 
@@ -161,32 +182,23 @@ static int finding_json(const struct ledger_finding *finding, void *ctx, struct 
 	struct listing_of *list = ctx;
 
 	(void)err;
-	encode_append(&list->items, json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		"id", finding->id, "guest", finding->guest, "boot", finding->boot,
-		"state", finding->closed_ns ? "closed" : "open",
-		"check", finding->check, "severity", finding->severity, "title", finding->title,
-		"first_seen", encode_time(finding->first_seen_ns),
-		"last_seen", encode_time(finding->last_seen_ns),
-		"closed", finding->closed_ns ? encode_time(finding->closed_ns) : json_null(),
-		"sweeps", encode_count(finding->sweeps),
-		"opened_in", encode_count(finding->opened_in),
-		"last_in", encode_count(finding->last_in),
-		"closed_in", finding->closed_in ? encode_count(finding->closed_in) : json_null()));
+	encode_append(&list->items, listed_finding(finding, was_allowed(&list->last, finding)));
 	return 0;
 }
 
 static int finding_row(const struct ledger_finding *finding, void *ctx, struct err *err)
 {
-	struct table *table = &((struct listing_of *)ctx)->table;
+	struct listing_of *list = ctx;
+	struct table *table = &list->table;
 	char first[HUMAN_MAX];
 
 	(void)err;
 	table_escaped(table, finding->severity);
-	table_text(table, "%s", finding->closed_ns ? "closed" : "open");
+	table_text(table, "%s", finding->closed_ns ? "closed" :
+				was_allowed(&list->last, finding) ? "allowed" : "open");
 	table_text(table, "%s", human_time(finding->first_seen_ns, first, sizeof(first)));
 	table_text(table, "%llu", (unsigned long long)finding->last_in);
-	table_escaped(table, finding->guest);
+	table_escaped(table, finding->name);
 	table_escaped(table, finding->title);
 	return 0;
 }
@@ -228,12 +240,13 @@ static int list_with(const struct arguments *args, char *const *operands, size_t
 
 	if (filter_of(args, operands, n, &list.filter) < 0 || open_ledger(args, &ledger) < 0)
 		return EXIT_UNSCANNED;
-	list.ledger = ledger;
+	list.ledger = list.last.ledger = ledger;
 	list.items = json_array();
 	r = collect(&list, args->json, &err);
 	if (r >= 0)
 		r = print_list(&list, args->json, schema, none, &err);
 	json_decref(list.items);
+	json_decref(list.last.json);
 	table_free(&list.table);
 	if (r < 0)
 		say_failed(r, &err, advice_for(r), "cannot list the ledger");
@@ -448,8 +461,7 @@ struct exported {
 	struct ledger_filter filter;
 	bool ocsf;
 	char host[256];
-	uint64_t seq;		/* of the report that was read last, since findings share it */
-	json_t *report;
+	struct last_report last;
 };
 
 /* What is the same as an earlier one is not printed once more. */
@@ -461,33 +473,10 @@ static int export_record(const struct ledger_record *record, void *ctx, struct e
 	return record->kind == LEDGER_REPORT ? show_report(record, &shown, err) : 0;
 }
 
-/* The finding in the report that last had it; NULL: that expired. */
-static json_t *details_of(struct exported *exported, const struct ledger_finding *finding)
-{
-	cleanup(blob_free) struct blob text = {0};
-	json_t *one;
-	size_t i;
-
-	if (exported->seq != finding->last_in) {
-		json_decref(exported->report);
-		exported->report = NULL;
-		exported->seq = finding->last_in;
-		if (ledger_report(exported->ledger, finding->last_in, &text, NULL) >= 0)
-			exported->report = json_loadb((const char *)text.data, text.size, 0, NULL);
-	}
-	json_array_foreach(json_object_get(exported->report, "findings"), i, one) {
-		const char *id = json_string_value(json_object_get(one, "id"));
-
-		if (id && !strcmp(id, finding->id))
-			return one;
-	}
-	return NULL;
-}
-
 static int export_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
 {
 	struct exported *exported = ctx;
-	const json_t *details = details_of(exported, finding);
+	const json_t *details = details_of(&exported->last, finding);
 
 	if (exported->ocsf)
 		return encode_print(export_ocsf(finding, details, exported->filter.since_ns),
@@ -510,13 +499,13 @@ static int export_run(const struct arguments *args, char *const *operands, size_
 	}
 	if (filter_of(args, operands, n, &exported.filter) < 0 || open_ledger(args, &ledger) < 0)
 		return EXIT_UNSCANNED;
-	exported.ledger = ledger;
+	exported.ledger = exported.last.ledger = ledger;
 	if (gethostname(exported.host, sizeof(exported.host) - 1) < 0)
 		*exported.host = '\0';
 	r = !strcmp(format, "json") ?
 		ledger_each(ledger, &exported.filter, export_record, &exported, &err) :
 		ledger_each_finding(ledger, &exported.filter, export_finding, &exported, &err);
-	json_decref(exported.report);
+	json_decref(exported.last.json);
 	if (r < 0)
 		say_failed(r, &err, advice_for(r), "cannot export the ledger");
 	return r < 0 ? EXIT_UNSCANNED : EXIT_CLEAN;

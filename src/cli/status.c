@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/columns.h"
+#include "base/escape.h"
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/output.h"
@@ -33,6 +35,28 @@ static json_int_t count_of(const json_t *object, const char *key)
 /* Names and times are cut so that a row has 80 columns. */
 #define NAME_COLUMNS 20
 
+/* What control said is escaped already; but who has taken it over may have left that out. */
+static void put(const char *label, const char *text)
+{
+	cleanup(freep) char *line = NULL;
+	cleanup(freep) char *safe = NULL;
+
+	if (asprintf(&line, "%s: %s", label, text) < 0)
+		line = NULL;
+	safe = line ? escape_once(line) : NULL;
+	text_put(stdout, 0, 2, safe ? safe : "(no memory)");
+}
+
+static void add_cell(struct table *table, const char *text, size_t columns)
+{
+	cleanup(freep) char *safe = escape_once(text);
+
+	if (safe)
+		safe[columns_fit(safe, columns)] = '\0';
+	table_escaped(table, safe ? safe : "");
+	table->no_memory |= !safe;
+}
+
 static int print_guests(const json_t *guests, struct err *err)
 {
 	static const struct column columns[] = {
@@ -48,10 +72,9 @@ static int print_guests(const json_t *guests, struct err *err)
 		const char *name = text_of(guest, "name", text_of(guest, "target", "-"));
 		const char *swept = text_of(guest, "last_sweep", "");
 
-		/* What control said is escaped already. */
-		table_text(&table, "%.*s", NAME_COLUMNS, name);
-		table_text(&table, "%s", text_of(guest, "state", "-"));
-		table_text(&table, "%s", text_of(guest, "verdict", "-"));
+		add_cell(&table, name, NAME_COLUMNS);
+		add_cell(&table, text_of(guest, "state", "-"), NAME_COLUMNS);
+		add_cell(&table, text_of(guest, "verdict", "-"), NAME_COLUMNS);
 		table_text(&table, "%lld", (long long)count_of(guest, "open_findings"));
 		table_text(&table, "%.1f%%",
 			   100 * json_real_value(json_object_get(guest, "cpu_share")));
@@ -72,9 +95,7 @@ static void print_reasons(const json_t *guests)
 		const char *reason = text_of(guest, "reason", "");
 
 		if (*reason)
-			text_labelled(stdout, 0, 2, "", "%s: %s",
-				      text_of(guest, "name", text_of(guest, "target", "-")),
-				      reason);
+			put(text_of(guest, "name", text_of(guest, "target", "-")), reason);
 	}
 }
 
@@ -83,14 +104,16 @@ static int print_text(const json_t *status, struct err *err)
 	const json_t *guests = json_object_get(status, "guests");
 	const json_t *reports = json_object_get(status, "reports");
 	const char *trouble = text_of(reports, "trouble", "");
+	long long sweeps = (long long)count_of(reports, "received");
+	long long kept = (long long)count_of(reports, "records");
 	int r = 0;
 
-	printf("hvsmd %s since %.19sZ: %zu guests, %lld sweeps, %lld reports kept\n",
+	printf("hvsmd %s since %.19sZ: %zu guest%s, %lld sweep%s, %lld report%s kept\n",
 	       text_of(status, "version", "?"), text_of(status, "started", "?"),
-	       json_array_size(guests), (long long)count_of(reports, "received"),
-	       (long long)count_of(reports, "records"));
+	       json_array_size(guests), json_array_size(guests) == 1 ? "" : "s",
+	       sweeps, sweeps == 1 ? "" : "s", kept, kept == 1 ? "" : "s");
 	if (*trouble)
-		text_labelled(stdout, 0, 2, "", "reports cannot be stored: %s", trouble);
+		put("reports cannot be stored", trouble);
 	if (json_array_size(guests)) {
 		putchar('\n');
 		r = print_guests(guests, err);

@@ -89,11 +89,12 @@ static void print_text(const struct attached *guest, const struct arguments *arg
 static int symbols_run(const struct arguments *args)
 {
 	cleanup(attached_free) struct attached *guest = NULL;
+	enum exit_status status = attach(args->operands[0], NULL, &guest);
 	struct err err = {0};
 	int r = 0;
 
-	if (attach(args->operands[0], &guest) < 0)
-		return EXIT_UNSCANNED;
+	if (!guest)
+		return (int)status;
 	if (args->json)
 		r = print_json(guest, args, &err);
 	else

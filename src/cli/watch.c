@@ -18,8 +18,10 @@
 #include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/say.h"
+#include "cli/watch_daemon.h"
 #include "monitor/behaviour.h"
 #include "report/encode.h"
+#include "report/text.h"
 #include "report/verdict.h"
 
 #define NS_PER_MS 1000000ull
@@ -79,6 +81,8 @@ static void wait_until(const struct watch *watch, uint64_t ns)
 	if (watch->end_ns && ns > watch->end_ns)
 		ns = watch->end_ns;
 	at = (struct timespec){ (time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S) };
+	/* A guest of Xen that ends meanwhile must not be kept by what is mapped of it. */
+	ram_rest(watch->guest->ram);
 	if (!ended(watch))
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
 }
@@ -89,7 +93,7 @@ static void print_text(struct watch *watch, const struct event *event)
 {
 	cleanup(freep) char *text = event_text(event);
 	time_t seconds = (time_t)(event->before_ns / NS_PER_S);
-	const char *bold = output_colour() ? "\033[1m" : "", *plain = *bold ? "\033[0m" : "";
+	const char *bold = output_colour() ? TEXT_BOLD : "", *plain = *bold ? TEXT_PLAIN : "";
 	struct tm tm = {0};
 	char head[64];
 	size_t fit;
@@ -311,28 +315,50 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+/* Without a target: of all guests, by who watches them. */
+static int watch_all(const struct watch *watch)
+{
+	struct watch_daemon all = {
+		.json = watch->args->json, .kinds = watch->kinds,
+		.findings = !watch->args->only.n, .left = watch->left, .end_ns = watch->end_ns,
+		.columns = output_columns(), .stop = &stop,
+	};
+	struct err err = {0};
+	int r;
+
+	if (watch->args->period.n) {
+		say("watch: --period is for one guest; how often hvsmd(8) looks says its "
+		    "configuration; see `hvsm watch --help`");
+		return EXIT_UNSCANNED;
+	}
+	catch_signals();
+	r = watch_daemon(&all, &err);
+	if (r >= 0)
+		return EXIT_CLEAN;
+	say_failed(r, &err, "is hvsmd running, and may you ask it (root, group hvsm)? One guest: "
+			    "`hvsm watch TARGET`", "cannot watch all guests");
+	return EXIT_UNSCANNED;
+}
+
 static int watch_run(const struct arguments *args)
 {
 	cleanup(attached_free) struct attached *guest = NULL;
 	cleanup(behaviour_close) struct behaviour *behaviour = NULL;
+	const struct attach_options options = { .live = true, .stop = &stop };
 	struct watch watch = {0};
 	struct err err = {0};
+	enum exit_status status;
 	int r;
 
 	if (parse(&watch, args) < 0)
 		return EXIT_UNSCANNED;
-	if (!args->operands_n) {
-		say("no hvsmd(8) runs here to ask about all guests; name one: `hvsm watch TARGET`");
-		return EXIT_UNSCANNED;
-	}
-	if (attach(args->operands[0], &guest) < 0)
-		return EXIT_UNSCANNED;
-	if (!guest->guest.pid) {
-		say("'%s' is an image: nothing happens in it; `hvsm watch` is for running guests",
-		    args->operands[0]);
-		return EXIT_UNSCANNED;
-	}
+	if (!args->operands_n)
+		return watch_all(&watch);
+	/* In the sandbox it is too late for that. */
 	catch_signals();
+	status = attach(args->operands[0], &options, &guest);
+	if (!guest)
+		return (int)status;
 	watch.guest = guest;
 	watch.columns = output_columns();
 	r = behaviour_open(watch.kinds, &behaviour);
@@ -357,11 +383,14 @@ const struct command watch_command = {
 		"than the time between two looks may be missed; the guest's own counts say how\n"
 		"much was. Ends with the guest, by Ctrl-C, or as --count and --for say.\n"
 		"\n"
+		"Without TARGET: of all guests that hvsmd(8) watches, as it tells them; unless\n"
+		"--only is given, with findings that open and close.\n"
+		"\n"
 		"KIND is one of:\n"
 		"  watch process-start process-exit exec credentials namespaces processes-missed\n"
 		"  module-load module-unload listen accept connect socket-close mount umount\n"
-		"  bpf-load bpf-unload log log-missed reboot paused resumed look-incomplete\n"
-		"  events-dropped gone",
-	.example = "  hvsm watch web1 --only exec,module-load,credentials",
+		"  bpf-load bpf-unload log log-missed register-write reboot paused resumed\n"
+		"  look-incomplete events-dropped gone",
+	.example = "  hvsm watch web1 --only exec,module-load,credentials\n  hvsm watch --json",
 	.run = watch_run,
 };

@@ -85,8 +85,8 @@ static int add(struct comparison *c, uint64_t at, uint64_t bytes, const struct p
 }
 
 /* What the half of a level has as its entry @i; the entries of a page are parts of it. */
-static int read_place(const struct half *half, unsigned level, unsigned i, struct place *ret,
-		      struct err *err)
+static int read_place(struct view *view, const struct half *half, unsigned level, unsigned i,
+		      struct place *ret, struct err *err)
 {
 	uint64_t entry = half->entry[i];
 	int r;
@@ -98,12 +98,13 @@ static int read_place(const struct half *half, unsigned level, unsigned i, struc
 	}
 	if (half->place.kind != TABLE || !(entry & PTE_PRESENT))
 		return 0;
-	r = paging_reserved(entry, level, err);
+	r = paging_reserved(view, entry, level, err);
 	if (r < 0)
 		return r;
-	ret->rights = paging_rights(half->place.rights, entry);
+	ret->rights = paging_rights(view, half->place.rights, entry);
 	ret->kind = paging_is_page(entry, level) ? PAGE : TABLE;
-	ret->at = ret->kind == PAGE ? paging_frame(entry, level) : entry & PTE_ADDRESS;
+	ret->at = ret->kind == PAGE ? paging_frame(view, entry, level) :
+				      paging_table(view, entry);
 	return 0;
 }
 
@@ -157,7 +158,8 @@ static unsigned next_entry(struct comparison *c, unsigned level)
 		     a->place.rights == b->place.rights;
 
 	while (i < TABLE_ENTRIES && b->place.kind == TABLE &&
-	       (!(b->entry[i] & PTE_PRESENT) || (alike && a->entry[i] == b->entry[i])))
+	       (!(b->entry[i] & PTE_PRESENT) || (alike && a->entry[i] == b->entry[i]) ||
+		paging_is_xens(c->view, level, i)))
 		i++;
 	c->level[level].next = i + 1;
 	return i;
@@ -180,7 +182,7 @@ static int step(struct comparison *c, unsigned levels, unsigned level, struct er
 	if (at + (paging_span(level) - 1) < c->from.v)
 		return (int)level;
 	for (unsigned j = 0; j < 2 && r >= 0; j++)
-		r = read_place(&c->level[level].half[j], level, i, &places[j], &why);
+		r = read_place(c->view, &c->level[level].half[j], level, i, &places[j], &why);
 	if (r >= 0 && (places[1].kind == NOTHING || is_same(&places[0], &places[1])))
 		return (int)level;
 	if (r >= 0 && places[0].kind != TABLE && places[1].kind != TABLE) {

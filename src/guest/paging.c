@@ -10,15 +10,20 @@
 
 #define LEVELS_MAX 5u
 #define MEMO_SLOTS 4096u	/* tables known to be of no interest; more are just walked */
+#define MANY	8u	/* entries that are looked at together; so many fill a cache line */
 
-/* Rights add up from the root: writable and user need every level, NX needs only one. */
-unsigned paging_rights(unsigned inherited, uint64_t entry)
+/*
+ * Rights add up from the root: writable and user need every level, NX needs only one. The kernel of
+ * a PV guest of Xen runs in ring 3 as its programs do: Xen opens all of its pages, and marks those
+ * that the guest did not (xen/arch/x86/pv/mm.h, adjust_guest_l1e()).
+ */
+unsigned paging_rights(struct view *view, unsigned inherited, uint64_t entry)
 {
 	unsigned rights = 0;
 
 	if (entry & PTE_WRITE)
 		rights |= MAP_WRITE;
-	if (entry & PTE_USER)
+	if (entry & PTE_USER && !(entry & PTE_XEN_KERNEL && ram_is_pv(view_ram(view))))
 		rights |= MAP_USER;
 	if (!(entry & PTE_NX))
 		rights |= MAP_EXEC;
@@ -30,16 +35,30 @@ bool paging_is_page(uint64_t entry, unsigned level)
 	return level == 1 || (level <= 3 && (entry & PTE_LARGE));
 }
 
-uint64_t paging_frame(uint64_t entry, unsigned level)
+uint64_t paging_frame(struct view *view, uint64_t entry, unsigned level)
 {
-	return entry & PTE_ADDRESS & ~(paging_span(level) - 1);
+	return ram_of_table(view_ram(view), entry & PTE_ADDRESS & ~(paging_span(level) - 1)).v;
 }
 
-int paging_reserved(uint64_t entry, unsigned level, struct err *err)
+uint64_t paging_table(struct view *view, uint64_t entry)
+{
+	return ram_of_table(view_ram(view), entry & PTE_ADDRESS).v;
+}
+
+/* ROOT_PAGETABLE_FIRST_XEN_SLOT, ROOT_PAGETABLE_LAST_XEN_SLOT: xen/include/asm-x86/config.h */
+bool paging_is_xens(struct view *view, unsigned level, unsigned index)
+{
+	return ram_is_pv(view_ram(view)) && level == 4 && index >= 256 && index <= 271;
+}
+
+int paging_reserved(struct view *view, uint64_t entry, unsigned level, struct err *err)
 {
 	bool bad = false;
 
-	if (entry & PTE_LARGE && level > 3)
+	/* Xen takes no large pages from a PV guest, whose neighbouring frames lie anywhere. */
+	if (entry & PTE_LARGE && level > 1 && ram_is_pv(view_ram(view)))
+		bad = true;
+	else if (entry & PTE_LARGE && level > 3)
 		bad = true;
 	else if (entry & PTE_LARGE && level > 1)
 		bad = entry & PTE_ADDRESS & (paging_span(level) - 1) & ~PTE_LARGE_PAT;
@@ -78,19 +97,20 @@ int paging_translate(struct view *view, struct space space, gva at, struct mappi
 				   sizeof(entry), err);
 		if (r < 0)
 			return r;
-		if (!(entry & PTE_PRESENT))
+		if (!(entry & PTE_PRESENT) || paging_is_xens(view, level, paging_index(at, level)))
 			return err_set(err, -EFAULT, "not mapped");
-		r = paging_reserved(entry, level, err);
+		r = paging_reserved(view, entry, level, err);
 		if (r < 0)
 			return r;
-		rights = paging_rights(rights, entry);
+		rights = paging_rights(view, rights, entry);
 		if (paging_is_page(entry, level)) {
 			ret->page_bytes = paging_span(level);
-			ret->at.v = paging_frame(entry, level) | (at.v & (ret->page_bytes - 1));
+			ret->at.v = paging_frame(view, entry, level) |
+				    (at.v & (ret->page_bytes - 1));
 			ret->rights = rights;
 			return 0;
 		}
-		table = entry & PTE_ADDRESS;
+		table = paging_table(view, entry);
 	}
 }
 
@@ -207,19 +227,20 @@ static int skip(struct walk *walk, int code, const struct err *why, struct err *
 static int descend(struct walk *walk, unsigned level, uint64_t at, uint64_t entry, unsigned rights,
 		   struct err *err)
 {
-	uint64_t below = entry & PTE_ADDRESS, frame;
 	struct err why = {0};
+	uint64_t below, frame;
 	int r;
 
-	r = paging_reserved(entry, level, &why);
+	r = paging_reserved(walk->view, entry, level, &why);
 	if (r >= 0 && paging_is_page(entry, level)) {
-		frame = paging_frame(entry, level);
+		frame = paging_frame(walk->view, entry, level);
 		if (frame > walk->last.v || frame + (paging_span(level) - 1) < walk->first.v)
 			return (int)level;
 		walk->table[level].matched = true;
 		r = add_page(walk, at, frame, paging_span(level), rights, err);
 		return r < 0 ? r : (int)level;
 	}
+	below = paging_table(walk->view, entry);
 	if (r >= 0 && *memo_of(walk, below, level - 1) == (below | (level - 1)))
 		return (int)level;
 	if (r >= 0)
@@ -231,14 +252,22 @@ static int descend(struct walk *walk, unsigned level, uint64_t at, uint64_t entr
 }
 
 /* Beyond the entries from @next on that are nothing, or lack the rights that are wanted. */
-static unsigned next_wanted(const struct walk *walk, const struct table *table)
+static unsigned next_wanted(const struct walk *walk, const struct table *table, unsigned level)
 {
 	uint64_t must = PTE_PRESENT | (walk->want & MAP_WRITE ? PTE_WRITE : 0) |
 			(walk->want & MAP_USER ? PTE_USER : 0);
 	uint64_t mask = must | (walk->want & MAP_EXEC ? PTE_NX : 0);
 	unsigned i = table->next;
 
-	while (i < TABLE_ENTRIES && (table->entry[i] & mask) != must)
+	/* Most are nothing: many at a time. */
+	for (bool any = false; i + MANY <= TABLE_ENTRIES; i += MANY) {
+		for (unsigned j = 0; j < MANY; j++)
+			any |= (table->entry[i + j] & mask) == must;
+		if (any)
+			break;
+	}
+	while (i < TABLE_ENTRIES && ((table->entry[i] & mask) != must ||
+				     paging_is_xens(walk->view, level, i)))
 		i++;
 	return i;
 }
@@ -250,7 +279,7 @@ static unsigned next_wanted(const struct walk *walk, const struct table *table)
 static int step(struct walk *walk, struct space space, unsigned level, struct err *err)
 {
 	struct table *table = &walk->table[level];
-	unsigned i = next_wanted(walk, table), rights;
+	unsigned i = next_wanted(walk, table, level), rights;
 	uint64_t at, entry;
 
 	table->next = i + 1;
@@ -268,7 +297,7 @@ static int step(struct walk *walk, struct space space, unsigned level, struct er
 	entry = table->entry[i];
 	if (at + (paging_span(level) - 1) < walk->from.v)
 		return (int)level;
-	rights = paging_rights(table->rights, entry);
+	rights = paging_rights(walk->view, table->rights, entry);
 	if ((rights & walk->want) != walk->want)
 		return (int)level;
 	return descend(walk, level, at, entry, rights, err);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/hash.h"
@@ -11,10 +12,14 @@
 #include "base/limits.h"
 #include "guest/paging.h"
 
+#define PAGES_BYTES   ((size_t)VIEW_PAGES_MAX * GUEST_PAGE_SIZE)
 #define SLOTS	      (2 * VIEW_PAGES_MAX)	/* half full at most: probes stay short */
 #define TLB_ENTRIES   4096u
 #define BULK_BYTES    (64u << 10)
 #define NO_PAGE	      UINT32_MAX
+#define GIVE_BACK_PAGES 64u	/* fewer are not worth a system call */
+#define TAKE_PAGES	32u	/* are faulted in at a time */
+#define KEEP_PAGES_MAX	256u	/* each guest's view has them, though most look at nothing now */
 
 /*
  * Reads of pages that are at hand cost, too, so that no loop over them is endless: so many of
@@ -47,6 +52,8 @@ struct view {
 	uint8_t (*pages)[GUEST_PAGE_SIZE];
 	uint64_t *numbers;	/* guest-physical page number of pages[i] */
 	uint32_t pages_n;
+	uint32_t touched;	/* pages that the host has memory for */
+	uint32_t wanted;	/* … of these, what is worth keeping: see give_back() */
 	uint32_t *slots;	/* hash of the page number → index into pages, or NO_PAGE */
 	struct tlb_entry *tlb;
 	struct keep keep;	/* what others made of the pages */
@@ -69,7 +76,10 @@ int view_open(struct ram *ram, uint64_t fuel, struct view **ret)
 	view->ram = ram;
 	view->fuel = fuel;
 	view->secret = hash_secret();
-	view->pages = malloc((size_t)VIEW_PAGES_MAX * GUEST_PAGE_SIZE);
+	view->pages = mmap(NULL, PAGES_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (view->pages == MAP_FAILED)
+		view->pages = NULL;
 	view->numbers = calloc(VIEW_PAGES_MAX, sizeof(*view->numbers));
 	view->slots = malloc(SLOTS * sizeof(*view->slots));
 	view->tlb = calloc(TLB_ENTRIES, sizeof(*view->tlb));
@@ -85,7 +95,8 @@ void view_close(struct view **view)
 	if (!*view)
 		return;
 	keep_free(&(*view)->keep);
-	free((*view)->pages);
+	if ((*view)->pages)
+		munmap((*view)->pages, PAGES_BYTES);
 	free((*view)->numbers);
 	free((*view)->slots);
 	free((*view)->tlb);
@@ -102,9 +113,31 @@ void view_set_kernel(struct view *view, struct space space)
 	view->has_kernel = space.levels != 0;
 }
 
+/*
+ * A large sweep now and then shall not take its memory for ever; but who takes as much each time
+ * shall not have it faulted in anew. So what is kept follows what was used: upwards at once,
+ * downwards by and by.
+ */
+static void give_back(struct view *view)
+{
+	uint32_t used = view->pages_n;
+
+	if (used > view->touched)
+		view->touched = used;
+	view->wanted = used > view->wanted ? used : view->wanted - (view->wanted - used) / 8;
+	if (view->wanted > KEEP_PAGES_MAX)
+		view->wanted = KEEP_PAGES_MAX;
+	if (view->touched > view->wanted + GIVE_BACK_PAGES &&
+	    !madvise(view->pages + view->wanted, (size_t)(view->touched - view->wanted) *
+		     GUEST_PAGE_SIZE, MADV_DONTNEED))
+		view->touched = view->wanted;
+}
+
 void view_refresh(struct view *view)
 {
+	give_back(view);
 	forget_pages(view);
+	ram_rest(view->ram);	/* what is mapped is of before, too */
 	view->stats.refreshes++;
 }
 
@@ -159,6 +192,23 @@ static uint32_t *slot_of(const struct view *view, uint64_t number)
 	return &view->slots[i];
 }
 
+/*
+ * Memory for one more page. A fault costs more than what is read into the page, and many at a time
+ * a third of that. Where the host cannot do so they come one by one (Linux before 5.14).
+ */
+static void take_memory(struct view *view)
+{
+	uint32_t n = VIEW_PAGES_MAX - view->touched;
+
+	if (view->pages_n < view->touched)
+		return;
+	n = n > TAKE_PAGES ? TAKE_PAGES : n;
+	if (madvise(view->pages + view->touched, (size_t)n * GUEST_PAGE_SIZE,
+		    MADV_POPULATE_WRITE) < 0)
+		n = 1;
+	view->touched += n;
+}
+
 /* A page that is at hand is read once more. */
 static inline int touch(struct view *view, struct err *err)
 {
@@ -179,9 +229,11 @@ static int page_of(struct view *view, uint64_t number, uint32_t *ret, struct err
 		return r;
 	if (i == NO_PAGE) {
 		if (view->pages_n == VIEW_PAGES_MAX) {
+			view->touched = VIEW_PAGES_MAX;
 			forget_pages(view);
 			slot = slot_of(view, number);
 		}
+		take_memory(view);
 		i = view->pages_n;
 		r = ram_read(view->ram, gpa_of(number << GUEST_PAGE_SHIFT), view->pages[i],
 			     GUEST_PAGE_SIZE, err);

@@ -39,17 +39,23 @@ static bool is_table(uint64_t entry)
 }
 
 /* What cannot be read is no table; where nothing can be read any more, the search ends. */
-static bool read_table(struct search *search, uint64_t at, uint64_t table[TABLE_ENTRIES])
+static bool read_at(struct search *search, uint64_t at, uint64_t table[TABLE_ENTRIES])
 {
 	struct err err = {0};
-	int r = view_read_phys(search->view, gpa_of(at & PTE_ADDRESS), table,
-			       TABLE_ENTRIES * sizeof(*table), &err);
+	int r = view_read_phys(search->view, gpa_of(at), table, TABLE_ENTRIES * sizeof(*table),
+			       &err);
 
 	if (r < 0 && r != -EFAULT && !search->code) {
 		search->code = r;
 		search->err = err;
 	}
 	return r >= 0;
+}
+
+/* What an entry leads to. */
+static bool read_table(struct search *search, uint64_t entry, uint64_t table[TABLE_ENTRIES])
+{
+	return read_at(search, paging_table(search->view, entry), table);
 }
 
 /*
@@ -68,17 +74,17 @@ static uint64_t pmd_frame(struct search *search, uint64_t entry)
 		return UINT64_MAX;
 	for (unsigned i = 0; i < TABLE_ENTRIES; i++)
 		if (table[i] & PTE_PRESENT)
-			return (table[i] & PTE_ADDRESS) - (uint64_t)i * GUEST_PAGE_SIZE;
+			return paging_table(search->view, table[i]) - (uint64_t)i * GUEST_PAGE_SIZE;
 	return UINT64_MAX;
 }
 
-/* Does this PMD (level2_kernel_pgt) map a kernel image? */
-static bool is_kernel_pmd(struct search *search, uint64_t at, struct anchor *anchor)
+/* Does the PMD behind @entry (level2_kernel_pgt) map a kernel image? */
+static bool is_kernel_pmd(struct search *search, uint64_t entry, struct anchor *anchor)
 {
 	uint64_t pmd[TABLE_ENTRIES], frame;
 	unsigned first = 0, last;
 
-	if (!read_table(search, at, pmd))
+	if (!read_table(search, entry, pmd))
 		return false;
 	while (first < TABLE_ENTRIES && !(pmd[first] & PTE_PRESENT))
 		first++;
@@ -156,7 +162,7 @@ static int search_low(struct search *search, struct err *err)
 	int r = 0;
 
 	for (uint64_t at = LOW_START; at < LOW_END && !r && !search->code; at += GUEST_PAGE_SIZE) {
-		if (!read_table(search, at, root) || !is_kernel_root(search, root, &anchor))
+		if (!read_at(search, at, root) || !is_kernel_root(search, root, &anchor))
 			continue;
 		if (search->tried_n == LOW_ANCHORS_MAX)
 			break;		/* leave some for what is found elsewhere */

@@ -8,7 +8,8 @@
 
 #define CHUNK_BYTES 64u		/* BPF_PROG_CHUNK_SIZE */
 #define INT3	    0xcc
-#define PACK_MAX    (64u << 20)	/* read at once: 2 MiB per memory node */
+#define PACK_MAX    (64u << 20)	/* 2 MiB per memory node */
+#define PIECE_BYTES (128u << 10)
 
 static bool is_used(const uint8_t *bitmap, uint64_t chunk)
 {
@@ -20,7 +21,7 @@ static bool is_empty(const uint8_t *chunk)
 	return chunk[0] == INT3 && !memcmp(chunk, chunk + 1, CHUNK_BYTES - 1);
 }
 
-static int find_slack(const uint8_t *bitmap, const uint8_t *memory, gva at, uint64_t chunks,
+static int find_slack(const uint8_t *bitmap, const uint8_t *code, gva at, uint64_t chunks,
 		      struct bpf_slack *ret, uint64_t *unused)
 {
 	struct bpf_slack slack = { gva_of(0), 0 };
@@ -29,7 +30,7 @@ static int find_slack(const uint8_t *bitmap, const uint8_t *memory, gva at, uint
 		if (is_used(bitmap, i))
 			continue;
 		*unused += CHUNK_BYTES;
-		if (is_empty(memory + i * CHUNK_BYTES))
+		if (!is_used(code, i))
 			continue;
 		if (!slack.size_bytes)
 			slack.start = gva_add(at, i * CHUNK_BYTES);
@@ -41,10 +42,30 @@ static int find_slack(const uint8_t *bitmap, const uint8_t *memory, gva at, uint
 	return 1;
 }
 
+/* A bit for each chunk that holds something. */
+static int find_code(struct view *view, gva at, uint64_t chunks, uint8_t *code, struct err *err)
+{
+	cleanup(freep) uint8_t *piece = malloc(PIECE_BYTES);
+
+	if (!piece)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < chunks; i++) {
+		uint64_t in = i * CHUNK_BYTES % PIECE_BYTES, rest = (chunks - i) * CHUNK_BYTES;
+		int r = in ? 0 : view_read(view, gva_add(at, i * CHUNK_BYTES), piece,
+					   rest < PIECE_BYTES ? rest : PIECE_BYTES, err);
+
+		if (r < 0)
+			return r;
+		if (!is_empty(piece + in))
+			code[i / 8] |= (uint8_t)(1u << i % 8);
+	}
+	return 0;
+}
+
 int bpf_pack_check(const struct kernel *kernel, struct view *view, gva pack, gva at,
 		   uint64_t bytes, struct bpf_slack *ret, uint64_t *unused, struct err *err)
 {
-	cleanup(freep) uint8_t *bitmap = NULL, *memory = NULL;
+	cleanup(freep) uint8_t *bitmap = NULL, *code = NULL;
 	uint64_t chunks = bytes / CHUNK_BYTES;
 	struct field field;
 	int r;
@@ -56,12 +77,12 @@ int bpf_pack_check(const struct kernel *kernel, struct view *view, gva pack, gva
 		return fail(err, -EBADMSG, pack, "BPF pack of %#llx bytes",
 			    (unsigned long long)bytes);
 	bitmap = malloc(chunks / 8);
-	memory = malloc(bytes);
-	if (!bitmap || !memory)
+	code = calloc(chunks / 8, 1);
+	if (!bitmap || !code)
 		return -ENOMEM;
 	/* Chunks are taken before they are written to, so the bitmap is read last. */
-	r = view_read(view, at, memory, bytes, err);
+	r = find_code(view, at, chunks, code, err);
 	if (r >= 0)
 		r = view_read(view, gva_add(pack, field.at), bitmap, chunks / 8, err);
-	return r < 0 ? r : find_slack(bitmap, memory, at, chunks, ret, unused);
+	return r < 0 ? r : find_slack(bitmap, code, at, chunks, ret, unused);
 }

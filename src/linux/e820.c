@@ -44,10 +44,12 @@ static int mark_ranges(const struct ram *ram, uint64_t start, uint64_t size, uin
 	return 0;
 }
 
+/* What was plugged in later is not in that map. */
 static int check_unused(const struct ram *ram, uint64_t used, struct err *err)
 {
 	for (size_t i = 0; i < ram->ranges_n && i < 64; i++)
-		if (!(used & 1ull << i) && ram->ranges[i].size_bytes > SMALL_BYTES)
+		if (!(used & 1ull << i) && ram->ranges[i].size_bytes > SMALL_BYTES &&
+		    !overlap(&ram->room, ram->ranges[i].start.v, ram->ranges[i].size_bytes))
 			return err_set(err, -EBADMSG, "the guest knows of no RAM at %#" PRIx64
 				       ", where its memory is looked for",
 				       ram->ranges[i].start.v);

@@ -68,6 +68,11 @@ static uint8_t *image_alloc(size_t bytes)
 	return image;
 }
 
+static bool has_page(struct view *view, gpa at)
+{
+	return ram_has(view_ram(view), at, GUEST_PAGE_SIZE);
+}
+
 /*
  * The image by physical address: under PTI the kernel unmaps parts of the high mapping
  * that it freed, and those are holes that a translation would stumble over.
@@ -86,14 +91,21 @@ static int read_image(struct view *view, const struct anchor *anchor, uint8_t **
 			n = chunk;
 		r = view_read_phys(view, gpa_add(anchor->image, have), image + have, n, err);
 		if (r == -EFAULT && chunk > GUEST_PAGE_SIZE) {
-			chunk /= 2;	/* up to where RAM ends: that may hold all that is needed */
+			chunk /= 2;
 			continue;
 		}
-		if (r == -EFAULT && have)
+		/* Up to where RAM ends: that may hold all that is needed. */
+		if (r == -EFAULT && have && !has_page(view, gpa_add(anchor->image, have)))
 			break;
+		/* Init memory that was freed, and then given back to the hypervisor. */
+		if (r == -EFAULT && have) {
+			memset(image + have, 0, n);
+			r = 0;
+		}
 		if (r < 0)
 			return r;
 		have += n;
+		chunk = chunk < CHUNK_BYTES / 2 ? 2 * chunk : CHUNK_BYTES;
 	}
 	if (!image)
 		return r;
@@ -453,6 +465,31 @@ int kernel_check(const struct kernel *kernel, struct view *view, struct err *err
 		return r;
 	if (r < 0)
 		return err_set(err, -ESTALE, "the guest rebooted or runs another kernel now");
+	return 0;
+}
+
+int kernel_read_image(const struct kernel *kernel, struct view *view, gva at, void *buf,
+		      size_t len, struct err *err)
+{
+	uint8_t *to = buf;
+	int r;
+
+	if (!ram_is_pv(view_ram(view)))
+		return view_read_phys(view, image_phys(kernel, at), buf, len, err);
+	r = view_read_space(view, kernel->space, at, buf, len, NULL);
+	if (r != -EFAULT)
+		return r < 0 ? view_read_space(view, kernel->space, at, buf, len, err) : r;
+	for (size_t n, have = 0; have < len; have += n) {
+		gva page = gva_add(at, have);
+
+		n = GUEST_PAGE_SIZE - (page.v & GUEST_PAGE_MASK);
+		n = n < len - have ? n : len - have;
+		r = view_read_space(view, kernel->space, page, to + have, n, NULL);
+		if (r < 0)
+			r = view_read_phys(view, image_phys(kernel, page), to + have, n, err);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 

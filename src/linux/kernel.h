@@ -65,6 +65,20 @@ void kernel_close(struct kernel **kernel);
  */
 nodiscard int kernel_check(const struct kernel *kernel, struct view *view, struct err *err);
 
+/**
+ * kernel_read_image - bytes of the image, wherever they are mapped
+ * @at: address of the first; all lie in the image
+ *
+ * By physical address: that the image is mapped to itself is for page-tables to tell, and parts
+ * of it need not be mapped. Not so of a PV guest of Xen, which says by itself where its physical
+ * addresses lead: there it is what the page table leads to, and, where there is nothing, what
+ * lies there.
+ *
+ * Return: as view_read_phys().
+ */
+nodiscard int kernel_read_image(const struct kernel *kernel, struct view *view, gva at, void *buf,
+				size_t len, struct err *err);
+
 /* The address of a per-CPU variable on one CPU; @cpu < kernel->cpus. */
 gva kernel_per_cpu(const struct kernel *kernel, gva symbol, uint32_t cpu);
 

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/names.h"
+#include "base/writer.h"
 #include "linux/kallsyms.h"
 
 struct symbols {
@@ -26,6 +27,7 @@ struct symbols {
 
 	uint64_t moved;		/* what the kernel's addresses lie higher by */
 	bool borrowed;		/* all of the above is another one's */
+	unsigned others;	/* users besides the first */
 };
 
 /* Per-CPU and absolute symbols stay where they are, wherever the kernel lies. */
@@ -133,6 +135,11 @@ void symbols_free(struct symbols **symbols)
 {
 	if (!*symbols)
 		return;
+	if ((*symbols)->others) {
+		(*symbols)->others--;
+		*symbols = NULL;
+		return;
+	}
 	if (!(*symbols)->borrowed) {
 		free((*symbols)->at);
 		free((*symbols)->name);
@@ -144,6 +151,12 @@ void symbols_free(struct symbols **symbols)
 	*symbols = NULL;
 }
 
+struct symbols *symbols_share(struct symbols *symbols)
+{
+	symbols->others++;
+	return symbols;
+}
+
 int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **ret)
 {
 	struct symbols *moved = malloc(sizeof(*moved));
@@ -153,6 +166,7 @@ int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **re
 	*moved = *symbols;
 	moved->moved += by;
 	moved->borrowed = true;
+	moved->others = 0;
 	*ret = moved;
 	return 0;
 }
@@ -163,7 +177,9 @@ bool symbols_equal(const struct symbols *a, const struct symbols *b)
 
 	if (a->n != b->n)
 		return false;
-	if (!a->n)
+	/* Of one table, which neither of them can change. */
+	if (!a->n || (a->at == b->at && a->name == b->name && a->pool == b->pool &&
+		      a->moved == b->moved))
 		return true;
 	for (size_t i = 0; i < a->n; i++)
 		if (address(a, i) != address(b, i) || a->name[i] != b->name[i])
@@ -275,4 +291,86 @@ const char *symbols_print(const struct symbols *symbols, gva at, char *buf, size
 	else
 		snprintf(buf, size, "%s+%#" PRIx64, symbol.name, at.v - symbol.at.v);
 	return buf;
+}
+
+/* --- a table in bytes that several processes share --- */
+
+static size_t pool_bytes(const struct symbols *symbols)
+{
+	const char *last = symbols->pool + symbols->name[symbols->n - 1];
+
+	/* The names lie in the order of the table. */
+	return (size_t)(last - symbols->pool) + strlen(last) + 1;
+}
+
+size_t symbols_written_max(const struct symbols *symbols)
+{
+	return 256 + symbols->n * (sizeof(*symbols->at) + sizeof(*symbols->name)) +
+	       pool_bytes(symbols) + ((size_t)symbols->pages + 1) * sizeof(*symbols->below) +
+	       names_written_max(&symbols->names, (uint32_t)symbols->n);
+}
+
+void symbols_write(const struct symbols *symbols, struct writer *w)
+{
+	write_aligned(w);
+	write_u64(w, symbols->n);
+	write_u64(w, pool_bytes(symbols));
+	write_u64(w, symbols->first);
+	write_u64(w, symbols->below ? symbols->pages + 1ull : 0);
+	write_bytes(w, symbols->layout, sizeof(symbols->layout));
+	write_bytes(w, symbols->at, symbols->n * sizeof(*symbols->at));
+	write_bytes(w, symbols->name, symbols->n * sizeof(*symbols->name));
+	if (symbols->below)
+		write_bytes(w, symbols->below,
+			    ((size_t)symbols->pages + 1) * sizeof(*symbols->below));
+	write_bytes(w, symbols->pool, pool_bytes(symbols));
+	names_write(&symbols->names, (uint32_t)symbols->n, w);
+}
+
+static bool is_inside(const struct symbols *symbols, size_t pool_bytes)
+{
+	if (symbols->layout[sizeof(symbols->layout) - 1] || symbols->pool[pool_bytes - 1])
+		return false;
+	for (size_t i = 0; i < symbols->n; i++)
+		if (!symbols->name[i] || symbols->name[i] >= pool_bytes)
+			return false;
+	for (uint32_t i = 0; symbols->below && i <= symbols->pages; i++)
+		if (symbols->below[i] > symbols->n)
+			return false;
+	return true;
+}
+
+int symbols_read(struct bytes *b, gva text, struct symbols **ret, struct err *err)
+{
+	cleanup(symbols_free) struct symbols *symbols = calloc(1, sizeof(*symbols));
+	uint64_t pool, pages, n;
+	int r;
+
+	if (!symbols)
+		return -ENOMEM;
+	bytes_align(b);
+	n = bytes_u64(b);
+	pool = bytes_u64(b);
+	symbols->first = bytes_u64(b);
+	pages = bytes_u64(b);
+	bytes_copy(b, symbols->layout, sizeof(symbols->layout));
+	if (!bytes_ok(b) || !n || n > SYMBOLS_MAX || !pool ||
+	    pages > KERNEL_IMAGE_MAX / GUEST_PAGE_SIZE + 1)
+		return err_set(err, -EBADMSG, "no table of symbols");
+	symbols->borrowed = true;
+	symbols->n = n;
+	symbols->at = (uint64_t *)(uintptr_t)bytes_take(b, n * sizeof(*symbols->at));
+	symbols->name = (uint32_t *)(uintptr_t)bytes_take(b, n * sizeof(*symbols->name));
+	if (pages)
+		symbols->below = (uint32_t *)(uintptr_t)
+			bytes_take(b, pages * sizeof(*symbols->below));
+	symbols->pages = pages ? (uint32_t)pages - 1 : 0;
+	symbols->pool = (char *)(uintptr_t)bytes_take(b, pool);
+	if (!bytes_ok(b) || !is_inside(symbols, pool) ||
+	    names_read(&symbols->names, b, symbols->pool, pool, (uint32_t)n, NULL) < 0)
+		return err_set(err, -EBADMSG, "a table of symbols that leads out of itself");
+	r = check_order(symbols, text, err);
+	if (r >= 0)
+		*ret = take_ptr(&symbols);
+	return r;
 }

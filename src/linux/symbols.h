@@ -7,6 +7,9 @@
 
 #include "base/err.h"
 
+struct bytes;
+struct writer;
+
 /*
  * The kernel's own symbol table (kallsyms), as it lies in its read-only data: names
  * compressed with a table of 256 tokens. Sources: kernel/kallsyms.c, scripts/kallsyms.c.
@@ -34,8 +37,11 @@ struct symbol {
 nodiscard int symbols_parse(const void *image, size_t size, gva text, struct symbols **ret,
 			    struct err *err);
 
-/* *@symbols becomes NULL. NULL is fine. */
+/* Of one that was shared, the last one frees it. *@symbols becomes NULL. NULL is fine. */
 void symbols_free(struct symbols **symbols);
+
+/* One more user of it, who calls symbols_free() as well. Return: @symbols. */
+struct symbols *symbols_share(struct symbols *symbols);
 
 /**
  * symbols_move - the same symbols of a kernel that lies elsewhere
@@ -44,6 +50,19 @@ void symbols_free(struct symbols **symbols);
  * Return: 0, -ENOMEM.
  */
 nodiscard int symbols_move(const struct symbols *symbols, uint64_t by, struct symbols **ret);
+
+/* Of a table that was not moved, all as bytes that symbols_read() can use as they are. */
+void symbols_write(const struct symbols *symbols, struct writer *w);
+size_t symbols_written_max(const struct symbols *symbols);
+
+/**
+ * symbols_read - a table where it lies
+ * @b:    aligned to eight bytes; must outlive @ret, and does not change
+ * @text: where it has _text
+ *
+ * Return: 0, -EBADMSG (no such table; all that it leads to is inside of it), -ELOOP, -ENOMEM.
+ */
+nodiscard int symbols_read(struct bytes *b, gva text, struct symbols **ret, struct err *err);
 
 /* Do two tables say the same, symbol for symbol? */
 bool symbols_equal(const struct symbols *a, const struct symbols *b);

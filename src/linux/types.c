@@ -4,16 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/cleanup.h"
-#include "base/keep.h"
 #include "base/limits.h"
-#include "base/names.h"
+#include "linux/types_inside.h"
 
 #define BTF_MAGIC	0xeb9fu
 #define BTF_HEADER_MIN	24u
 #define BTF_HEADER_MAX	256u	/* room for what later versions append */
-#define TYPE_BYTES	12u	/* name, info, size or type */
 #define POINTER_BYTES	8u
 
 /* Members that one lookup may look at: the largest struct has some thousands. */
@@ -21,65 +18,6 @@
 
 /* Of a type's name; C has names below 100 bytes, Rust some hundreds. */
 #define TYPE_NAME_MAX	2048u
-
-/* include/uapi/linux/btf.h */
-enum kind {
-	KIND_INT = 1, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM, KIND_FWD,
-	KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT, KIND_FUNC, KIND_FUNC_PROTO,
-	KIND_VAR, KIND_DATASEC, KIND_FLOAT, KIND_DECL_TAG, KIND_TYPE_TAG, KIND_ENUM64,
-};
-
-struct types {
-	uint8_t *blob;		/* our copy: header, types, strings */
-	size_t blob_bytes;
-	const uint8_t *data;	/* the type section */
-	const char *strings;
-	uint32_t strings_bytes;
-
-	uint32_t *offset;	/* of type i (1..n) in data; [0] unused */
-	uint32_t n;
-	struct names objects;	/* → struct, union or typedef */
-	struct names enums;
-	struct keep keep;	/* what was made of all this */
-
-	/* Made when the first function is asked for. */
-	struct names functions;
-	uint8_t *ambiguous;	/* one bit per type */
-	bool has_functions;
-};
-
-/* One type, unpacked. The blob was checked, so that nothing here can be out of bounds. */
-struct type {
-	const char *name;
-	enum kind kind;
-	uint32_t vlen;
-	bool kind_flag;
-	uint32_t size_or_type;
-	const uint8_t *more;	/* what follows the fixed part */
-};
-
-static uint32_t get_u32(const uint8_t *at)
-{
-	uint32_t v;
-
-	memcpy(&v, at, sizeof(v));
-	return v;
-}
-
-static struct type type_at(const struct types *types, uint32_t id)
-{
-	const uint8_t *at = types->data + types->offset[id];
-	uint32_t info = get_u32(at + 4);
-
-	return (struct type){
-		.name = types->strings + get_u32(at),
-		.kind = (enum kind)(info >> 24 & 0x1f),
-		.vlen = info & 0xffff,
-		.kind_flag = info >> 31,
-		.size_or_type = get_u32(at + 8),
-		.more = at + TYPE_BYTES,
-	};
-}
 
 /* Bytes per element of what follows a type's fixed part; 0 with @fixed set: that many. */
 static int kind_extra(uint32_t kind, uint32_t vlen, uint32_t *bytes)
@@ -106,7 +44,7 @@ static int kind_extra(uint32_t kind, uint32_t vlen, uint32_t *bytes)
 	}
 }
 
-static int check_header(struct types *types, struct err *err)
+int types_check_header(struct types *types, struct err *err)
 {
 	struct bytes b = bytes_of(types->blob, types->blob_bytes);
 	uint32_t header_bytes, types_at, types_bytes, strings_at, strings_bytes;
@@ -139,34 +77,34 @@ static int check_header(struct types *types, struct err *err)
 	return (int)types_bytes;
 }
 
-/* Where each type begins; what cannot be walked over cannot be trusted at all. */
-static int index_types(struct types *types, uint32_t bytes, struct err *err)
+int types_index(struct types *types, uint32_t bytes, uint32_t known, struct err *err)
 {
 	struct bytes b = bytes_of(types->data, bytes);
+	uint32_t n = 0;
 
-	types->offset = malloc((bytes / TYPE_BYTES + 1) * sizeof(*types->offset));
-	if (!types->offset)
-		return -ENOMEM;
 	while (b.left) {
 		uint32_t at = bytes - (uint32_t)b.left, info, extra, name = bytes_u32(&b);
 
 		info = bytes_u32(&b);
 		bytes_take(&b, 4);
 		if (kind_extra(info >> 24 & 0x1f, info & 0xffff, &extra) < 0)
-			return err_set(err, -ENOTSUP, "BTF type %u is of unknown kind %u",
-				       types->n + 1, info >> 24 & 0x1f);
+			return err_set(err, -ENOTSUP, "BTF type %u is of unknown kind %u", n + 1,
+				       info >> 24 & 0x1f);
 		bytes_take(&b, extra);
 		if (!bytes_ok(&b) || name >= types->strings_bytes)
-			return err_set(err, -EBADMSG, "BTF type %u is cut off", types->n + 1);
-		if (types->n == BTF_TYPES_MAX)
+			return err_set(err, -EBADMSG, "BTF type %u is cut off", n + 1);
+		if (n++ == BTF_TYPES_MAX)
 			return err_set(err, -ELOOP, "over %u BTF types", BTF_TYPES_MAX);
-		types->offset[++types->n] = at;
+		if (!known)
+			types->offset[n] = at;
+		else if (n > known || types->offset[n] != at)
+			return err_set(err, -EBADMSG, "BTF type %u is elsewhere", n);
 	}
-	return 0;
+	types->n = n;
+	return known && n != known ? err_set(err, -EBADMSG, "BTF types are missing") : 0;
 }
 
-/* Every type id and every name that a lookup may follow is inside. */
-static int check_references(const struct types *types, struct err *err)
+int types_check_references(const struct types *types, struct err *err)
 {
 	for (uint32_t id = 1; id <= types->n; id++) {
 		struct type t = type_at(types, id);
@@ -241,7 +179,7 @@ static int hash_names(struct types *types, struct err *err)
 	int r = names_init(&types->objects, types->strings, types->n);
 
 	if (r >= 0)
-		r = names_init(&types->enums, types->strings, types->n);
+		r = names_init_beside(&types->enums, &types->objects, types->n);
 	if (r >= 0)
 		r = add_names(types, &types->objects, is_typedef, err);
 	if (r >= 0)
@@ -267,11 +205,13 @@ int types_parse(const void *data, size_t size, struct types **ret, struct err *e
 	memcpy(types->blob, data, size);
 	types->blob_bytes = size;
 
-	r = check_header(types, err);
+	r = types_check_header(types, err);
 	if (r >= 0)
-		r = index_types(types, (uint32_t)r, err);
+		types->offset = calloc((size_t)r / TYPE_BYTES + 1, sizeof(*types->offset));
 	if (r >= 0)
-		r = check_references(types, err);
+		r = types->offset ? types_index(types, (uint32_t)r, 0, err) : -ENOMEM;
+	if (r >= 0)
+		r = types_check_references(types, err);
 	if (r >= 0)
 		r = hash_names(types, err);
 	if (r < 0)
@@ -284,15 +224,34 @@ void types_free(struct types **types)
 {
 	if (!*types)
 		return;
+	/* Whoever goes may take with him what it was made from. */
 	keep_free(&(*types)->keep);
-	free((*types)->blob);
-	free((*types)->offset);
-	names_free(&(*types)->objects);
+	if ((*types)->others) {
+		(*types)->others--;
+		*types = NULL;
+		return;
+	}
+	if (!(*types)->lent) {
+		free((*types)->blob);
+		free((*types)->offset);
+		free((*types)->ambiguous);
+	}
 	names_free(&(*types)->enums);
 	names_free(&(*types)->functions);
-	free((*types)->ambiguous);
+	names_free(&(*types)->objects);
 	free(*types);
 	*types = NULL;
+}
+
+struct types *types_share(struct types *types)
+{
+	types->others++;
+	return types;
+}
+
+bool types_is_of(const struct types *types, const void *data, size_t size)
+{
+	return size >= types->blob_bytes && !memcmp(types->blob, data, types->blob_bytes);
 }
 
 uint32_t types_count(const struct types *types)
@@ -307,7 +266,8 @@ size_t types_bytes(const struct types *types)
 
 bool types_equal(const struct types *a, const struct types *b)
 {
-	return a->blob_bytes == b->blob_bytes && !memcmp(a->blob, b->blob, a->blob_bytes);
+	return a->blob == b->blob || (a->blob_bytes == b->blob_bytes &&
+				      !memcmp(a->blob, b->blob, a->blob_bytes));
 }
 
 const char *types_name(const struct types *types, uint32_t type)
@@ -677,10 +637,10 @@ int types_members(const struct types *types, uint32_t type, type_member_fn *visi
 
 /* --- prototypes --- */
 
-static int hash_functions(struct types *types)
+int types_hash_functions(struct types *types)
 {
 	struct names *names = &types->functions;
-	int r = names_init(names, types->strings, types->n);
+	int r = names_init_beside(names, &types->objects, types->n);
 
 	if (r < 0)
 		return r;
@@ -701,6 +661,7 @@ static int hash_functions(struct types *types)
 		if (other && type_at(types, other).size_or_type != t.size_or_type)
 			types->ambiguous[id / 8] |= (uint8_t)(1 << id % 8);
 	}
+	types->has_functions = true;
 	return 0;
 }
 
@@ -708,9 +669,8 @@ uint32_t types_function(struct types *types, const char *name)
 {
 	uint32_t id;
 
-	if (!types->has_functions && hash_functions(types) < 0)
+	if (!types->has_functions && types_hash_functions(types) < 0)
 		return 0;
-	types->has_functions = true;
 	id = names_find(&types->functions, name, strlen(name));
 	if (!id || types->ambiguous[id / 8] & 1 << id % 8)
 		return 0;

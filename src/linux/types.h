@@ -8,6 +8,9 @@
 
 #include "base/err.h"
 
+struct bytes;
+struct writer;
+
 /*
  * The kernel's types, from its BTF (Documentation/bpf/btf.rst). One blob is checked as a
  * whole when it is parsed and trusted afterwards: no lookup can leave it, however it was
@@ -36,8 +39,30 @@ struct field {
  */
 nodiscard int types_parse(const void *data, size_t size, struct types **ret, struct err *err);
 
-/* *@types becomes NULL. NULL is fine. */
+/* Of one that was shared, the last one frees it. *@types becomes NULL. NULL is fine. */
 void types_free(struct types **types);
+
+/* One more user of it, who calls types_free() as well. Return: @types. */
+struct types *types_share(struct types *types);
+
+/* Would types_parse() make the same of this? */
+bool types_is_of(const struct types *types, const void *data, size_t size);
+
+/*
+ * All as bytes that types_read() can use as they are; with the names of functions, for which there
+ * may be no memory: 0, -ENOMEM.
+ */
+nodiscard int types_write(struct types *types, struct writer *w);
+size_t types_written_max(const struct types *types);
+
+/**
+ * types_read - types where they lie
+ * @b: aligned to eight bytes; must outlive @ret, and does not change
+ *
+ * Return: 0, -EBADMSG (no such types; all that they lead to is inside of them), -ENOTSUP, -ELOOP,
+ *         -ENOMEM.
+ */
+nodiscard int types_read(struct bytes *b, struct types **ret, struct err *err);
 
 /* Number of types, the void type not counted. */
 uint32_t types_count(const struct types *types);

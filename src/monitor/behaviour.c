@@ -48,7 +48,7 @@ static const struct part *const parts[] = {
 struct part_state {
 	void *own;		/* NULL: not wanted */
 	bool known;		/* it was seen to its end at least once */
-	uint64_t after_ns;	/* when the last look began that did */
+	uint64_t after_ns;	/* when the last look began that did, CLOCK_BOOTTIME */
 	uint32_t incomplete;	/* looks since then, in a row */
 };
 
@@ -58,7 +58,10 @@ struct behaviour {
 
 	struct waiting waiting;
 
-	/* Where the clock stood when the last look ended, and when it was last seen to move. */
+	/*
+	 * Where the clock stood when the last look ended, and when it was last seen to move,
+	 * CLOCK_BOOTTIME.
+	 */
 	bool has_pulse;
 	struct pulse pulse;
 	uint64_t moved_mono_ns, moved_ns;
@@ -106,25 +109,36 @@ void behaviour_close(struct behaviour **behaviour)
 	*behaviour = NULL;
 }
 
-/* An event of ours, which is told at once. */
-static void tell_now(const struct behaviour *b, enum event_kind kind, uint64_t after_ns,
-		     json_t *object, event_fn *tell, void *ctx)
+/* An event of ours, which is told at once. @real: now; @after_ns: CLOCK_REALTIME, too */
+static void tell_own(const struct behaviour *b, enum event_kind kind, uint64_t after_ns,
+		     uint64_t real, json_t *object, event_fn *tell, void *ctx)
 {
-	struct event event = { kind, after_ns, now_ns(CLOCK_REALTIME), object };
+	struct event event = { kind, after_ns < real ? after_ns : real, real, object };
 
 	if (b->waiting.kinds & EVENT_BIT(kind) && object)
 		tell(&event, ctx);
 	event_free(&event);
 }
 
+/* @after_ns: CLOCK_BOOTTIME */
+static void tell_now(const struct behaviour *b, enum event_kind kind, uint64_t after_ns,
+		     json_t *object, event_fn *tell, void *ctx)
+{
+	const uint64_t real = now_ns(CLOCK_REALTIME);
+
+	tell_own(b, kind, now_since_ns(real, after_ns), real, object, tell, ctx);
+}
+
 static void tell_waiting(struct behaviour *b, event_fn *tell, void *ctx)
 {
-	uint64_t after_ns = b->waiting.v.n ? b->waiting.v.v[0].after_ns : b->moved_ns;
+	const uint64_t real = now_ns(CLOCK_REALTIME);
+	uint64_t after_ns = b->waiting.v.n ? b->waiting.v.v[0].after_ns :
+					     now_since_ns(real, b->moved_ns);
 
 	for (size_t i = 0; i < b->waiting.v.n; i++)
 		tell(&b->waiting.v.v[i], ctx);
 	if (b->waiting.dropped)
-		tell_now(b, EVENT_EVENTS_DROPPED, after_ns,
+		tell_own(b, EVENT_EVENTS_DROPPED, after_ns, real,
 			 json_pack("{s:o}", "count", encode_count(b->waiting.dropped)), tell, ctx);
 	drop_waiting(b);
 }
@@ -148,7 +162,7 @@ static void move_on(struct behaviour *b, const struct pulse *pulse, event_fn *te
 	b->paused = false;
 	b->pulse = *pulse;
 	b->moved_mono_ns = now_ns(CLOCK_MONOTONIC);
-	b->moved_ns = now_ns(CLOCK_REALTIME);
+	b->moved_ns = now_ns(CLOCK_BOOTTIME);
 }
 
 /*
@@ -209,7 +223,7 @@ static bool may_pass(int r)
 /* What is read from now on is not older than this moment. */
 static void glance_afresh(struct glance *glance)
 {
-	glance->began_ns = now_ns(CLOCK_REALTIME);
+	glance->began_ns = now_ns(CLOCK_BOOTTIME);
 	glance->mono_ns = now_ns(CLOCK_MONOTONIC);
 	view_refresh(glance->view);
 }

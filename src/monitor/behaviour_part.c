@@ -22,6 +22,7 @@ bool glance_wants(const struct glance *glance, enum event_kind kind)
 void glance_tell(const struct glance *glance, enum event_kind kind, json_t *object)
 {
 	struct event *event = object ? vec_add(&glance->waiting->v) : NULL;
+	const uint64_t now = now_ns(CLOCK_REALTIME);
 
 	if (!event) {
 		json_decref(object);
@@ -30,8 +31,8 @@ void glance_tell(const struct glance *glance, enum event_kind kind, json_t *obje
 	}
 	*event = (struct event){
 		.kind = kind,
-		.after_ns = glance->after_ns,
-		.before_ns = now_ns(CLOCK_REALTIME),
+		.after_ns = now_since_ns(now, glance->after_ns),
+		.before_ns = now,
 		.object = object,
 	};
 }

@@ -23,8 +23,8 @@ struct glance {
 	struct view *view;
 	struct waiting *waiting;
 	bool first;		/* nothing was known before: nothing is to be told */
-	uint64_t after_ns;	/* when the part's last complete look began */
-	uint64_t began_ns;	/* when this one began, host time since 1970 */
+	uint64_t after_ns;	/* when the part's last complete look began, CLOCK_BOOTTIME */
+	uint64_t began_ns;	/* when this one began, as well */
 	uint64_t mono_ns;	/* CLOCK_MONOTONIC then */
 };
 

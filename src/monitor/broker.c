@@ -6,11 +6,12 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/now.h"
 #include "monitor/protocol.h"
 #include "monitor/sealed.h"
 
-/* A scanner that does not read what it asked for is not waited for any longer. */
-#define SEND_MS 10000
+/* GRANT: it is told of nothing else at the time, so there is room. */
+#define SEND_MS 0
 
 /* --- files in memory --- */
 
@@ -35,16 +36,17 @@ int broker_put_agents(struct broker_files *files, const struct builds *builds, s
 		return err_set(err, -ELOOP, "over %u builds of the agent", AGENT_BUILDS_MAX);
 	for (size_t i = 0; i < builds->all.n; i++) {
 		const struct build *build = builds->all.v[i];
-		struct broker_agent *agent = vec_add(&files->agents);
+		cleanup(fd_close) int fd = sealed_make("hvsm-agent", build->file.data,
+						       build->file.size, err);
+		cleanup(freep) char *path = strdup(build->path);
+		struct broker_agent *agent;
 
+		if (fd < 0)
+			return fd;
+		agent = path ? vec_add(&files->agents) : NULL;
 		if (!agent)
 			return err_set(err, -ENOMEM, "no memory for agents");
-		agent->fd = sealed_make("hvsm-agent", build->file.data, build->file.size, err);
-		agent->path = strdup(build->path);
-		if (agent->fd < 0)
-			return agent->fd;
-		if (!agent->path)
-			return err_set(err, -ENOMEM, "no memory for agents");
+		*agent = (struct broker_agent){ .path = take_ptr(&path), .fd = take_fd(&fd) };
 	}
 	return 0;
 }
@@ -52,6 +54,7 @@ int broker_put_agents(struct broker_files *files, const struct builds *builds, s
 void broker_files_free(struct broker_files *files)
 {
 	fd_close(&files->vmlinux);
+	fd_close(&files->profile);
 	for (size_t i = 0; i < files->agents.n; i++) {
 		fd_close(&files->agents.v[i].fd);
 		free(files->agents.v[i].path);
@@ -78,7 +81,7 @@ int broker_grant(const struct broker *broker, struct channel *channel, struct er
 	const struct broker_files *files = broker->files;
 	uint8_t room[CHANNEL_BODY_MAX];
 	struct writer w = writer_of(room, sizeof(room));
-	int fds[1 + AGENT_BUILDS_MAX];
+	int fds[2 + AGENT_BUILDS_MAX];
 	size_t n = 0, agents = files ? files->agents.n : 0;
 	uint32_t flags = 0;
 
@@ -86,6 +89,10 @@ int broker_grant(const struct broker *broker, struct channel *channel, struct er
 		flags |= GRANT_REFERENCE;
 		flags |= reference_has_modules(broker->reference) ? GRANT_MODULES : 0;
 		fds[n++] = files->vmlinux;
+		if (files->profile >= 0) {
+			flags |= GRANT_PROFILE;
+			fds[n++] = files->profile;
+		}
 	}
 	flags |= broker->baseline ? GRANT_BASELINE : 0;
 	flags |= broker->trust ? GRANT_TRUST : 0;
@@ -124,7 +131,10 @@ static int send_answer(struct channel *channel, struct answer *answer, int code,
 		write_u32(&w, (uint32_t)-ELOOP);
 		write_text(&w, "an answer that is too long");
 	}
-	return channel_send_written(channel, MSG_ANSWER, &w, &fd, fd >= 0, SEND_MS, err);
+	/* It waits for each answer, so there is room for one; nobody waits for who does not. */
+	code = channel_send_written(channel, MSG_ANSWER, &w, &fd, fd >= 0, 0, err);
+	return code == -ETIMEDOUT ? channel_violated(channel, err, "questions without reading "
+						     "the answers") : code;
 }
 
 static int put_bytes(struct answer *answer, const struct blob *blob, struct err *err)
@@ -193,6 +203,20 @@ static int do_baseline(struct broker *broker, uint32_t op, const char *item,
 	}
 }
 
+/*
+ * What is noted replaces what was, and lies beside what is compared. So one name is noted, and
+ * that one is not compared: else who has taken a scanner over could record what the guest is to
+ * look like from now on, or fill the store.
+ */
+static bool may_ask(struct broker *broker, uint32_t op, const char *item)
+{
+	bool noted = op == BASELINE_OP_NOTE || op == BASELINE_OP_NOTED;
+
+	if (op == BASELINE_OP_NOTE && ++broker->noted > BROKER_NOTES_MAX)
+		return false;
+	return noted == !strcmp(item, BASELINE_AGENT_ITEM);
+}
+
 static int answer_baseline(struct broker *broker, struct message *question,
 			   struct answer *answer, bool *sound, struct err *err)
 {
@@ -201,7 +225,7 @@ static int answer_baseline(struct broker *broker, struct message *question,
 	struct sealed data;
 	int r;
 
-	*sound = item && op < BASELINE_OPS;
+	*sound = item && op < BASELINE_OPS && may_ask(broker, op, item);
 	if (!*sound)
 		return -EPROTO;
 	r = map_question(question, &data, err);
@@ -239,6 +263,34 @@ static int answer_trust(struct broker *broker, struct bytes *b, struct answer *a
 	return r;
 }
 
+void broker_renew(struct broker *broker)
+{
+	broker->asked = 0;
+	broker->noted = 0;
+	broker->job_cpu_ns = broker->cpu_ns;
+}
+
+static int look_up(struct broker *broker, struct message *question, struct answer *answer,
+		   bool *sound, struct err *why)
+{
+	uint64_t started = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	int code = -EPROTO;
+
+	switch (question->rule->type) {
+	case MSG_NEED_MODULE:
+		code = answer_module(broker, &question->body, answer, sound, why);
+		break;
+	case MSG_NEED_BASELINE:
+		code = answer_baseline(broker, question, answer, sound, why);
+		break;
+	case MSG_NEED_TRUST:
+		code = answer_trust(broker, &question->body, answer, sound, why);
+		break;
+	}
+	broker->cpu_ns += now_ns(CLOCK_THREAD_CPUTIME_ID) - started;
+	return code;
+}
+
 int broker_answer(struct broker *broker, struct channel *channel, struct message *question,
 		  struct err *err)
 {
@@ -249,20 +301,11 @@ int broker_answer(struct broker *broker, struct channel *channel, struct message
 
 	if (++broker->asked > BROKER_QUESTIONS_MAX)
 		return channel_violated(channel, err, "over %u questions", BROKER_QUESTIONS_MAX);
+	if (broker->cpu_ns - broker->job_cpu_ns > BROKER_CPU_NS_MAX)
+		return channel_violated(channel, err, "questions that took over %llu s",
+					BROKER_CPU_NS_MAX / 1000000000);
 	answer.more = writer_of(answer.room, sizeof(answer.room));
-	switch (question->rule->type) {
-	case MSG_NEED_MODULE:
-		code = answer_module(broker, &question->body, &answer, &sound, &why);
-		break;
-	case MSG_NEED_BASELINE:
-		code = answer_baseline(broker, question, &answer, &sound, &why);
-		break;
-	case MSG_NEED_TRUST:
-		code = answer_trust(broker, &question->body, &answer, &sound, &why);
-		break;
-	default:
-		code = -EPROTO;
-	}
+	code = look_up(broker, question, &answer, &sound, &why);
 	if (!sound) {
 		fd_close(&answer.fd);
 		return channel_violated(channel, err, "%s that is none", question->rule->name);

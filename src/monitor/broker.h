@@ -25,10 +25,11 @@ struct broker_agent {
  */
 struct broker_files {
 	int vmlinux;			/* -1: not made yet */
+	int profile;			/* see prepare.h; -1: there is none */
 	VEC(struct broker_agent) agents;
 };
 
-#define BROKER_FILES_NONE ((struct broker_files){ .vmlinux = -1 })
+#define BROKER_FILES_NONE ((struct broker_files){ .vmlinux = -1, .profile = -1 })
 
 /* What there is for one guest: all may be NULL, and stays the caller's. */
 struct broker {
@@ -37,10 +38,19 @@ struct broker {
 	struct trust *trust;
 	struct broker_files *files;
 	uint64_t asked;			/* since the last sweep began */
+	uint32_t noted;			/* … and of these BASELINE_OP_NOTE */
+	uint64_t cpu_ns;		/* spent on answers: the guest's bill */
+	uint64_t job_cpu_ns;		/* … when the last sweep began */
 };
 
 /* Questions in one sweep: a module's object, a record, a digest each; see limits.h. */
 #define BROKER_QUESTIONS_MAX (4u << 20)
+
+/* What the agent's log is remembered by is noted once in a sweep; each is a write to the disk. */
+#define BROKER_NOTES_MAX 4u
+
+/* On the answers of one sweep: all modules of a kernel, unpacked, take some seconds. */
+#define BROKER_CPU_NS_MAX 60000000000ull
 
 /**
  * broker_put_kernel - the reference's kernel as a file in memory
@@ -61,11 +71,15 @@ void broker_files_free(struct broker_files *files);
  */
 nodiscard int broker_grant(const struct broker *broker, struct channel *channel, struct err *err);
 
+/* A sweep begins. */
+void broker_renew(struct broker *broker);
+
 /**
  * broker_answer - answer one MSG_NEED_*
- * That something is not there, or damaged, is an answer.
+ * That something is not there, or damaged, is an answer. Nobody is waited for: whose answers do
+ * not fit into its socket does not read them.
  *
- * Return: 0, -EPROTO (no such question), or as channel_send().
+ * Return: 0, -EPROTO (no such question, too many, or unread answers), or as channel_send().
  */
 nodiscard int broker_answer(struct broker *broker, struct channel *channel,
 			    struct message *question, struct err *err);

@@ -167,6 +167,15 @@ static void collect_fds(struct msghdr *msg, struct message *message)
 	}
 }
 
+/* It was sent as it should be, and this process has no room for it. */
+static int fds_lost(struct channel *channel, uint32_t type, struct err *err)
+{
+	channel->dead = true;
+	shutdown(channel->fd, SHUT_RDWR);
+	return err_set(err, -EMFILE, "the descriptors of message %u could not be received: too "
+		       "many are open", type);
+}
+
 /* Is it what the table allows? */
 static int check_message(struct channel *channel, struct message *message, size_t n, int flags,
 			 struct err *err)
@@ -177,6 +186,9 @@ static int check_message(struct channel *channel, struct message *message, size_
 
 	if (!bytes_ok(&b))
 		return channel_violated(channel, err, "a message of %zu bytes", n);
+	/* Room was there for all that may come. */
+	if (flags & MSG_CTRUNC && !(flags & MSG_TRUNC) && message->fds_n < CHANNEL_FDS_MAX)
+		return fds_lost(channel, type, err);
 	if (flags & (MSG_TRUNC | MSG_CTRUNC))
 		return channel_violated(channel, err, "message %u is too large", type);
 	rule = find_rule(channel, type, channel->peer);

@@ -33,6 +33,8 @@ enum role {
 	ROLE_STARTER,	/* hvsmd's parent, or `hvsm scan`: opens guests, holds references */
 	ROLE_SCANNER,	/* one guest, sandboxed */
 	ROLE_CONTROL,	/* reports, API; never sees guest memory */
+	ROLE_LIBVIRT,	/* hears what libvirt says of its domains */
+	ROLE_XEN,	/* holds the monitor rings of domains of Xen */
 };
 
 struct channel;
@@ -117,7 +119,8 @@ nodiscard int channel_send_written(struct channel *channel, uint32_t type,
  * @timeout_ms: -1: for ever
  *
  * Return: 0, -ETIMEDOUT (none came), -EPIPE (the peer closed its end, or died),
- *         -EPROTO (it broke a rule, now or before), or another errno.
+ *         -EPROTO (it broke a rule, now or before), -EMFILE (the channel is dead as well, for what
+ *         was sent is lost: there was no room for its descriptors), or another errno.
  */
 nodiscard int channel_receive(struct channel *channel, struct message *message, int timeout_ms,
 			      struct err *err);

@@ -453,10 +453,22 @@ static int parse(struct loading *l, char *text, size_t n, struct config **ret)
 	return make(l, ret);
 }
 
+static int keep_text(struct config *config, const char *text, size_t n)
+{
+	config->text = malloc(n + 1);
+	if (!config->text)
+		return -ENOMEM;
+	memcpy(config->text, text, n);
+	config->text[n] = '\0';
+	config->text_n = n;
+	return 0;
+}
+
 int config_parse(const char *path, const char *text, size_t n, struct config **ret,
 		 struct err *err)
 {
 	struct loading l = { .path = path, .err = err };
+	cleanup(config_free) struct config *config = NULL;
 	cleanup(freep) char *plain = NULL;
 	unsigned line = 0;
 	int r;
@@ -472,7 +484,11 @@ int config_parse(const char *path, const char *text, size_t n, struct config **r
 	r = config_text_plain(plain, n + 1, &line, err);
 	if (r < 0)
 		return wrap(err, r, "%s:%u", path, line);
-	r = parse(&l, plain, n + 1, ret);
+	r = parse(&l, plain, n + 1, &config);
+	if (r == 0 && keep_text(config, text, n) < 0)
+		r = err_set(err, -ENOMEM, "no memory for the configuration");
+	if (r == 0)
+		*ret = take_ptr(&config);
 	if (l.root)
 		cfg_free(l.root);
 	map_free(&l.seen);
@@ -544,6 +560,7 @@ void config_free(struct config **config)
 	vec_free(&c->reactions);
 	vec_free(&c->guests);
 	free(c->path);
+	free(c->text);
 	free(c);
 	*config = NULL;
 }

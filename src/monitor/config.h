@@ -80,6 +80,7 @@ struct config_guest {
 	char *pattern;
 	uint64_t set;		/* of what is below: bit n for key n of its table */
 	bool watch;
+	bool xen_events;
 	enum config_mode mode;
 	struct texts checks;	/* these only; empty: all */
 	struct texts skip;	/* not these */
@@ -91,13 +92,19 @@ struct config_guest {
 	VEC(struct config_allow) allow;
 };
 
+/* No libvirt is asked. */
+#define LIBVIRT_NONE "none"
+
 struct config {
 	char *path;		/* of the file, for messages */
+	char *text;		/* all of it: config_parse() makes the same of it elsewhere */
+	size_t text_n;
 	enum config_mode mode;
 	char *user;		/* that the unprivileged roles run as */
 	char *state_dir;	/* store of references, baselines and reports */
 	char *agents_dir;	/* the host's copies of the agent */
 	char *socket;		/* for the command line */
+	char *libvirt;		/* URI, or LIBVIRT_NONE */
 	struct texts reference;	/* for all guests */
 	uint32_t look_period_ms;	/* comparing the cheap views */
 	uint32_t cheap_period_ms, middle_period_ms, dear_period_ms;	/* checks, by their cost */
@@ -145,6 +152,7 @@ const struct config_reaction *config_reaction(const struct config *config, const
 /* What holds for one guest. Everything in it belongs to the configuration. */
 struct guest_config {
 	bool watch;
+	bool xen_events;	/* what Xen tells as it happens, too (xen_events.h) */
 	enum config_mode mode;
 	uint32_t look_period_ms, cheap_period_ms, middle_period_ms, dear_period_ms;
 	uint32_t cpu_permille;

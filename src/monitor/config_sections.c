@@ -38,6 +38,7 @@ static const struct key top_keys[] = {
 	{ "state_dir", VALUE_PATH, TOP(state_dir), "/var/lib/hvsm" },
 	{ "agents_dir", VALUE_PATH, TOP(agents_dir), "/usr/lib/hvsm/agents" },
 	{ "socket", VALUE_PATH, TOP(socket), "/run/hvsm/hvsmd.sock" },
+	{ "libvirt", VALUE_TEXT, TOP(libvirt), "qemu:///system" },
 	{ "reference", VALUE_PATH, TOP(reference), .many = KEY_LIST },
 	{ "look_period_ms", VALUE_NUMBER, TOP(look_period_ms), "100", 10, HOUR_MS },
 	{ "cheap_period_ms", VALUE_NUMBER, TOP(cheap_period_ms), "500", 50, 24 * HOUR_MS },
@@ -73,6 +74,7 @@ static const struct key reaction_keys[] = {
 
 static const struct key guest_keys[] = {
 	{ "watch", VALUE_YES_NO, GUEST(watch) },
+	{ "xen_events", VALUE_YES_NO, GUEST(xen_events) },
 	{ "mode", VALUE_CHOICE, GUEST(mode), .choices = modes },
 	{ "checks", VALUE_CHECK, GUEST(checks), .many = KEY_LIST },
 	{ "skip", VALUE_CHECK, GUEST(skip), .many = KEY_LIST },

@@ -3,6 +3,7 @@
 
 #include <grp.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/now.h"
 #include "base/writer.h"
 #include "check/check.h"
@@ -22,6 +24,11 @@
 
 /* Where nothing changes the ledger is told all the same that the guest was looked at. */
 #define STORE_AGAIN_NS (600ull * 1000000000)
+
+#define HOUR_US (3600ll * 1000000)
+
+/* Two clocks that were read within that were read at once. */
+#define CLOCKS_APART_NS 1000000000ull
 
 void control_incident(struct control *control, uint64_t number, const char *text)
 {
@@ -67,17 +74,18 @@ static int on_setup(struct channel *channel, struct message *message, void *ctx,
 
 	if (r < 0)
 		return r;
-	if (control->ledger)
+	if (control->ledger_path)
 		return err_set(err, -EPROTO, "set up twice");
 	r = become(&setup, err);
-	if (r >= 0)
-		r = ledger_open(setup.ledger, true, &control->ledger, err);
 	if (r < 0)
-		return wrap(err, r, "reports in '%s'", setup.ledger);
+		return r;
+	control->ledger_path = strdup(setup.ledger);
+	if (!control->ledger_path)
+		return err_set(err, -ENOMEM, "no memory for a path");
+	/* Where there is none, guests are watched and reactions carried out all the same. */
+	control_ledger_open(control);
 	control->started_ns = setup.started_ns;
 	control->host_us_per_s = setup.host_us_per_s;
-	control->retention_days = setup.retention_days;
-	control->retention_mib = setup.retention_mib;
 	control->socket = take_fd(&message->fds[0]);
 	r = serve_start(&control->server, &control->loop, control->socket, setup.gid,
 			control_answer, control, err);
@@ -97,22 +105,26 @@ static int on_guest(struct channel *channel, struct message *message, void *ctx,
 static int on_gone(struct channel *channel, struct message *message, void *ctx, struct err *err)
 {
 	struct control *control = ctx;
+	uint64_t number = bytes_u64(&message->body);
+	const struct picture_guest *guest = picture_guest(&control->picture, number);
 
 	(void)channel;
 	(void)err;
-	picture_remove(&control->picture, bytes_u64(&message->body));
+	if (guest)
+		control->counts.gone_cpu_ns += guest->cpu_ns;
+	picture_remove(&control->picture, number);
 	return 0;
 }
 
 /* What the scanner's report is worth for the schedule; nothing where it could not be read. */
-static int answer_taken(struct channel *channel, uint64_t number, bool stored,
+static int answer_taken(struct channel *channel, uint64_t number, enum link_taken taken,
 			const struct picture_report *report, struct err *err)
 {
 	uint8_t body[CHANNEL_BODY_MAX];
 	struct writer w = writer_of(body, sizeof(body));
 
 	write_u64(&w, number);
-	write_u8(&w, stored);
+	write_u8(&w, (uint8_t)taken);
 	write_u32(&w, (uint32_t)report->costs_n);
 	for (size_t i = 0; i < report->costs_n; i++) {
 		write_u32(&w, report->costs[i].check);
@@ -131,73 +143,111 @@ static const char *text_or(const char *text, const char *other)
 	return text ? text : other;
 }
 
+/* Who is told of findings, and of which guest. */
+struct telling {
+	struct control *control;
+	const struct picture_guest *guest;
+};
+
 /* A finding that opened or closed: for the log, and for who watches. */
 static int tell_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
 {
-	struct control *control = ctx;
+	const struct telling *telling = ctx;
+	bool allowed = policy_is_allowed(&telling->guest->memory, finding->id);
 	cleanup(json_drop) json_t *line = NULL;
 	cleanup(freep) char *text = NULL;
 	const char *what = finding->closed_ns ? "closed" : "opened";
 
 	(void)err;
-	journal(finding->closed_ns ? LOG_NOTICE : LOG_WARNING, "finding %s %s: %s: %s, %s: %s",
-		finding->id, what, finding->guest, finding->severity, finding->check,
-		finding->title);
-	line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "schema", "hvsm.finding/1",
-			 "change", what, "guest", finding->guest, "id", finding->id, "check",
-			 finding->check, "severity", finding->severity, "title", finding->title);
-	text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+	journal(finding->closed_ns || allowed ? LOG_NOTICE : LOG_WARNING,
+		"finding %s %s: %s: %s%s, %s: %s", finding->id, what, finding->name,
+		finding->severity, allowed ? ", allowed" : "", finding->check, finding->title);
+	line = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:b}",
+			 "schema", "hvsm.finding/1", "change", what,
+			 "time", encode_time(finding->closed_ns ? finding->closed_ns
+							       : finding->last_seen_ns),
+			 "guest", finding->guest, "name", finding->name, "id", finding->id,
+			 "check", finding->check, "severity", finding->severity,
+			 "title", finding->title, "allowed", allowed);
+	text = json_dump_text(line, 0);
 	if (text)
-		serve_publish(&control->server, text, strlen(text));
+		serve_publish(&telling->control->server, text, strlen(text));
 	return 0;
 }
 
 /* -ENOSPC and the like: the next report of the same is tried again, and a person told once. */
-static void trouble(struct control *control, const struct picture_guest *guest,
-		    const struct err *why)
+void control_trouble(struct control *control, const struct picture_guest *guest,
+		     const struct err *why)
 {
-	if (!*control->trouble)
+	if (!*control->trouble && guest) {
 		notice(control, guest, "its report could not be stored", why);
-	snprintf(control->trouble, sizeof(control->trouble), "%s", why->text);
+	} else if (!*control->trouble) {
+		journal(LOG_ERR, "no report can be stored: %s", why->text);
+		control_incident(control, 0, why->text);
+	}
+	/* Why there is no ledger is known already. */
+	if (why->code != -ENOTCONN)
+		snprintf(control->trouble, sizeof(control->trouble), "%s", why->text);
 }
 
 static bool store(struct control *control, struct picture_guest *guest,
-		  const struct sealed *json)
+		  const json_t *marked)
 {
 	const struct ledger_origin origin = { .guest = guest->key };
-	struct ledger_filter filter = { .guest = guest->key };
+	struct ledger_filter filter = { .key = guest->key };
+	struct telling telling = { control, guest };
+	cleanup(freep) char *text = json_dump_text(marked, 0);
 	struct ledger_added added;
 	struct err why = { 0 };
-	int r = ledger_add(control->ledger, &origin, json->data, json->size, &added, &why);
+	int r = text ? ledger_add(control->ledger, &origin, text, strlen(text), &added, &why)
+		     : err_set(&why, -ENOMEM, "no memory for a report");
 
 	if (r < 0) {
-		trouble(control, guest, &why);
+		control_trouble(control, guest, &why);
+		if (r == -ESTALE)
+			control_ledger_lost(control);
 		return false;
 	}
 	if (*control->trouble)
 		journal(LOG_NOTICE, "reports are stored again");
 	control->trouble[0] = '\0';
 	control->stored++;
+	control->counts.opened += added.opened;
+	control->counts.closed += added.closed;
 	guest->stored_ns = now_ns(CLOCK_MONOTONIC);
 	filter.after_seq = added.seq - 1;
 	if ((added.opened || added.closed) &&
-	    ledger_each_finding(control->ledger, &filter, tell_finding, control, &why) < 0)
+	    ledger_each_finding(control->ledger, &filter, tell_finding, &telling, &why) < 0)
 		notice(control, guest, "what it opened or closed cannot be told", &why);
 	return true;
+}
+
+static struct identity identity_of(const struct picture_guest *guest)
+{
+	return (struct identity){
+		.name = guest->name, .uuid = guest->uuid, .target = guest->target,
+		.hypervisor = guest->hypervisor,
+	};
 }
 
 /* Is it a report of this guest, and of the form that others may rely on? */
 static int hear(const struct picture_guest *guest, const struct sealed *json,
 		enum verdict verdict, json_t **ret, struct err *err)
 {
-	const struct identity identity = {
-		.name = guest->name, .uuid = guest->uuid, .target = guest->target,
-		.hypervisor = guest->hypervisor,
-	};
+	const struct identity identity = identity_of(guest);
 
 	if (verdict > VERDICT_COMPROMISED)
 		return err_set(err, -EPROTO, "a verdict that there is not");
 	return heard_report(json, &identity, verdict, ret, err);
+}
+
+/* As the scanner says: within an hour, so that a sum of them stays one. */
+static uint64_t duration_us(const json_t *report)
+{
+	json_int_t us = json_integer_value(json_object_get(json_object_get(report, "sweep"),
+							   "duration_us"));
+
+	return us < 0 ? 0 : us > HOUR_US ? HOUR_US : (uint64_t)us;
 }
 
 static int on_report(struct channel *channel, struct message *message, void *ctx,
@@ -209,6 +259,7 @@ static int on_report(struct channel *channel, struct message *message, void *ctx
 	cleanup(picture_report_free) struct picture_report report = { 0 };
 	cleanup(sealed_unmap) struct sealed json = { 0 };
 	cleanup(json_drop) json_t *root = NULL;
+	cleanup(judgement_free) struct judgement judgement = { 0 };
 	enum verdict verdict = bytes_u8(&message->body);
 	struct err why = { 0 };
 	bool stored = false;
@@ -222,19 +273,55 @@ static int on_report(struct channel *channel, struct message *message, void *ctx
 	if (r >= 0)
 		r = hear(guest, &json, verdict, &root, &why);
 	if (r >= 0)
+		r = control_judge(control, guest, root, &judgement, &why);
+	if (r >= 0)
 		r = picture_read(&control->picture, guest, root, &report, &why);
 	if (r < 0) {
+		control->counts.refused++;
 		notice(control, guest, "its scanner's report is not taken", &why);
-		return answer_taken(channel, number, false, &report, err);
+		return answer_taken(channel, number, r == -EPROTO || r == -EBADMSG ?
+				    LINK_REFUSED : LINK_HEARD, &report, err);
 	}
 	guest->sweeps++;
 	guest->swept_ns = now_ns(CLOCK_REALTIME);
+	metrics_took(&control->counts.sweeps, duration_us(root));
+	/* Whatever becomes of the report, something may have to be done now. */
+	r = control_react(control, guest, &judgement, root, err);
+	if (r < 0)
+		return r;
 	/* What could not be stored is as if it had not come, so that it is stored next time. */
 	if (report.changed || now_ns(CLOCK_MONOTONIC) - guest->stored_ns > STORE_AGAIN_NS)
-		stored = store(control, guest, &json);
+		stored = store(control, guest, root);
 	if (stored || !report.changed)
 		picture_take(guest, &report);
-	return answer_taken(channel, number, stored, &report, err);
+	/* It may have begun before the configuration was read again. */
+	control_forget_off(control, guest);
+	return answer_taken(channel, number, stored ? LINK_STORED : LINK_HEARD, &report, err);
+}
+
+/* Its scanner may be the guest's by now: of others it tells nothing. */
+static void publish(struct control *control, const struct picture_guest *guest,
+		    const struct event_line *line)
+{
+	const struct identity identity = identity_of(guest);
+	cleanup(freep) char *text = NULL;
+
+	if (!serve_is_watched(&control->server))
+		return;
+	text = event_line_of(line, &identity);
+	if (text)
+		serve_publish(&control->server, text, strlen(text));
+}
+
+/* Once for all lines: the parent answers each, and who floods it would have us wait for another. */
+static int tell_paused(struct channel *channel, uint64_t number, bool paused, struct err *err)
+{
+	uint8_t body[9];
+	struct writer w = writer_of(body, sizeof(body));
+
+	write_u64(&w, number);
+	write_u8(&w, paused);
+	return channel_send_written(channel, LINK_PAUSED, &w, NULL, 0, LINK_WAIT_MS, err);
 }
 
 static int on_events(struct channel *channel, struct message *message, void *ctx,
@@ -244,9 +331,11 @@ static int on_events(struct channel *channel, struct message *message, void *ctx
 	uint64_t number = bytes_u64(&message->body);
 	const struct picture_guest *guest = picture_guest(&control->picture, number);
 	cleanup(sealed_unmap) struct sealed lines = { 0 };
-	struct event_line line;
+	struct event_line line, last = { 0 };
+	bool alarms = false;
 	struct bytes rest;
 	struct err why = { 0 };
+	int r = 0;
 
 	if (!guest)
 		return 0;
@@ -256,21 +345,14 @@ static int on_events(struct channel *channel, struct message *message, void *ctx
 	}
 	rest = bytes_of(lines.data, lines.size);
 	while (event_line_next(&rest, &line)) {
-		if (line.paused || line.resumed) {
-			uint8_t body[9];
-			struct writer w = writer_of(body, sizeof(body));
-			int r;
-
-			write_u64(&w, number);
-			write_u8(&w, line.paused);
-			r = channel_send_written(channel, LINK_PAUSED, &w, NULL, 0, LINK_WAIT_MS,
-						 err);
-			if (r < 0)
-				return r;
-		}
-		serve_publish(&control->server, line.text, line.n);
+		if (line.paused || line.resumed)
+			last = line;
+		alarms |= line.alarms;
+		publish(control, guest, &line);
 	}
-	return 0;
+	if (last.paused || last.resumed)
+		r = tell_paused(channel, number, last.paused, err);
+	return r < 0 || !alarms ? r : link_send_number(channel, LINK_ALARM, number, NULL, err);
 }
 
 static int on_incident(struct channel *channel, struct message *message, void *ctx,
@@ -307,6 +389,22 @@ static int on_parent(int fd, uint32_t events, void *ctx, struct err *err)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
+static int on_tick(void *ctx, struct err *err)
+{
+	struct control *control = ctx;
+	const uint64_t boot = now_ns(CLOCK_BOOTTIME), real = now_ns(CLOCK_REALTIME);
+
+	(void)err;
+	/* Where others ran in between, the next one tells. */
+	if (now_ns(CLOCK_BOOTTIME) - boot < CLOCKS_APART_NS)
+		control_clock(control, real, boot);
+	control_ledger_open(control);
+	control_expire(control, now_ns(CLOCK_MONOTONIC), real);
+	serve_tick(&control->server, now_ns(CLOCK_MONOTONIC));
+	http_tick(control->http);
+	return 0;
+}
+
 static int list_checks(struct control *control)
 {
 	const struct check *const *checks = checks_all(&control->picture.ids_n);
@@ -322,9 +420,12 @@ static int list_checks(struct control *control)
 
 static void deinit(struct control *control)
 {
+	http_stop(&control->http);
 	serve_stop(&control->server);
 	fd_close(&control->socket);
 	ledger_close(&control->ledger);
+	audit_log_close(&control->audits);
+	config_free(&control->config);
 	picture_free(&control->picture);
 	loop_deinit(&control->loop);
 	channel_close(&control->parent);
@@ -333,24 +434,31 @@ static void deinit(struct control *control)
 		free(control->incidents[i].text);
 	}
 	free(control->ids);
+	free(control->ledger_path);
 }
 
 int control_run(void)
 {
 	static const struct link_handlers handlers = {
-		.setup = on_setup, .guest = on_guest, .gone = on_gone, .report = on_report,
-		.events = on_events, .incident = on_incident, .quit = on_quit,
+		.setup = on_setup, .config = control_on_config, .guest = on_guest, .gone = on_gone,
+		.report = on_report, .events = on_events, .incident = on_incident,
+		.audit = control_on_audit, .http = control_on_http, .quit = on_quit,
 	};
-	struct control control = { .parent = CHANNEL_NONE, .socket = -1 };
+	struct control control = { .parent = CHANNEL_NONE, .socket = -1,
+				   .audits = AUDIT_LOG_NONE };
 	struct err err = { 0 };
 	int r;
 
+	/* Who serves must not end because a client did. */
+	signal(SIGPIPE, SIG_IGN);
 	link_rules(&handlers, control.rules);
 	channel_init(&control.parent, CHANNEL_FD, ROLE_CONTROL, ROLE_STARTER, control.rules,
 		     LINK_RULES);
 	r = loop_init(&control.loop, 1000, &err);
 	if (r >= 0)
 		r = list_checks(&control);
+	if (r >= 0)
+		r = loop_every(&control.loop, on_tick, &control, &err);
 	if (r >= 0)
 		r = loop_add(&control.loop, CHANNEL_FD, EPOLLIN, on_parent, &control, &err);
 	if (r >= 0)

@@ -48,6 +48,8 @@ static const struct {
 	[EVENT_LOG] = { "log", "{level}: {text}" },
 	[EVENT_LOG_MISSED] = { "log-missed",
 				"{count} records were overwritten before they were read" },
+	[EVENT_REGISTER_WRITE] = { "register-write",
+				   "vCPU {vcpu} {register}: {before} > {after}, {count} times" },
 	[EVENT_REBOOT] = { "reboot", "Linux {release}[ (before: {before})]" },
 	[EVENT_PAUSED] = { "paused", "the guest's clock has stood still for {seconds} s" },
 	[EVENT_RESUMED] = { "resumed", "the guest's clock moves again" },

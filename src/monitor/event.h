@@ -28,6 +28,7 @@ enum event_kind {
 	EVENT_BPF_UNLOAD,
 	EVENT_LOG,
 	EVENT_LOG_MISSED,	/* overwritten before they were read */
+	EVENT_REGISTER_WRITE,	/* a vCPU changed what protects its kernel: Xen says so */
 	EVENT_REBOOT,
 	EVENT_PAUSED,		/* the guest's clock stands still */
 	EVENT_RESUMED,

@@ -34,6 +34,7 @@ void fleet_free(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->guests.n; i++)
 		guest_drop(fleet->guests.v[i]);
 	vec_free(&fleet->guests);
+	judged_free(&fleet->judged);
 }
 
 struct fleet_guest *fleet_by_number(const struct fleet *fleet, uint64_t number)
@@ -65,14 +66,21 @@ void fleet_ended(struct fleet *fleet, uint64_t number, fleet_fn *told, void *ctx
 	}
 }
 
-static bool is(const struct fleet_guest *guest, const struct fleet_seen *seen)
-{
-	return guest->pid == seen->guest->pid && guest->started == seen->started;
-}
-
 static bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* The target of a domain has its number, which another may have later. */
+static bool is(const struct fleet_guest *guest, const struct fleet_seen *seen)
+{
+	const struct guest *now = seen->guest;
+
+	if (guest->xen != now->xen)
+		return false;
+	if (guest->xen)
+		return same_text(guest->target, now->target) && same_text(guest->uuid, now->uuid);
+	return guest->pid == now->pid && guest->started == seen->started;
 }
 
 static int copy(const char *text, char **ret)
@@ -93,15 +101,20 @@ static bool key_is_taken(const struct fleet *fleet, const struct fleet_guest *by
 	return false;
 }
 
-/* A guest without a UUID goes by its name; a second one of that name by its process. */
+/* A guest without a UUID goes by its name; a second one of that name by its process, or number. */
 static int make_key(const struct fleet *fleet, const struct fleet_guest *guest, char **ret)
 {
 	const char *plain = guest->uuid ? guest->uuid : guest->name;
 	char *made;
+	int n;
 
 	if (!key_is_taken(fleet, guest, plain))
 		return copy(plain, ret);
-	if (asprintf(&made, "%s@%d.%" PRIu64, plain, (int)guest->pid, guest->started) < 0)
+	if (guest->xen)
+		n = asprintf(&made, "%s@%s", plain, guest->target);
+	else
+		n = asprintf(&made, "%s@%d.%" PRIu64, plain, (int)guest->pid, guest->started);
+	if (n < 0)
 		return -ENOMEM;
 	*ret = made;
 	return 0;
@@ -114,6 +127,7 @@ static int come(struct fleet *fleet, const struct fleet_seen *seen, fleet_fn *to
 
 	if (!guest)
 		return -ENOMEM;
+	guest->xen = seen->guest->xen;
 	guest->pid = seen->guest->pid;
 	guest->started = seen->started;
 	guest->why_not = seen->guest->why_not;
@@ -203,8 +217,7 @@ int fleet_update(struct fleet *fleet, const struct fleet_seen *seen, size_t n, f
 	return 0;
 }
 
-/* When was a process started? 0, or -ESRCH. */
-static int started_of(pid_t pid, uint64_t *ret)
+int fleet_started(pid_t pid, uint64_t *ret)
 {
 	char path[64], text[1024];
 	cleanup(fd_close) int fd = -1;
@@ -213,6 +226,8 @@ static int started_of(pid_t pid, uint64_t *ret)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return -errno;
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return -ESRCH;
@@ -227,26 +242,80 @@ static int started_of(pid_t pid, uint64_t *ret)
 	return 0;
 }
 
-int fleet_scan(struct fleet *fleet, fleet_fn *told, void *ctx, struct err *err)
+typedef VEC(struct fleet_seen) seen_list;
+
+static int see(seen_list *seen, const struct guest *guest)
 {
-	cleanup(guests_free) struct guests guests = { 0 };
-	VEC(struct fleet_seen) seen = { 0 };
-	int r = guests_find(&guests, err);
+	struct fleet_seen *add, one = { .guest = guest };
+	int r = 0;
 
-	for (size_t i = 0; i < guests.list.n && r >= 0; i++) {
-		struct fleet_seen *add, one = { .guest = &guests.list.v[i] };
+	if (!guest->self && !guest->xen)
+		r = fleet_started(guest->pid, &one.started);
+	/* No guest to us; or it has ended meanwhile. */
+	if (guest->self || r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return r;
+	add = vec_add(seen);
+	if (!add)
+		return -ENOMEM;
+	*add = one;
+	return 0;
+}
 
-		/* Ended meanwhile. */
-		if (started_of(guests.list.v[i].pid, &one.started) < 0)
-			continue;
-		add = vec_add(&seen);
-		if (add)
-			*add = one;
-		else
-			r = err_set(err, -ENOMEM, "no memory for the guests");
+/* The domains that there are, as they would be found; the strings stay those of the fleet. */
+static int recall_domains(const struct fleet *fleet, struct guest **ret, size_t *ret_n)
+{
+	struct guest *domains = calloc(fleet->guests.n + 1, sizeof(*domains));
+	size_t n = 0;
+
+	if (!domains)
+		return -ENOMEM;
+	for (size_t i = 0; i < fleet->guests.n; i++) {
+		const struct fleet_guest *guest = fleet->guests.v[i];
+
+		if (guest->xen)
+			domains[n++] = (struct guest){
+				.xen = true, .name = guest->name, .uuid = guest->uuid,
+				.target = guest->target, .hypervisor = guest->hypervisor,
+				.why_not = guest->why_not,
+			};
 	}
+	*ret = domains;
+	*ret_n = n;
+	return 0;
+}
+
+int fleet_update_found(struct fleet *fleet, const struct guests *found, fleet_fn *told,
+		       void *ctx)
+{
+	cleanup(freep) struct guest *before = NULL;
+	seen_list seen = { 0 };
+	size_t n = 0;
+	int r = 0;
+
+	fleet->xen = found->xen;
+	if (found->xen.code)
+		r = recall_domains(fleet, &before, &n);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = see(&seen, &before[i]);
+	/* It may have failed half way through them. */
+	for (size_t i = 0; i < found->list.n && r >= 0; i++)
+		if (!found->xen.code || !found->list.v[i].xen)
+			r = see(&seen, &found->list.v[i]);
 	if (r >= 0)
 		r = fleet_update(fleet, seen.v, seen.n, told, ctx);
 	vec_free(&seen);
 	return r;
+}
+
+int fleet_scan(struct fleet *fleet, fleet_fn *told, void *ctx, struct err *err)
+{
+	cleanup(guests_free) struct guests guests = { 0 };
+	int r = guests_find_again(&fleet->judged, &guests, err);
+
+	if (r < 0)
+		return r;
+	r = fleet_update_found(fleet, &guests, told, ctx);
+	return r < 0 ? err_set(err, r, "%s", strerror(-r)) : 0;
 }

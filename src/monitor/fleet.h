@@ -12,21 +12,26 @@
 /*
  * The guests of the host, as they come and go. One is a QEMU process, from its start to its end:
  * what reboots in it stays the same guest, what is started anew or arrives from another host is
- * another one, which the ledger knows as the same by its UUID.
+ * another one, which the ledger knows as the same by its UUID. Or it is a domain of Xen, with its
+ * number and its UUID; there a reboot makes another domain.
  */
 struct fleet_guest {
 	uint64_t number;	/* of this run of the daemon; never used again */
-	pid_t pid;
-	uint64_t started;	/* of the process: ticks since the host's boot */
+	bool xen;
+	pid_t pid;		/* of its process; 0: a domain of Xen */
+	uint64_t started;	/* … ticks since the host's boot */
 	char *key;		/* what the ledger calls it: its UUID; without one, its name,
 				   and process and start where that is not unique */
 	char *name, *uuid, *target, *hypervisor;
 	struct err why_not;	/* code 0: it can be attached */
+	bool unwatched;		/* the parent's: it could not begin, and tries again */
 };
 
 struct fleet {
 	VEC(struct fleet_guest *) guests;	/* by number */
 	uint64_t last_number;
+	struct judged judged;	/* processes that are no guests */
+	struct err xen;		/* why domains of Xen could not be looked for; code 0: they were */
 };
 
 /* What happened to a guest; it is in the fleet while it is told of. */
@@ -39,10 +44,10 @@ enum fleet_change {
 
 typedef void fleet_fn(enum fleet_change change, struct fleet_guest *guest, void *ctx);
 
-/* A process that was seen: what guests_find() says, and when it was started. */
+/* A guest that was seen: what guests_find() says, and when its process was started. */
 struct fleet_seen {
 	const struct guest *guest;
-	uint64_t started;
+	uint64_t started;	/* 0: a domain of Xen */
 };
 
 /**
@@ -56,6 +61,17 @@ nodiscard int fleet_update(struct fleet *fleet, const struct fleet_seen *seen, s
 			   fleet_fn *told, void *ctx);
 
 /**
+ * fleet_update_found - the same, with what guests_find() found just now
+ *
+ * The domain that this program runs in is left out. Where Xen could not be asked (fleet->xen
+ * says why), its domains are taken to be as they were: silence is no end of a guest.
+ *
+ * Return: 0, -ENOMEM; -EMFILE, -ENFILE: nothing is changed, for nothing is known.
+ */
+nodiscard int fleet_update_found(struct fleet *fleet, const struct guests *found,
+				 fleet_fn *told, void *ctx);
+
+/**
  * fleet_scan - look at the host (guests_find()), and update
  * Return: 0, or an errno of guests_find().
  */
@@ -63,6 +79,9 @@ nodiscard int fleet_scan(struct fleet *fleet, fleet_fn *told, void *ctx, struct 
 
 /* Its process has ended: told at once, not at the next scan. */
 void fleet_ended(struct fleet *fleet, uint64_t number, fleet_fn *told, void *ctx);
+
+/* When was a process started, in ticks since boot? 0, -ESRCH; -EMFILE or -ENFILE: not known. */
+nodiscard int fleet_started(pid_t pid, uint64_t *ret);
 
 /* NULL: there is none of that number. */
 struct fleet_guest *fleet_by_number(const struct fleet *fleet, uint64_t number);

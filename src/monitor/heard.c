@@ -5,13 +5,14 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "report/ledger_parse.h"
 #include "report/text.h"
 
 /* The length of the colour sequence that begins here; 0: none does. */
 static size_t colour_at(const char *text, size_t n)
 {
 	static const char *const colours[] = {
-		TEXT_RED, TEXT_YELLOW, TEXT_GREEN, TEXT_BLUE, TEXT_PLAIN,
+		TEXT_RED, TEXT_YELLOW, TEXT_GREEN, TEXT_BLUE, TEXT_BOLD, TEXT_PLAIN,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
@@ -72,16 +73,23 @@ static bool has_its_parts(const json_t *report)
 int heard_report(const struct sealed *text, const struct identity *identity,
 		 enum verdict verdict, json_t **ret, struct err *err)
 {
-	json_error_t where;
-	json_t *report, *guest;
+	json_t *report = NULL, *guest;
 	bool sound;
+	int r;
 
-	/* One line; what is in its strings is printed again and again. */
-	if (!text->size || text->data[text->size - 1] != '\n' || !heard_text(text, false))
+	/* One line; what is in its strings, "\u001b" read, is printed again and again. */
+	if (!text->size || text->data[text->size - 1] != '\n' ||
+	    !parsed_is_clean((const char *)text->data, text->size - 1))
 		return err_set(err, -EPROTO, "a report that is not text");
-	report = json_loadb((const char *)text->data, text->size, JSON_REJECT_DUPLICATES, &where);
+	r = parsed_load((const char *)text->data, text->size, &report, NULL);
 	guest = identity_json(identity);
-	sound = report && guest && json_equal(json_object_get(report, "guest"), guest) &&
+	/* Who has no memory has not been lied to. */
+	if (r == -ENOMEM || !guest) {
+		json_decref(guest);
+		json_decref(report);
+		return err_set(err, -ENOMEM, "no memory for a report");
+	}
+	sound = report && json_equal(json_object_get(report, "guest"), guest) &&
 		has_string(report, "schema", "hvsm.report/1") &&
 		has_string(report, "verdict", verdict_name(verdict)) && has_its_parts(report);
 	json_decref(guest);

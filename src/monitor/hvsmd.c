@@ -12,7 +12,9 @@
 #include "base/cleanup.h"
 #include "monitor/control.h"
 #include "monitor/journal.h"
+#include "monitor/libvirt.h"
 #include "monitor/parent.h"
+#include "monitor/reaction.h"
 #include "monitor/scanner.h"
 #include "monitor/spawn.h"
 
@@ -24,7 +26,7 @@ static const char usage[] =
 	"Watch every guest of this host: find them, look at them all the time in a sandbox,\n"
 	"keep what was found, and answer `hvsm status`.\n\n"
 	"  --config FILE          instead of " CONFIG_DEFAULT "\n"
-	"  --check-config [FILE]  say what is wrong with a configuration file, and end\n"
+	"  --check-config [FILE]  say what a configuration file sets, or what is wrong with it\n"
 	"  --foreground           as it does anyway: it never goes to the background by itself\n"
 	"  --help, --version\n\n"
 	"The whole manual is hvsmd(8).\n";
@@ -87,6 +89,24 @@ static int load(const struct options *options, struct config **ret, const char *
 	return r;
 }
 
+/* For whoever has changed the file, before the daemon reads it. */
+static int check(const struct options *options)
+{
+	const char *file = options->config ? options->config : CONFIG_DEFAULT;
+	struct err err = { 0 };
+	int r = config_check_print(file, stdout, &err);
+
+	if (r == -ENOENT && !options->config && access(file, F_OK) < 0) {
+		printf("%s: not there: all is as it is by default\n", file);
+		r = 0;
+	}
+	if (r >= 0 && fflush(stdout) != 0)
+		r = err_set(&err, -errno, "what is right cannot be said: %s", strerror(errno));
+	if (r < 0)
+		fprintf(stderr, "hvsmd: %s\n", err.code ? err.text : strerror(-r));
+	return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+}
+
 static int run(const struct options *options)
 {
 	struct config *config = NULL;
@@ -96,11 +116,7 @@ static int run(const struct options *options)
 
 	if (r < 0) {
 		journal(LOG_ERR, "%s", err.code ? err.text : strerror(-r));
-		return options->check ? EXIT_FAILURE : EXIT_USAGE;
-	}
-	if (options->check) {
-		config_free(&config);
-		return EXIT_SUCCESS;
+		return EXIT_USAGE;
 	}
 	if (geteuid() != 0) {
 		config_free(&config);
@@ -120,6 +136,10 @@ static int play(const char *role)
 	prctl(PR_SET_NAME, name);
 	if (!strcmp(role, "control"))
 		return control_run();
+	if (!strcmp(role, LIBVIRT_ROLE))
+		return libvirt_run();
+	if (!strcmp(role, XEN_EVENTS_ROLE))
+		return xen_events_run();
 	if (!strcmp(role, SCANNER_ROLE))
 		_exit(scanner_main(0));
 	journal(LOG_ERR, "no role '%s'", role);
@@ -137,5 +157,7 @@ int main(int argc, char **argv)
 	r = parse(argc, argv, &options);
 	if (r < 0)
 		fputs("hvsmd --help says how it is used\n", stderr);
-	return r > 0 ? run(&options) : r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	if (r <= 0)
+		return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+	return options.check ? check(&options) : run(&options);
 }

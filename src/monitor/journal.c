@@ -20,7 +20,10 @@ void journal(int priority, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	escape(text, strlen(text), safe, sizeof(safe));
+	if (escape_needless(text, strlen(text)))
+		memcpy(safe, text, strlen(text) + 1);
+	else
+		escape(text, strlen(text), safe, sizeof(safe));
 	n = getenv("JOURNAL_STREAM") ? snprintf(line, sizeof(line), "<%d>%s\n", priority, safe)
 				     : snprintf(line, sizeof(line), "hvsmd: %s\n", safe);
 	/* One write, so that the lines of several processes do not mix. Nobody else can be told. */

@@ -8,7 +8,8 @@
 
 /*
  * What the daemon says of itself: lines on stderr, with their priority in front where systemd
- * reads them (sd-daemon(3), $JOURNAL_STREAM). Text that is a guest's is escaped here.
+ * reads them (sd-daemon(3), $JOURNAL_STREAM). Text that is a guest's is escaped here;
+ * what is escaped already stays as it is.
  */
 
 /* @priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO */

@@ -4,9 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/cleanup.h"
+#include "base/now.h"
 #include "monitor/booted.h"
+#include "monitor/journal.h"
+
+/* To unpack symbols and types takes 0.1 s; of a host that is busy, many times that. */
+#define PREPARE_MAX_NS (20 * 1000000000ull)
 
 struct asked {
 	const struct config *config;
@@ -24,8 +30,18 @@ static void say(const struct asked *asked, const char *what, const struct err *w
 	asked->said(text, asked->ctx);
 }
 
+static void end_preparing(struct material_kernel *kernel)
+{
+	/* The session may have closed it already. */
+	if (kernel->fd >= 0)
+		loop_remove(kernel->store->loop, kernel->fd);
+	kernel->fd = -1;
+	session_end(&kernel->preparing);
+}
+
 static void kernel_drop(struct material_kernel *kernel)
 {
+	end_preparing(kernel);
 	broker_files_free(&kernel->files);
 	free(kernel);
 }
@@ -35,6 +51,16 @@ void material_store_free(struct material_store *store)
 	for (size_t i = 0; i < store->kernels.n; i++)
 		kernel_drop(store->kernels.v[i]);
 	vec_free(&store->kernels);
+}
+
+void material_store_tend(struct material_store *store, uint64_t now)
+{
+	for (size_t i = 0; i < store->kernels.n; i++) {
+		struct material_kernel *kernel = store->kernels.v[i];
+
+		if (kernel->fd >= 0 && now - kernel->started > PREPARE_MAX_NS)
+			spawn_kill(&kernel->preparing.process);
+	}
 }
 
 /* References of the guest's sections come before those for all. */
@@ -109,6 +135,66 @@ static int put_agents(const struct asked *asked, struct broker_files *files, str
 	return r == -ENOMEM ? r : 0;
 }
 
+/* Where there is none, each scanner has more memory of its own. */
+static void no_profile(const struct material_kernel *kernel, int code, const struct err *why)
+{
+	journal(LOG_NOTICE, "symbols and types of kernel %s are not shared: %s", kernel->build_id,
+		why->code ? why->text : strerror(-code));
+}
+
+static int on_prepared(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	struct material_kernel *kernel = ctx;
+	struct material_store *store = kernel->store;
+	struct session *session = &kernel->preparing;
+	struct err why = { 0 };
+	int r = session_next(session, 0, &why);
+
+	(void)fd;
+	(void)events;
+	(void)err;
+	if (r == -ETIMEDOUT || (r >= 0 && session->news != NEWS_PREPARED &&
+				session->news != NEWS_FAILED))
+		return 0;
+	if (r >= 0 && session->news == NEWS_FAILED) {
+		why = session->failed;
+		r = why.code;
+	}
+	if (r < 0)
+		no_profile(kernel, r, &why);
+	else
+		kernel->files.profile = take_fd(&session->profile);
+	end_preparing(kernel);
+	store->prepared(store->ctx);
+	return 0;
+}
+
+/* It takes a while, in which the others are not to wait. */
+static void prepare(struct material_kernel *kernel)
+{
+	struct session *session = &kernel->preparing;
+	struct err err = { 0 };
+	int r = session_start(session, &err);
+
+	kernel->started = now_ns(CLOCK_MONOTONIC);
+	if (r >= 0)
+		r = session_prepare(session, kernel->files.vmlinux, &err);
+	if (r >= 0)
+		r = loop_add(kernel->store->loop, session->channel.fd, EPOLLIN, on_prepared,
+			     kernel, &err);
+	if (r >= 0) {
+		kernel->fd = session->channel.fd;
+		return;
+	}
+	no_profile(kernel, r, &err);
+	session_end(session);
+}
+
+bool material_is_ready(const struct material *material)
+{
+	return !material->kernel || material->kernel->fd < 0;
+}
+
 /*
  * The files for guests of this build. Who has the right file of a build is told by its digest:
  * a guest's own kernel file may say any build ID.
@@ -135,6 +221,9 @@ static int share(struct material *material, const struct asked *asked, struct er
 	if (!kernel)
 		return -ENOMEM;
 	kernel->files = BROKER_FILES_NONE;
+	kernel->preparing = SESSION_NONE;
+	kernel->fd = -1;
+	kernel->store = material->store;
 	snprintf(kernel->sha256, sizeof(kernel->sha256), "%s", sha256);
 	snprintf(kernel->build_id, sizeof(kernel->build_id), "%s", build_id);
 	r = material->reference ? broker_put_kernel(&kernel->files, material->reference, err) : 0;
@@ -147,6 +236,8 @@ static int share(struct material *material, const struct asked *asked, struct er
 	}
 	*add = material->kernel = kernel;
 	kernel->users = 1;
+	if (material->reference)
+		prepare(kernel);
 	return 0;
 }
 

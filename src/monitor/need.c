@@ -223,3 +223,33 @@ struct trust_elsewhere need_trust(struct channel *channel)
 {
 	return (struct trust_elsewhere){ .find = ask_find, .is_empty = ask_empty, .ctx = channel };
 }
+
+/* --- the guest's memory --- */
+
+static int ask_memory(void *ctx, uint64_t first, uint32_t n, uint64_t *there, struct err *err)
+{
+	struct channel *channel = ctx;
+	uint8_t room[12];
+	struct writer w = writer_of(room, sizeof(room));
+	struct message answer;
+	uint64_t found;
+	int r;
+
+	write_u64(&w, first);
+	write_u32(&w, n);
+	r = ask(channel, MSG_NEED_MEMORY, &w, -1, &answer, err);
+	if (r < 0)
+		return r;
+	found = bytes_u64(&answer.body);
+	if (bytes_at_end(&answer.body))
+		*there = found;
+	else
+		r = channel_violated(channel, err, "an answer about no memory");
+	message_deinit(&answer);
+	return r < 0 ? r : 0;
+}
+
+struct memory_elsewhere need_memory(struct channel *channel)
+{
+	return (struct memory_elsewhere){ .fetch = ask_memory, .ctx = channel };
+}

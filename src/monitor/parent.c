@@ -34,8 +34,9 @@ void parent_incident(struct parent *parent, uint64_t guest, const char *fmt, ...
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	journal(LOG_WARNING, "%s", text);
-	if (parent->control_ready && link_send_incident(&parent->link, guest, text, &err) < 0)
-		journal(LOG_WARNING, "control is not told: %s", err.text);
+	if (parent->control_ready)
+		parent_control_told(parent, link_send_incident(&parent->link, guest, text, &err),
+				    "that", &err);
 }
 
 static uint64_t chance(void *ctx)
@@ -109,6 +110,7 @@ static void remove_ward(struct parent *parent, uint64_t number)
 	for (size_t i = 0; i < parent->wards.n; i++) {
 		if (parent->wards.v[i]->number != number)
 			continue;
+		parent_xen_leave(parent, parent->wards.v[i]);
 		ward_free(&parent->wards.v[i]);
 		memmove(&parent->wards.v[i], &parent->wards.v[i + 1],
 			(parent->wards.n - i - 1) * sizeof(*parent->wards.v));
@@ -116,9 +118,10 @@ static void remove_ward(struct parent *parent, uint64_t number)
 		break;
 	}
 	schedule_remove(parent->schedule, number);
-	if (parent->control_ready &&
-	    link_send_number(&parent->link, LINK_GONE, number, NULL, &err) < 0)
-		journal(LOG_WARNING, "control is not told of a guest that went: %s", err.text);
+	if (parent->control_ready)
+		parent_control_told(parent, link_send_number(&parent->link, LINK_GONE, number,
+							     NULL, &err),
+				    "a guest that went", &err);
 }
 
 static int add_ward(struct parent *parent, const struct fleet_guest *guest, struct err *err)
@@ -151,6 +154,28 @@ static int add_ward(struct parent *parent, const struct fleet_guest *guest, stru
 	return 0;
 }
 
+/* Which sections of the configuration hold for a guest may be others than before. */
+static void replan_guest(struct parent *parent, struct fleet_guest *guest)
+{
+	cleanup(freep) bool *wanted = calloc(parent->checks_n + 1, sizeof(*wanted));
+	struct schedule_plan plan;
+	struct err err = { 0 };
+	int watch = wanted ? settings_plan(parent->config, guest->name, guest->uuid, wanted, &plan)
+			   : -ENOMEM;
+
+	if (watch > 0 && !ward_of(parent, guest->number))
+		watch = add_ward(parent, guest, &err);
+	else if (watch > 0)
+		watch = schedule_replan(parent->schedule, guest->number, &plan,
+					now_ns(CLOCK_MONOTONIC));
+	else if (watch == 0 && ward_of(parent, guest->number))
+		remove_ward(parent, guest->number);
+	guest->unwatched = watch < 0 && !ward_of(parent, guest->number);
+	if (watch < 0)
+		parent_incident(parent, guest->number, "its configuration is not used: %s",
+				err.code ? err.text : strerror(-watch));
+}
+
 static void on_change(enum fleet_change change, struct fleet_guest *guest, void *ctx)
 {
 	struct parent *parent = ctx;
@@ -165,8 +190,12 @@ static void on_change(enum fleet_change change, struct fleet_guest *guest, void 
 		break;
 	case FLEET_RENAMED:
 		journal(LOG_INFO, "guest %s is called %s now", guest->target, guest->name);
-		if (ward)
+		replan_guest(parent, guest);
+		ward = ward_of(parent, guest->number);
+		if (ward) {
+			ward_renamed(ward, now_ns(CLOCK_MONOTONIC));
 			parent_control_guest(parent, ward);
+		}
 		break;
 	case FLEET_CHANGED:
 		if (ward)
@@ -180,6 +209,20 @@ static void on_change(enum fleet_change change, struct fleet_guest *guest, void 
 	if (r < 0)
 		parent_incident(parent, 0, "guest %s cannot be watched: %s", guest->name,
 				err.code ? err.text : strerror(-r));
+	guest->unwatched |= r < 0;
+}
+
+/* What was missing then, memory or descriptors, may be there now. Told once, not each time. */
+static void try_again(struct parent *parent)
+{
+	for (size_t i = 0; i < parent->fleet.guests.n; i++) {
+		struct fleet_guest *guest = parent->fleet.guests.v[i];
+
+		if (!guest->unwatched || add_ward(parent, guest, NULL) < 0)
+			continue;
+		guest->unwatched = false;
+		journal(LOG_NOTICE, "guest %s can be watched again", guest->name);
+	}
 }
 
 void parent_guest_ended(struct parent *parent, uint64_t guest)
@@ -198,21 +241,58 @@ static void tell_manager(const struct parent *parent)
 	notify_tell(text);
 }
 
+/* Once, when it stops and when it works again: not each time. */
+static void tell_xen(struct parent *parent)
+{
+	const struct err *why = &parent->fleet.xen;
+
+	if ((why->code != 0) == parent->xen_silent)
+		return;
+	parent->xen_silent = why->code != 0;
+	if (why->code)
+		parent_incident(parent, 0, "domains of Xen cannot be looked for: %s", why->text);
+	else
+		journal(LOG_NOTICE, "domains of Xen can be looked for again");
+}
+
+/* Likewise; @why is NULL when it works. */
+static void tell_blind(struct parent *parent, const char *why)
+{
+	if (!why == !parent->blind)
+		return;
+	parent->blind = why;
+	if (why)
+		parent_incident(parent, 0, "guests cannot be looked for: %s", why);
+	else
+		journal(LOG_NOTICE, "guests can be looked for again");
+}
+
+void parent_look(struct parent *parent)
+{
+	struct err why = { 0 };
+
+	tell_blind(parent, fleet_scan(&parent->fleet, on_change, parent, &why) < 0 ? why.text
+										     : NULL);
+	tell_xen(parent);
+}
+
 static int on_tick(void *ctx, struct err *err)
 {
 	struct parent *parent = ctx;
-	struct err why = { 0 };
 
 	(void)err;
 	if (parent->stopping)
 		return 0;
-	if (fleet_scan(&parent->fleet, on_change, parent, &why) < 0)
-		parent_incident(parent, 0, "guests cannot be looked for: %s", why.text);
+	parent_look(parent);
+	try_again(parent);
 	for (size_t i = 0; i < parent->wards.n; i++) {
 		ward_tend(parent->wards.v[i], now_ns(CLOCK_MONOTONIC));
 		parent_control_guest(parent, parent->wards.v[i]);
 	}
+	material_store_tend(&parent->materials, now_ns(CLOCK_MONOTONIC));
 	parent_control_tend(parent);
+	parent_libvirt_tend(parent);
+	parent_xen_tend(parent);
 	parent_work(parent);
 	tell_manager(parent);
 	return 0;
@@ -221,30 +301,24 @@ static int on_tick(void *ctx, struct err *err)
 static void replan(struct parent *parent)
 {
 	struct schedule_options options = settings_options(parent->config);
-	cleanup(freep) bool *wanted = calloc(parent->checks_n + 1, sizeof(*wanted));
 
-	if (!wanted || schedule_configure(parent->schedule, &options) < 0)
+	if (schedule_configure(parent->schedule, &options) < 0)
 		return;
-	for (size_t i = 0; i < parent->fleet.guests.n; i++) {
-		const struct fleet_guest *guest = parent->fleet.guests.v[i];
-		struct schedule_plan plan;
-		struct err err = { 0 };
-		int watch = settings_plan(parent->config, guest->name, guest->uuid, wanted, &plan);
-
-		if (watch > 0 && !ward_of(parent, guest->number))
-			watch = add_ward(parent, guest, &err);
-		else if (watch > 0)
-			watch = schedule_replan(parent->schedule, guest->number, &plan,
-						now_ns(CLOCK_MONOTONIC));
-		else if (watch == 0 && ward_of(parent, guest->number))
-			remove_ward(parent, guest->number);
-		if (watch < 0)
-			parent_incident(parent, guest->number, "its configuration is not used: %s",
-					err.code ? err.text : strerror(-watch));
-	}
+	for (size_t i = 0; i < parent->fleet.guests.n; i++)
+		replan_guest(parent, parent->fleet.guests.v[i]);
 }
 
-/* All of the file or nothing. What is open (user, directories, socket) stays until a restart. */
+/* What is open (user, directories, socket of the command line) stays until a restart. */
+void parent_apply(struct parent *parent, struct config *config)
+{
+	config_free(&parent->config);
+	parent->config = config;
+	parent_control_config(parent);
+	replan(parent);
+	journal(LOG_NOTICE, "the configuration was read again");
+}
+
+/* All of the file or nothing. */
 static void reload(struct parent *parent)
 {
 	struct config *config = NULL;
@@ -259,10 +333,8 @@ static void reload(struct parent *parent)
 	} else if (config_load(parent->config_path, &config, &err) < 0) {
 		parent_incident(parent, 0, "the configuration stays as it was: %s", err.text);
 	} else {
-		config_free(&parent->config);
-		parent->config = config;
-		replan(parent);
-		journal(LOG_NOTICE, "the configuration was read again");
+		parent_reload(parent, config);
+		return;
 	}
 	notify_tell("READY=1");
 }
@@ -320,6 +392,25 @@ static void raise_limits(void)
 	}
 }
 
+/* One kernel more can be compared with: its guests have waited for that. */
+static void on_prepared(void *ctx)
+{
+	struct parent *parent = ctx;
+
+	for (size_t i = 0; i < parent->wards.n; i++)
+		ward_scanner_resume(parent->wards.v[i]);
+}
+
+static int schedule_start(struct parent *parent, const struct schedule_options *options)
+{
+	cleanup(freep) uint8_t *worth = calloc(parent->checks_n + 1, sizeof(*worth));
+
+	if (!worth)
+		return -ENOMEM;
+	settings_worth(worth);
+	return schedule_create(options, parent->checks_n, worth, chance, NULL, &parent->schedule);
+}
+
 static int init(struct parent *parent, struct err *err)
 {
 	struct schedule_options options = settings_options(parent->config);
@@ -337,9 +428,16 @@ static int init(struct parent *parent, struct err *err)
 	if (r >= 0)
 		r = parent->listen = settings_listen(parent->config, user, err);
 	if (r >= 0)
-		r = loop_init(&parent->loop, TICK_MS, err);
+		r = parent_http_start(parent, err);
 	if (r >= 0)
-		r = schedule_create(&options, parent->checks_n, chance, NULL, &parent->schedule);
+		r = loop_init(&parent->loop, TICK_MS, err);
+	parent->materials.loop = &parent->loop;
+	parent->materials.prepared = on_prepared;
+	parent->materials.ctx = parent;
+	if (r >= 0)
+		r = schedule_start(parent, &options);
+	if (r >= 0)
+		r = parent_reaction_start(parent, err);
 	if (r >= 0)
 		r = watch_signals(parent, err);
 	if (r >= 0)
@@ -355,9 +453,14 @@ static void deinit(struct parent *parent)
 		ward_free(&parent->wards.v[i]);
 	vec_free(&parent->wards);
 	material_store_free(&parent->materials);
+	/* Control records how they ended. */
+	parent_libvirt_stop(parent);
+	parent_xen_stop(parent);
+	parent_reaction_stop(parent);
 	parent_control_stop(parent);
 	if (parent->listen >= 0)
 		unlink(parent->config->socket);
+	parent_http_stop(parent);
 	fd_close(&parent->listen);
 	fd_close(&parent->signals);
 	fd_close(&parent->timer);
@@ -373,7 +476,10 @@ int parent_run(struct config *config, const char *path)
 	struct parent parent = {
 		.config = config, .config_path = (char *)(uintptr_t)path,
 		.is_root = geteuid() == 0, .control = SPAWNED_NONE, .link = CHANNEL_NONE,
-		.listen = -1, .signals = -1, .timer = -1, .loop = { .epoll = -1, .timer = -1 },
+		.libvirt = { .process = SPAWNED_NONE, .channel = CHANNEL_NONE },
+		.xen = { .process = SPAWNED_NONE, .channel = CHANNEL_NONE },
+		.listen = -1, .http = HTTP_SETUP_NONE, .next.http = HTTP_SETUP_NONE,
+		.signals = -1, .timer = -1, .loop = { .epoll = -1, .timer = -1 },
 		.started_ns = now_ns(CLOCK_REALTIME),
 	};
 	struct err err = { 0 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/now.h"
@@ -14,12 +15,33 @@
 
 #define NS_PER_MS 1000000ull
 
-/* It is started again after 100 ms, and then twice as long each time it fails at once. */
+/*
+ * It is started again after 100 ms, and then twice as long each time it fails at once. Nobody is
+ * swept meanwhile.
+ */
 #define RESTART_MS	 100u
-#define RESTART_MAX_MS	 30000u
+#define RESTART_MAX_MS	 4000u
 #define STOP_MS		 20000	/* reports that are on their way are stored before */
 
-static void went(struct parent *parent, const char *why)
+/*
+ * What is on its way at a time: control is told of each guest twice a second, and may be at the
+ * disk for as long as that takes. Who has 1000 guests fills 1.5 MB a second.
+ */
+#define ON_ITS_WAY_BYTES (8 << 20)
+
+void parent_control_told(struct parent *parent, int r, const char *what, const struct err *err)
+{
+	if (r >= 0)
+		return;
+	journal(LOG_WARNING, "control is not told of %s: %s", what, err->text);
+	if (r != -ETIMEDOUT && r != -EPIPE)
+		return;
+	/* To wait for it again would keep us from all guests. For the loop it has ended now. */
+	parent->control_ready = false;
+	shutdown(parent->link.fd, SHUT_RDWR);
+}
+
+void parent_control_went(struct parent *parent, const char *why)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 	uint32_t wait_ms = RESTART_MS;
@@ -42,6 +64,7 @@ static void went(struct parent *parent, const char *why)
 	parent->control_next = now + wait_ms * NS_PER_MS;
 	if (parent->stopping)
 		return;
+	parent_reload_lost(parent);
 	journal(LOG_ERR, "control has ended (%s%s%s); started again in %u ms", why,
 		*how ? ", " : "", how, wait_ms);
 	for (size_t i = 0; i < parent->wards.n; i++)
@@ -78,10 +101,11 @@ static int on_taken(struct channel *channel, struct message *message, void *ctx,
 	struct bytes *b = &message->body;
 	struct ward *ward = find(parent, bytes_u64(b));
 	cleanup(freep) struct schedule_cost *costs = NULL;
+	uint8_t taken;
 	uint32_t n;
 
 	(void)channel;
-	bytes_u8(b);
+	taken = bytes_u8(b);
 	n = bytes_u32(b);
 	if (n > parent->checks_n)
 		return err_set(err, -EPROTO, "costs of %u checks", n);
@@ -94,7 +118,9 @@ static int on_taken(struct channel *channel, struct message *message, void *ctx,
 	}
 	if (!bytes_at_end(b))
 		return err_set(err, -EPROTO, "costs that cannot be read");
-	if (ward)
+	if (ward && taken == LINK_REFUSED)
+		ward_refused(ward);
+	else if (ward)
 		ward_taken(ward, costs, n, now_ns(CLOCK_MONOTONIC));
 	parent_work(parent);
 	return 0;
@@ -110,6 +136,17 @@ static int on_paused(struct channel *channel, struct message *message, void *ctx
 	(void)err;
 	if (ward)
 		ward_pause(ward, bytes_u8(&message->body), now_ns(CLOCK_MONOTONIC));
+	parent_work(parent);
+	return 0;
+}
+
+static int on_alarm(struct channel *channel, struct message *message, void *ctx, struct err *err)
+{
+	struct parent *parent = ctx;
+
+	(void)channel;
+	(void)err;
+	schedule_alarm(parent->schedule, bytes_u64(&message->body), now_ns(CLOCK_MONOTONIC));
 	parent_work(parent);
 	return 0;
 }
@@ -139,14 +176,40 @@ static int on_message(int fd, uint32_t events, void *ctx, struct err *err)
 	(void)events;
 	(void)err;
 	if (r < 0 && r != -ETIMEDOUT)
-		went(parent, why.code ? why.text : strerror(-r));
+		parent_control_went(parent, why.code ? why.text : strerror(-r));
 	return 0;
+}
+
+static int send_config(struct parent *parent, struct err *err)
+{
+	const struct config *config = parent->config;
+
+	return link_send_config(&parent->link, config->path, config->text, config->text_n, err);
+}
+
+void parent_control_config(struct parent *parent)
+{
+	struct err err = { 0 };
+
+	/* One that has only been started has an older one on its way, and gets this one, too. */
+	if (parent->link.fd >= 0 && send_config(parent, &err) < 0)
+		parent_control_went(parent, err.text);
+}
+
+/* Where that is not to be had there is less room, and we may have to wait. */
+static void make_room(int fd)
+{
+	const int size = ON_ITS_WAY_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 static int start(struct parent *parent, struct err *err)
 {
 	static const struct link_handlers handlers = {
-		.ready = on_ready, .taken = on_taken, .paused = on_paused, .scan = on_scan,
+		.ready = on_ready, .taken = on_taken, .paused = on_paused, .alarm = on_alarm,
+		.scan = on_scan, .react = parent_on_react, .serving = parent_on_serving,
 	};
 	const struct link_setup setup = {
 		.uid = parent->is_root ? parent->user.uid : LINK_SELF,
@@ -154,8 +217,6 @@ static int start(struct parent *parent, struct err *err)
 		.ledger = parent->ledger,
 		.started_ns = parent->started_ns,
 		.host_us_per_s = settings_host_us_per_s(parent->config),
-		.retention_days = parent->config->retention_days,
-		.retention_mib = parent->config->retention_mib,
 	};
 	cleanup(fd_close) int ours = -1;
 	cleanup(fd_close) int theirs = -1;
@@ -165,6 +226,7 @@ static int start(struct parent *parent, struct err *err)
 		return r;
 	ours = fds[0];
 	theirs = fds[1];
+	make_room(ours);
 	r = spawn_role("control", NULL, theirs, &parent->control, err);
 	if (r < 0)
 		return r;
@@ -172,6 +234,10 @@ static int start(struct parent *parent, struct err *err)
 	channel_init(&parent->link, take_fd(&ours), ROLE_STARTER, ROLE_CONTROL, parent->rules,
 		     LINK_RULES);
 	r = link_send_setup(&parent->link, &setup, parent->listen, err);
+	if (r >= 0)
+		r = send_config(parent, err);
+	if (r >= 0)
+		r = parent_http_tell(parent, err);
 	if (r >= 0)
 		r = loop_add(&parent->loop, parent->link.fd, EPOLLIN, on_message, parent, err);
 	return r;
@@ -185,7 +251,7 @@ void parent_control_tend(struct parent *parent)
 	    now_ns(CLOCK_MONOTONIC) < parent->control_next)
 		return;
 	if (start(parent, &err) < 0)
-		went(parent, err.text);
+		parent_control_went(parent, err.text);
 }
 
 void parent_control_stop(struct parent *parent)
@@ -214,22 +280,29 @@ void parent_control_guest(struct parent *parent, const struct ward *ward)
 	if (!parent->control_ready)
 		return;
 	ward_tell(ward, now_ns(CLOCK_MONOTONIC), &guest);
-	if (link_send_guest(&parent->link, &guest, &err) < 0)
-		journal(LOG_WARNING, "control is not told of a guest: %s", err.text);
+	parent_control_told(parent, link_send_guest(&parent->link, &guest, &err), "a guest", &err);
 }
 
 int parent_control_report(struct parent *parent, uint64_t guest, uint8_t verdict, int fd)
 {
 	struct err err = { 0 };
+	int r;
 
-	return parent->control_ready ?
-		       link_send_report(&parent->link, guest, verdict, fd, &err) : -ENOTCONN;
+	if (!parent->control_ready)
+		return -ENOTCONN;
+	r = link_send_report(&parent->link, guest, verdict, fd, &err);
+	parent_control_told(parent, r, "a report", &err);
+	return r;
 }
 
 int parent_control_events(struct parent *parent, uint64_t guest, int fd)
 {
 	struct err err = { 0 };
+	int r;
 
-	return parent->control_ready ?
-		       link_send_number(&parent->link, LINK_EVENTS, guest, &fd, &err) : -ENOTCONN;
+	if (!parent->control_ready)
+		return -ENOTCONN;
+	r = link_send_number(&parent->link, LINK_EVENTS, guest, &fd, &err);
+	parent_control_told(parent, r, "events", &err);
+	return r;
 }

@@ -9,6 +9,7 @@
 
 #include "base/vec.h"
 #include "monitor/link.h"
+#include "monitor/policy.h"
 #include "monitor/schedule.h"
 
 /*
@@ -23,6 +24,9 @@ enum picture_state {
 	PICTURE_FINDING,
 };
 
+/* "not_run", "clean", "not_covered", "inconclusive", "finding". */
+const char *picture_state_name(enum picture_state state);
+
 struct picture_check {
 	enum picture_state state;
 	uint64_t print;		/* of how it ended and what it found: changes where these do */
@@ -34,8 +38,9 @@ struct picture_guest {
 	char *key;		/* for the ledger: escaped, at most 255 bytes */
 	char *name, *uuid, *target, *hypervisor, *reason;
 	uint64_t share_ppm, stretch_ppm, cpu_ns, memory_bytes;
-	uint32_t restarts;
+	uint32_t restarts, reboots;
 	struct picture_check *checks;
+	struct policy_memory memory;
 	uint64_t sweeps;	/* reports that came */
 	uint64_t swept_ns;	/* when the last one did, CLOCK_REALTIME; 0: none */
 	uint64_t stored_ns;	/* when the ledger took one last, CLOCK_MONOTONIC; 0: never */
@@ -52,6 +57,9 @@ struct picture_guest *picture_guest(const struct picture *picture, uint64_t numb
 
 /* A guest that is new, or of which something is. 0, -ENOMEM. */
 nodiscard int picture_set(struct picture *picture, const struct link_guest *guest);
+
+/* Is that its key, as the parent has it: not escaped? */
+bool picture_has_key(const struct picture_guest *guest, const char *key);
 void picture_remove(struct picture *picture, uint64_t number);
 void picture_free(struct picture *picture);
 
@@ -61,12 +69,14 @@ struct picture_report {
 	struct schedule_cost *costs;	/* of those that ran */
 	size_t costs_n;
 	bool changed;			/* a check ended otherwise than before, or for the first
-					   time; or found something else */
+					   time; or found something else; or the policy says
+					   something else of what it found */
 };
 
 /**
  * picture_read - read a report
- * @root: hvsm.report/1 of a scanner, as heard_report() took it: what is in it may be false
+ * @root: hvsm.report/1 of a scanner, as heard_report() took it: what is in it may be false; marked
+ *        by policy_apply() or not
  * @ret:  receives what it says; picture_take() or picture_report_free()
  *
  * Return: 0, -EBADMSG (it is no report), -ENOMEM.
@@ -77,10 +87,12 @@ nodiscard int picture_read(const struct picture *picture, const struct picture_g
 /* From now on the guest is as the report says; the report keeps its costs. */
 void picture_take(struct picture_guest *guest, struct picture_report *report);
 
+/* Nothing of what the checks said counts any more: all of it is news. */
+void picture_forget(const struct picture *picture, struct picture_guest *guest);
+
 void picture_report_free(struct picture_report *report);
 
-/* Could some check not see what it has to? And has any run at all? */
-bool picture_inconclusive(const struct picture *picture, const struct picture_guest *guest);
+/* Has any check run that covered something? */
 bool picture_swept(const struct picture *picture, const struct picture_guest *guest);
 
 #endif

@@ -53,8 +53,8 @@ static bool is_id(const char *text)
 }
 
 /* The last section that says something of a check counts. */
-static enum severity configured(const struct guest_config *guest, const char *check,
-				enum severity severity)
+enum severity policy_severity(const struct guest_config *guest, const char *check,
+			      enum severity severity)
 {
 	for (size_t i = 0; i < guest->sections.n; i++)
 		for (enum severity s = SEVERITY_LOW; s <= SEVERITY_CRITICAL; s++)
@@ -109,7 +109,7 @@ static int judge_finding(const struct guest_config *guest, json_t *json, int64_t
 	    !severity_by_name(text_in(json, "severity"), &finding->severity))
 		return bad(err, "finding");
 	memcpy(finding->id, id, sizeof(finding->id));
-	finding->severity = configured(guest, finding->check, finding->severity);
+	finding->severity = policy_severity(guest, finding->check, finding->severity);
 	look_up(guest, kind, name, owner ? owner : "", now_s, finding);
 	/* Where memory runs out inside, the whole is NULL, and set_new() says so. */
 	if (json_object_set_new(json, "policy",
@@ -232,6 +232,7 @@ void policy_memory_free(struct policy_memory *memory)
 {
 	vec_free(&memory->checks);
 	vec_free(&memory->done);
+	vec_free(&memory->allowed);
 }
 
 enum verdict policy_verdict(const struct policy_memory *memory)
@@ -248,6 +249,21 @@ enum verdict policy_verdict(const struct policy_memory *memory)
 static uint64_t hash_text(const char *text)
 {
 	return hash_bytes(text, strlen(text), hash_secret()) | 1;
+}
+
+static int by_finding(const void *a, const void *b)
+{
+	const struct policy_allowed *one = a, *other = b;
+
+	return one->finding < other->finding ? -1 : one->finding > other->finding;
+}
+
+bool policy_is_allowed(const struct policy_memory *memory, const char *finding)
+{
+	const struct policy_allowed key = { .finding = hash_text(finding) };
+
+	return memory->allowed.n &&
+	       bsearch(&key, memory->allowed.v, memory->allowed.n, sizeof(key), by_finding);
 }
 
 static int learn(struct policy_memory *memory, const struct policy_outcome *outcome)
@@ -269,6 +285,17 @@ static int learn(struct policy_memory *memory, const struct policy_outcome *outc
 	return 0;
 }
 
+void policy_forget(struct policy_memory *memory, const char *check)
+{
+	uint64_t which = hash_text(check);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < memory->checks.n; i++)
+		if (memory->checks.v[i].check != which)
+			memory->checks.v[kept++] = memory->checks.v[i];
+	memory->checks.n = kept;
+}
+
 /* One number for a reaction to a finding; never 0. */
 static uint64_t done_key(const struct policy_done *done)
 {
@@ -279,6 +306,7 @@ static uint64_t done_key(const struct policy_done *done)
 struct told {
 	struct map ran;		/* checks that can say that a finding is over */
 	struct map open;	/* findings, but those that are allowed */
+	struct map allowed;	/* findings */
 };
 
 static int tell(const struct policy_outcome *outcome, struct told *told)
@@ -289,8 +317,8 @@ static int tell(const struct policy_outcome *outcome, struct told *told)
 		if (outcome->checks.v[i].verdict != VERDICT_INCONCLUSIVE)
 			r = map_put(&told->ran, hash_text(outcome->checks.v[i].id), 0);
 	for (size_t i = 0; i < outcome->findings.n && r >= 0; i++)
-		if (!outcome->findings.v[i].allowed)
-			r = map_put(&told->open, hash_text(outcome->findings.v[i].id), 0);
+		r = map_put(outcome->findings.v[i].allowed ? &told->allowed : &told->open,
+			    hash_text(outcome->findings.v[i].id), 0);
 	return r < 0 ? r : 0;
 }
 
@@ -298,6 +326,7 @@ static void told_free(struct told *told)
 {
 	map_free(&told->ran);
 	map_free(&told->open);
+	map_free(&told->allowed);
 }
 
 /* Is what was reacted to over? An inconclusive check does not tell. */
@@ -320,7 +349,7 @@ struct deciding {
 	struct policy_decisions *decisions;
 	const struct config_reaction *reaction;
 	struct map keys;	/* of all that is done */
-	bool any;		/* decision of this reaction */
+	uint32_t n;		/* decisions of this reaction */
 };
 
 /* @finding: NULL: because of the verdict */
@@ -336,16 +365,18 @@ static int decide(struct deciding *d, const struct policy_finding *finding, enum
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	if (d->n == REACTIONS_ASKED_MAX)
+		return 0;
 	done = vec_add(&d->memory->done);
 	if (!done)
 		return -ENOMEM;
 	*done = new;
-	if (d->any && reaction_touches_guest(d->reaction->kind))
+	if (d->n && reaction_touches_guest(d->reaction->kind))
 		return 0;
 	decision = vec_add(&d->decisions->list);
 	if (!decision)
 		return -ENOMEM;
-	d->any = true;
+	d->n++;
 	decision->reaction = d->reaction;
 	decision->json = finding ? finding->json : NULL;
 	if (finding)
@@ -363,7 +394,7 @@ static int decide_all(struct deciding *d, const struct config *config,
 		r = map_put(&d->keys, done_key(&d->memory->done.v[i]), 0);
 	for (size_t i = 0; i < guest->reactions->n && r >= 0; i++) {
 		d->reaction = config_reaction(config, guest->reactions->v[i]);
-		d->any = false;
+		d->n = 0;
 		if (!d->reaction)
 			continue;
 		for (size_t n = 0; n < outcome->findings.n && r >= 0; n++)
@@ -376,15 +407,59 @@ static int decide_all(struct deciding *d, const struct config *config,
 	return r < 0 ? r : 0;
 }
 
+/* Those of this report, and those that it does not tell of. Without memory: as it was. */
+static int learn_allowed(struct policy_memory *memory, const struct policy_outcome *outcome,
+			 const struct told *told)
+{
+	cleanup(policy_memory_free) struct policy_memory new = {0};
+	struct policy_allowed *room;
+
+	for (size_t i = 0; i < memory->allowed.n && i < POLICY_KEPT_MAX; i++) {
+		const struct policy_allowed *old = &memory->allowed.v[i];
+
+		if (map_get(&told->ran, old->check, NULL) ||
+		    map_get(&told->open, old->finding, NULL) ||
+		    map_get(&told->allowed, old->finding, NULL))
+			continue;
+		room = vec_add(&new.allowed);
+		if (!room)
+			return -ENOMEM;
+		*room = *old;
+	}
+	for (size_t i = 0; i < outcome->findings.n; i++) {
+		const struct policy_finding *finding = &outcome->findings.v[i];
+
+		if (!finding->allowed)
+			continue;
+		room = vec_add(&new.allowed);
+		if (!room)
+			return -ENOMEM;
+		*room = (struct policy_allowed){ .finding = hash_text(finding->id),
+						 .check = hash_text(finding->check) };
+	}
+	if (new.allowed.n)
+		qsort(new.allowed.v, new.allowed.n, sizeof(*new.allowed.v), by_finding);
+	vec_free(&memory->allowed);
+	memory->allowed = new.allowed;
+	new = (struct policy_memory){0};
+	return 0;
+}
+
 static int forget_what_is_over(struct policy_memory *memory, const struct policy_outcome *outcome)
 {
 	enum verdict verdict = policy_verdict(memory);
 	struct told told = {0};
+	bool crowded = memory->done.n > POLICY_KEPT_MAX;
 	size_t kept = 0;
 	int r = tell(outcome, &told);
 
+	if (r == 0)
+		r = learn_allowed(memory, outcome, &told);
+
 	for (size_t i = 0; i < memory->done.n && r == 0; i++)
-		if (!is_over(&memory->done.v[i], &told, verdict))
+		if (!is_over(&memory->done.v[i], &told, verdict) &&
+		    (!crowded || !memory->done.v[i].finding ||
+		     map_get(&told.open, memory->done.v[i].finding, NULL)))
 			memory->done.v[kept++] = memory->done.v[i];
 	if (r == 0)
 		memory->done.n = kept;

@@ -3,6 +3,7 @@
 #define HVSM_MONITOR_POLICY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/vec.h"
@@ -68,16 +69,33 @@ struct policy_done {
 	uint64_t check;		/* of the finding; or the verdict from which it holds */
 };
 
+/* A finding that was allowed when it was reported last. Hashes. */
+struct policy_allowed {
+	uint64_t finding;
+	uint64_t check;
+};
+
 /* What was reported of one guest so far, and reacted to. Start with {0}. */
 struct policy_memory {
 	VEC(struct policy_known_check) checks;
 	VEC(struct policy_done) done;
+	VEC(struct policy_allowed) allowed;	/* by the finding's hash */
 };
 
 void policy_memory_free(struct policy_memory *memory);
 
 /* The guest's verdict, of what each check said when it ran last; no check: inconclusive. */
 enum verdict policy_verdict(const struct policy_memory *memory);
+
+/* A check is switched off: how it ended last counts no more. */
+void policy_forget(struct policy_memory *memory, const char *check);
+
+/* Was a finding, by its id, allowed when it was reported last? Not where it never was. */
+bool policy_is_allowed(const struct policy_memory *memory, const char *finding);
+
+/* How bad a check's findings of @severity are, as configured. */
+enum severity policy_severity(const struct guest_config *guest, const char *check,
+			      enum severity severity);
 
 /* Carry out this, because of that. */
 struct policy_decision {
@@ -99,7 +117,8 @@ struct policy_decisions {
  * A finding that stays open is reacted to once; closed (its check ran and did not find it any
  * more), or allowed, and found again it is a new one. A verdict is reacted to once until it is
  * better than what the reaction is to. Of what touches the guest there is one decision at most
- * for each reaction, whatever was found.
+ * for each reaction, whatever was found; of others, REACTIONS_ASKED_MAX: the rest is decided with
+ * the next report.
  *
  * Return: 0, -ENOMEM (nothing counts as done that was not).
  */

@@ -11,6 +11,8 @@
  *
  *	starter				scanner
  *	OPEN ------------------------->		here is a guest's memory
+ *	     <------------------------- NEED_MEMORY (any number of times, from here on)
+ *	ANSWER ----------------------->
  *	     <------------------------- READY	its kernel was found: this one
  *	GRANT ------------------------>		what there is to compare it with
  *	SWEEP ------------------------>		look
@@ -21,6 +23,9 @@
  *	     <------------------------- EVENTS
  *	QUIT, or the end of the channel
  *
+ * One that was not given a guest may be told PREPARE instead: a kernel that was shipped is a
+ * hostile file, too. It says PREPARED.
+ *
  * At any time the scanner may say SAID (a remark for a person), FAILED (the last OPEN or SWEEP
  * did not work out), or, as its last word, FORBIDDEN.
  */
@@ -28,10 +33,11 @@ enum {
 	/* By the starter. */
 	MSG_OPEN = 1,	/* name, uuid, target, hypervisor [handover text, its descriptors …] */
 	MSG_GRANT,	/* GRANT_*, struct reference_source as 6 texts, n, n paths of agents
-			   [vmlinux if GRANT_REFERENCE, n agents] */
+			   [vmlinux if GRANT_REFERENCE, its profile if GRANT_PROFILE, n agents] */
 	MSG_SWEEP,	/* SWEEP_*, n, n ids of checks (0: all) [registers] */
 	MSG_ANSWER,	/* i32 code, text of the error or none, what was asked for [bytes] */
 	MSG_LOOK,	/* nothing */
+	MSG_PREPARE,	/* nothing [vmlinux]; of one that has no guest */
 	MSG_QUIT,	/* nothing */
 
 	/* By the scanner. */
@@ -42,11 +48,15 @@ enum {
 				   → compare: [what was], noted: [bytes] */
 	MSG_NEED_TRUST,		/* u8 × 32 digest → kind, mode, u64 size, path, by; or
 				   nothing → is it empty? */
-	MSG_REPORT,	/* enum verdict, steady, SWEEP_* [report] */
+	MSG_REPORT,	/* enum verdict, steady, OUTSIDE_*, SWEEP_* [report]; it read where it
+			   knows of no RAM, which may have been plugged in */
 	MSG_EVENTS,	/* number of events [lines of hvsm.event/1, if there are any] */
 	MSG_SAID,	/* text */
 	MSG_FAILED,	/* i32 code, text or none */
 	MSG_FORBIDDEN,	/* number of a system call */
+	MSG_NEED_MEMORY,	/* u64 first frame, n → u64: those that are in the buffer now; of
+				   guests that are served (ram/served.h) */
+	MSG_PREPARED,	/* nothing [profile (reference/profile.h)] */
 };
 
 enum {
@@ -54,6 +64,13 @@ enum {
 	GRANT_MODULES	= 2,	/* of the reference */
 	GRANT_BASELINE	= 4,
 	GRANT_TRUST	= 8,
+	GRANT_PROFILE	= 16,	/* of the reference */
+};
+
+/* Where the guest led to no RAM that its layout has. */
+enum {
+	OUTSIDE_SOME	= 1,
+	OUTSIDE_IN_ROOM = 2,	/* where some may be plugged in (struct ram) */
 };
 
 /* What the report is to be. */
@@ -71,6 +88,9 @@ enum {
 	BASELINE_OPS,
 };
 
+/* What earlier sweeps knew of the agent: the one item that is noted, and none that is compared. */
+#define BASELINE_AGENT_ITEM "agent"
+
 /* What is smaller goes within the message. */
 #define INLINE_BYTES_MAX	(8u << 10)
 
@@ -83,9 +103,9 @@ extern const size_t protocol_rules_n;
 
 /* Handlers of the table, in the files that the roles are in. */
 channel_handler scanner_on_open, scanner_on_grant, scanner_on_sweep, scanner_on_look,
-	scanner_on_quit;
-channel_handler session_on_ready, session_on_need, session_on_report, session_on_events,
-	session_on_said,
-	session_on_failed, session_on_forbidden;
+	scanner_on_prepare, scanner_on_quit;
+channel_handler session_on_ready, session_on_need, session_on_need_memory, session_on_report,
+	session_on_events, session_on_prepared, session_on_said, session_on_failed,
+	session_on_forbidden;
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/now.h"
@@ -299,7 +300,8 @@ static int start(struct reactor *reactor, const struct config_reaction *reaction
 		 const struct reaction_guest *guest, const char *finding, const char *message,
 		 struct err *err)
 {
-	struct reaction_job job = { .reaction = reaction, .pid = guest->pid, .uuid = guest->uuid,
+	struct reaction_job job = { .reaction = reaction, .pid = guest->pid,
+				    .domain = guest->domain, .uuid = guest->uuid,
 				    .libvirt = reactor->libvirt };
 	cleanup(fd_close) int input = sealed_make("hvsm-finding", message, strlen(message), err);
 	struct attempt attempt = { .pidfd = -1, .words = words_file(), .kind = reaction->kind };
@@ -407,7 +409,7 @@ char *reaction_message(const struct policy_decision *decision, const json_t *rep
 		mode == MODE_ENFORCE ? "enforce" : "observe", "guest", part(report, "guest"),
 		"kernel", part(report, "kernel"), "verdict", verdict_name(verdict), "finding",
 		finding);
-	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	char *text = json_dump_text(message, 0);
 
 	json_decref(message);
 	return text;

@@ -55,6 +55,7 @@ typedef void audit_fn(const struct audit *audit, void *ctx);
 struct reaction_guest {
 	const char *key;	/* what rates count for */
 	pid_t pid;		/* of its QEMU; 0: none */
+	uint16_t domain;	/* of Xen; 0: none */
 	const char *uuid;	/* NULL: it has none */
 };
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "monitor/http_setup.h"
 #include "monitor/reaction_kinds.h"
 #include "monitor/trusted.h"
 
@@ -37,6 +38,20 @@ int reaction_usable(const struct config_reaction *reaction, struct err *err)
 	return r < 0 ? wrap(err, r, "reaction '%s'", reaction->name) : 0;
 }
 
+/* Where HTTP is served, to whom. */
+static int print_http(const struct config *config, FILE *to, struct err *err)
+{
+	struct err why = {0};
+	int r = http_setup_check(config, &why);
+
+	if (config->http.listen)
+		fprintf(to, "http: at %s, %s, %s%s%s\n", config->http.listen,
+			config->http.token_file ? "with a token" : "without a token",
+			config->http.tls_cert ? "with TLS" : "without TLS",
+			r < 0 ? ": NOT USABLE: " : "", r < 0 ? why.text : "");
+	return r < 0 ? err_set(err, r, "%s: %s", config->path, why.text) : 0;
+}
+
 static void print_list(const struct texts *texts, FILE *to)
 {
 	for (size_t i = 0; i < texts->n; i++)
@@ -54,6 +69,7 @@ int config_check_print(const char *path, FILE *to, struct err *err)
 	fprintf(to, "%s: mode %s, %zu sections of guests, %zu reactions\n", path,
 		config->mode == MODE_ENFORCE ? "enforce" : "observe", config->guests.n,
 		config->reactions.n);
+	r = print_http(config, to, err);
 	for (size_t i = 0; i < config->reactions.n; i++) {
 		const struct config_reaction *reaction = &config->reactions.v[i];
 		struct err why = {0};

@@ -37,12 +37,15 @@ static int set_up(int input, int words)
 	return close_range(3, ~0u, 0);
 }
 
-/* At a guest: by its own monitor, or by who holds that. */
+/* At a guest: by its own monitor, or by who holds that; a domain of Xen by its toolstack. */
 static int touch(struct reaction_job *job, struct err *err)
 {
 	struct err own = {0}, other = {0};
-	int r = reaction_qmp(job, &own);
+	int r;
 
+	if (job->domain)
+		return reaction_xen(job, err);
+	r = reaction_qmp(job, &own);
 	if (r < 0 && job->reached)
 		return err_set(err, r, "%s", own.text);
 	if (r < 0 && reaction_libvirt(job, &other) < 0)

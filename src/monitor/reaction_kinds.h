@@ -18,6 +18,7 @@ struct qmp;		/* ram/qmp.h */
 struct reaction_job {
 	const struct config_reaction *reaction;
 	pid_t pid;		/* of the guest's QEMU; 0: none */
+	uint16_t domain;	/* of Xen; 0: none */
 	const char *uuid;	/* NULL: none */
 	const char *libvirt;	/* URI */
 	bool reached;		/* the guest's monitor: another way would not do better */
@@ -40,6 +41,11 @@ nodiscard int reaction_qmp(struct reaction_job *job, struct err *err);
 /* As reaction_qmp(), at a monitor that was opened. */
 nodiscard int reaction_at_monitor(struct qmp *qmp, struct reaction_job *job, struct err *err);
 nodiscard int reaction_libvirt(struct reaction_job *job, struct err *err);
+/* Is libvirt's domain of this name, by the files in @directory, that process? 0, or an errno. */
+nodiscard int reaction_libvirt_is(const char *directory, const char *name, pid_t pid,
+				  struct err *err);
+/* A domain of Xen. */
+nodiscard int reaction_xen(struct reaction_job *job, struct err *err);
 
 /* How much of what an attempt says is kept: its descriptor takes no more. */
 #define REACTION_WORDS_MAX 4096

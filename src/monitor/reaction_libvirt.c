@@ -18,6 +18,9 @@ enum {
 	AFFECT_LIVE = 1 << 0,
 };
 
+/* Where the system's daemon has NAME.pid for each domain that runs. */
+#define PROCESSES "/run/libvirt/qemu"
+
 struct libvirt {
 	void *(*open)(const char *);
 	void *(*lookup)(void *, const char *);
@@ -27,6 +30,7 @@ struct libvirt {
 	int (*dump)(void *, const char *, unsigned, unsigned);
 	char *(*xml)(void *, unsigned);
 	int (*update)(void *, const char *, unsigned);
+	const char *(*name)(void *);
 	const char *(*problem)(void);
 	void (*quiet)(void *, void *);
 };
@@ -42,6 +46,7 @@ static int load(struct libvirt *v, struct err *err)
 		{ "virDomainCoreDumpWithFormat", &v->dump },
 		{ "virDomainGetXMLDesc", &v->xml },
 		{ "virDomainUpdateDeviceFlags", &v->update },
+		{ "virDomainGetName", &v->name },
 		{ "virGetLastErrorMessage", &v->problem },
 		{ "virSetErrorFunc", &v->quiet },
 	};
@@ -133,6 +138,29 @@ static int unlink_all(const struct libvirt *v, void *domain, struct reaction_job
 	return 0;
 }
 
+/*
+ * A UUID is what a command line says, and whoever may start a QEMU can say another guest's. Where
+ * libvirt keeps its processes' numbers, the domain's must be the one that was looked into.
+ */
+int reaction_libvirt_is(const char *directory, const char *name, pid_t pid, struct err *err)
+{
+	cleanup(file_close) FILE *file = NULL;
+	char path[PATH_MAX];
+	int found, n = snprintf(path, sizeof(path), "%s/%s.pid", directory, name);
+
+	if (!pid || strchr(name, '/') || n < 0 || (size_t)n >= sizeof(path))
+		return err_set(err, -ENOENT, "libvirt's domain is not that process");
+	file = fopen(path, "re");
+	/* Another driver than QEMU's, or one of a user. */
+	if (!file && errno == ENOENT)
+		return 0;
+	if (!file || fscanf(file, "%d", &found) != 1)
+		return err_set(err, -EIO, "libvirt does not say which process its domain is");
+	return found == (int)pid ? 0 :
+		err_set(err, -ENOENT, "libvirt's domain of this UUID is process %d, not %d", found,
+			(int)pid);
+}
+
 int reaction_libvirt(struct reaction_job *job, struct err *err)
 {
 	struct libvirt v;
@@ -150,6 +178,9 @@ int reaction_libvirt(struct reaction_job *job, struct err *err)
 	domain = v.lookup(connection, job->uuid);
 	if (!domain)
 		return refused(&v, -ENOENT, err);
+	r = reaction_libvirt_is(PROCESSES, v.name(domain) ? v.name(domain) : "/", job->pid, err);
+	if (r < 0)
+		return r;
 	switch (job->reaction->kind) {
 	case REACTION_PAUSE:
 		r = v.suspend(domain);

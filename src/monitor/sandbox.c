@@ -224,6 +224,12 @@ static int drop_privileges(struct sandbox *sandbox, struct err *err)
 
 /* --- limits --- */
 
+/*
+ * What is mapped, but not its own memory: the program, its libraries, a kernel and a module of the
+ * reference. A memfd that it made, and mapped and closed, would be on no other bill.
+ */
+#define MAPPED_MAX (1ull << 30)
+
 static int limit(const struct sandbox_limits *limits, struct err *err)
 {
 	const struct {
@@ -233,6 +239,8 @@ static int limit(const struct sandbox_limits *limits, struct err *err)
 	} all[] = {
 		/* Sanitizers map terabytes of shadow. */
 		{ RLIMIT_DATA, SANDBOX_SANITIZED ? RLIM_INFINITY : limits->memory_bytes, "memory" },
+		{ RLIMIT_AS, SANDBOX_SANITIZED ? RLIM_INFINITY : limits->memory_bytes + MAPPED_MAX,
+		  "addresses" },
 		{ RLIMIT_FSIZE, limits->file_bytes, "file size" },
 		{ RLIMIT_CPU, limits->cpu_s ? limits->cpu_s : RLIM_INFINITY, "processor time" },
 		{ RLIMIT_NOFILE, limits->fds, "descriptors" },

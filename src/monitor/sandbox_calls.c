@@ -36,8 +36,12 @@ static const struct allowed allowed[] = {
 	{ SCMP_SYS(close), "descriptors that were used up" },
 
 	/* Its own memory; none of it becomes code. */
-	{ SCMP_SYS(mmap), "malloc(), what the starter sent", 1,
-	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },
+	{ SCMP_SYS(mmap), "malloc(), what the starter sent", 2,
+	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+	    IF(3, SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_HUGETLB, 0) } },
+	/* Shared memory of its own would be on nobody's bill: RLIMIT_DATA does not count it. */
+	{ SCMP_SYS(mmap), "what the starter copies for it: ram/served.c", 2,
+	  { IF(2, SCMP_CMP_EQ, PROT_READ), IF(3, SCMP_CMP_EQ, MAP_SHARED) } },
 	{ SCMP_SYS(mprotect), "malloc() grows its arenas so", 1,
 	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },
 	{ SCMP_SYS(munmap), "free()" },
@@ -47,7 +51,9 @@ static const struct allowed allowed[] = {
 	{ SCMP_SYS(sysinfo), "qsort() asks once how much memory there is" },
 
 	/* Reports: files in memory, which are sealed and sent. */
-	{ SCMP_SYS(memfd_create), "reports are larger than a message" },
+	/* None of huge pages: those are for guests. */
+	{ SCMP_SYS(memfd_create), "reports are larger than a message", 1,
+	  { IF(1, SCMP_CMP_EQ, MFD_CLOEXEC | MFD_ALLOW_SEALING) } },
 	{ SCMP_SYS(write), "into them: no other descriptor but the channel can be written to" },
 	{ SCMP_SYS(fcntl), "to seal them", 1, { IF(1, SCMP_CMP_EQ, F_ADD_SEALS) } },
 	{ SCMP_SYS(fcntl), "are those of the starter sealed?", 1,

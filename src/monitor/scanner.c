@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/scanner.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "check/sweep.h"
 #include "keeper/keeper.h"
 #include "monitor/behaviour.h"
@@ -13,19 +16,20 @@
 #include "monitor/protocol.h"
 #include "monitor/sandbox.h"
 #include "monitor/sealed.h"
+#include "reference/profile.h"
 #include "ram/handover.h"
 #include "report/encode.h"
 #include "report/report.h"
 #include "report/text.h"
 #include "report/verdict.h"
 
-#define AGENT_ITEM "agent"	/* of the baseline */
-
-/* A kernel's image, symbols and types, and all tables at their limits: some 900 MiB. */
-#define MEMORY_MAX (1536ull << 20)
-
 /* A guest's files come at once, and what is asked for one after the other. */
 #define FDS_MAX_AT_A_TIME (CHANNEL_FDS_MAX + AGENT_BUILDS_MAX + 16)
+
+#define TRIM_SWEEPS 64u
+
+/* Some ticks of a guest. */
+#define SETTLE_US 20000u
 
 struct scanner {
 	struct channel channel;
@@ -36,9 +40,13 @@ struct scanner {
 	struct kernel *kernel;
 	struct check_sources sources;
 	struct reference_source source;
-	struct sealed vmlinux;
+	struct sealed vmlinux;			/* until it is released */
+	int vmlinux_fd;				/* … of it; -1: none */
+	struct sealed profile_data;		/* until it ends: the kernel is of it */
+	struct profile profile;
 	unsigned has;				/* SANDBOX_* */
 	bool swept, recalled, quit;
+	uint32_t sweeps;
 	struct behaviour *behaviour;		/* NULL: it was never looked at */
 };
 
@@ -71,7 +79,7 @@ static int say_ready(struct scanner *scanner, struct err *err)
 {
 	const struct kernel *kernel = scanner->kernel;
 	json_t *json = report_kernel_json(kernel);
-	cleanup(freep) char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	cleanup(freep) char *text = json_dump_text(json, 0);
 	uint8_t room[8192];
 	struct writer w = writer_of(room, sizeof(room));
 
@@ -112,13 +120,14 @@ static int copy_identity(struct scanner *scanner, struct bytes *b)
 
 static int take_ram(struct scanner *scanner, struct message *message, struct err *err)
 {
+	const struct memory_elsewhere starter = need_memory(&scanner->channel);
 	struct sealed text;
 	int r = sealed_map(message->fds[0], HANDOVER_BYTES_MAX, &text, err);
 
 	if (r < 0)
 		return r;
 	r = handover_take(text.data, text.size, message->fds + 1, message->fds_n - 1,
-			  &scanner->ram, err);
+			  &starter, &scanner->ram, err);
 	sealed_unmap(&text);
 	if (r < 0)
 		return r;
@@ -159,6 +168,18 @@ static void release_vmlinux(void *ctx)
 	struct scanner *scanner = ctx;
 
 	sealed_unmap(&scanner->vmlinux);
+	fd_close(&scanner->vmlinux_fd);
+}
+
+/* Private, but of what nobody writes to all who have it share one copy. */
+static int map_vmlinux(void *ctx, uint64_t from, size_t n, void *at)
+{
+	const struct scanner *scanner = ctx;
+
+	if (from > scanner->vmlinux.size || n > scanner->vmlinux.size - from)
+		return -EINVAL;
+	return mmap(at, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, scanner->vmlinux_fd,
+		    (off_t)from) == MAP_FAILED ? -errno : 0;
 }
 
 static int module_elsewhere(void *ctx, const char *name, const char *build_id, struct blob *ret,
@@ -170,21 +191,48 @@ static int module_elsewhere(void *ctx, const char *name, const char *build_id, s
 	return elsewhere.module(elsewhere.ctx, name, build_id, ret, err);
 }
 
-static int take_reference(struct scanner *scanner, int fd, bool modules, struct err *err)
+/* @fd becomes -1 where it is kept. */
+static int take_reference(struct scanner *scanner, int *fd, bool modules, struct err *err)
 {
 	const struct reference_elsewhere elsewhere = {
-		.module = module_elsewhere, .release = release_vmlinux, .ctx = scanner,
+		.module = module_elsewhere, .release = release_vmlinux, .map = map_vmlinux,
+		.ctx = scanner,
 	};
 	struct blob vmlinux;
-	int r = sealed_map(fd, VMLINUX_MAX, &scanner->vmlinux, err);
+	int r = sealed_map(*fd, VMLINUX_MAX, &scanner->vmlinux, err);
 
 	if (r < 0)
 		return r;
+	scanner->vmlinux_fd = take_fd(fd);
 	/* Nobody writes to it: so says reference_vmlinux(). */
 	vmlinux = (struct blob){ (uint8_t *)(uintptr_t)scanner->vmlinux.data,
 				 scanner->vmlinux.size };
 	return reference_ask(&scanner->source, &vmlinux, modules, &elsewhere,
 			     &scanner->sources.reference, err);
+}
+
+/* Where it cannot be used, what it would have is worked out here. */
+static int take_profile(struct scanner *scanner, int fd, struct err *err)
+{
+	struct profile *profile = &scanner->profile;
+	int r;
+
+	if (scanner->swept)	/* who knows what was looked up in the guest's own */
+		return 0;
+	r = sealed_map(fd, PROFILE_MAX, &scanner->profile_data, err);
+	if (r >= 0)
+		r = profile_read(scanner->profile_data.data, scanner->profile_data.size, profile,
+				 err);
+	/* What was made of the guest's memory may be made of its symbols, too. */
+	if (r >= 0)
+		view_refresh(scanner->view);
+	if (r >= 0)
+		r = profile_adopt(profile, scanner->kernel);
+	if (r >= 0)
+		reference_set_profile(scanner->sources.reference, profile);
+	else if (r != -ENOMEM && r != -EPROTO)
+		say_remark(scanner, "the profile is not used", err->text);
+	return r == -ENOMEM || r == -EPROTO ? r : 0;
 }
 
 static int take_agents(struct scanner *scanner, struct bytes *b, uint32_t n, const int *fds,
@@ -234,7 +282,7 @@ static void recall(struct scanner *scanner)
 	if (!sources->baseline || !sources->keeper || scanner->recalled)
 		return;
 	scanner->recalled = true;
-	r = baseline_noted(sources->baseline, AGENT_ITEM, &blob, &err);
+	r = baseline_noted(sources->baseline, BASELINE_AGENT_ITEM, &blob, &err);
 	if (r >= 0)
 		r = keeper_recall(sources->keeper, blob.data, blob.size, &err);
 	if (r < 0 && r != -ENOENT)
@@ -247,7 +295,7 @@ int scanner_on_grant(struct channel *channel, struct message *message, void *ctx
 	struct scanner *scanner = ctx;
 	struct bytes *b = &message->body;
 	uint32_t flags = bytes_u32(b), agents;
-	bool reference = flags & GRANT_REFERENCE;
+	bool reference = flags & GRANT_REFERENCE, profile = flags & GRANT_PROFILE;
 	const struct baseline_elsewhere baseline = need_baseline(channel);
 	const struct trust_elsewhere trust = need_trust(channel);
 	struct err why = {0};
@@ -260,13 +308,16 @@ int scanner_on_grant(struct channel *channel, struct message *message, void *ctx
 	read_text(b, scanner->source.sha256, sizeof(scanner->source.sha256));
 	read_text(b, scanner->source.signature, sizeof(scanner->source.signature));
 	agents = bytes_u32(b);
-	if (!bytes_ok(b) || agents + reference != message->fds_n || scanner->sources.reference ||
-	    scanner->sources.keeper || !scanner->kernel)
+	if (!bytes_ok(b) || agents + reference + profile != message->fds_n ||
+	    (profile && !reference) || scanner->sources.reference || scanner->sources.keeper ||
+	    !scanner->kernel)
 		return err_set(err, -EPROTO, "nothing to compare with");
 	if (reference)
-		r = take_reference(scanner, message->fds[0], flags & GRANT_MODULES, &why);
+		r = take_reference(scanner, &message->fds[0], flags & GRANT_MODULES, &why);
+	if (r >= 0 && profile)
+		r = take_profile(scanner, message->fds[1], &why);
 	if (r >= 0)
-		r = take_agents(scanner, b, agents, message->fds + reference, &why);
+		r = take_agents(scanner, b, agents, message->fds + reference + profile, &why);
 	if (r >= 0 && flags & GRANT_BASELINE)
 		r = baseline_ask(&baseline, &scanner->sources.baseline, &why);
 	if (r >= 0 && flags & GRANT_TRUST)
@@ -276,6 +327,38 @@ int scanner_on_grant(struct channel *channel, struct message *message, void *ctx
 	if (r < 0)
 		return say_failure(scanner, r, &why, err);
 	return 0;
+}
+
+/* --- PREPARE --- */
+
+static int make_profile(const struct message *message, struct err *err)
+{
+	cleanup(blob_free) struct blob profile = {0};
+	struct sealed vmlinux;
+	struct blob blob;
+	int r = sealed_map(message->fds[0], VMLINUX_MAX, &vmlinux, err);
+
+	if (r < 0)
+		return r;
+	blob = (struct blob){ (uint8_t *)(uintptr_t)vmlinux.data, vmlinux.size };
+	r = profile_make(&blob, &profile, err);
+	sealed_unmap(&vmlinux);
+	return r < 0 ? r : sealed_make("hvsm-profile", profile.data, profile.size, err);
+}
+
+int scanner_on_prepare(struct channel *channel, struct message *message, void *ctx,
+		       struct err *err)
+{
+	struct scanner *scanner = ctx;
+	cleanup(fd_close) int fd = -1;
+	struct err why = {0};
+
+	if (scanner->ram)
+		return err_set(err, -EPROTO, "there is a guest");
+	fd = make_profile(message, &why);
+	if (fd < 0)
+		return say_failure(scanner, fd, &why, err);
+	return channel_send(channel, MSG_PREPARED, NULL, 0, &fd, 1, -1, err);
 }
 
 /* --- SWEEP --- */
@@ -300,13 +383,26 @@ static bool is_wanted(const struct check *check, void *ctx)
 	return !wanted->n;
 }
 
+static void take_traps(struct bytes *b, struct trap *traps)
+{
+	uint32_t n = bytes_u32(b);
+
+	for (uint32_t i = 0; i < n && i < TRAPS; i++) {
+		struct trap *trap = &traps[bytes_u8(b)];
+
+		trap->flags = bytes_u8(b);
+		trap->cs = bytes_u16(b);
+		trap->at = bytes_u64(b);
+	}
+}
+
 static int take_registers(struct scanner *scanner, int fd, struct err *err)
 {
 	cleanup(freep) struct registers *cpus = NULL;
 	struct sealed text;
 	struct bytes b;
 	uint32_t n;
-	int r = sealed_map(fd, CPUS_MAX * 128, &text, err);
+	int r = sealed_map(fd, (size_t)CPUS_MAX * REGISTERS_BYTES_MAX, &text, err);
 
 	if (r < 0)
 		return r;
@@ -330,6 +426,10 @@ static int take_registers(struct scanner *scanner, int fd, struct err *err)
 		cpu->efer = bytes_u64(&b);
 		cpu->lstar = bytes_u64(&b);
 		cpu->sysenter = bytes_u64(&b);
+		cpu->event = bytes_u64(&b);
+		cpu->failsafe = bytes_u64(&b);
+		cpu->syscall = bytes_u64(&b);
+		take_traps(&b, cpu->traps);
 	}
 	r = !cpus ? -ENOMEM : bytes_at_end(&b) ? 0 : -EPROTO;
 	sealed_unmap(&text);
@@ -351,7 +451,8 @@ static void remember(struct scanner *scanner)
 		return;
 	r = keeper_remember(sources->keeper, &blob, &err);
 	if (r >= 0 && blob.size)
-		r = baseline_note(sources->baseline, AGENT_ITEM, blob.data, blob.size, &err);
+		r = baseline_note(sources->baseline, BASELINE_AGENT_ITEM, blob.data, blob.size,
+				  &err);
 	if (r < 0)
 		say_remark(scanner, "what is known of the agent could not be recorded",
 			   err.code ? err.text : strerror(-r));
@@ -373,12 +474,12 @@ static int write_report(const struct scanner *scanner, const struct sweep *swept
 	return 0;
 }
 
-static int say_report(struct scanner *scanner, const struct sweep *swept, uint32_t flags,
-		      struct err *why, struct err *err)
+static int say_report(struct scanner *scanner, const struct sweep *swept, uint32_t outside,
+		      uint32_t flags, struct err *why, struct err *err)
 {
 	cleanup(freep) char *text = NULL;
 	cleanup(fd_close) int fd = -1;
-	uint8_t room[12];
+	uint8_t room[16];
 	struct writer w = writer_of(room, sizeof(room));
 	size_t n = 0;
 	FILE *to = open_memstream(&text, &n);
@@ -392,8 +493,23 @@ static int say_report(struct scanner *scanner, const struct sweep *swept, uint32
 		return say_failure(scanner, r, why, err);
 	write_u32(&w, verdict_of(swept));
 	write_u32(&w, swept->steady);
+	write_u32(&w, outside);
 	write_u32(&w, flags);
 	return channel_send_written(&scanner->channel, MSG_REPORT, &w, &fd, 1, -1, err);
+}
+
+/*
+ * What was read is of no use to the next sweep. What only the first run of a check needed is much,
+ * and that is in one of the first sweeps; what one sweep of many needs is not kept for ever. To
+ * look for that each time is too dear.
+ */
+static void rest(struct scanner *scanner)
+{
+	uint32_t n = ++scanner->sweeps;
+
+	view_refresh(scanner->view);
+	if (!(n & (n - 1)) || n % TRIM_SWEEPS == 0)
+		malloc_trim(0);
 }
 
 int scanner_on_sweep(struct channel *channel, struct message *message, void *ctx,
@@ -407,13 +523,18 @@ int scanner_on_sweep(struct channel *channel, struct message *message, void *ctx
 		.wanted = is_wanted, .ctx = &wanted, .sources = scanner->sources,
 	};
 	struct err why = {0};
+	uint64_t outside, in_room;
 	int r = 0;
 
 	(void)channel;
 	if (!scanner->kernel)
 		return err_set(err, -EPROTO, "there is no guest");
+	outside = scanner->ram->outside;
+	in_room = scanner->ram->in_room;
 	if (message->fds_n)
 		r = take_registers(scanner, message->fds[0], &why);
+	else if (ram_is_live(scanner->ram))
+		r = ram_set_registers(scanner->ram, NULL, 0, &why);	/* not those of before */
 	if (scanner->swept) {
 		view_set_kernel(scanner->view, scanner->kernel->space);
 		view_refresh(scanner->view);
@@ -427,7 +548,12 @@ int scanner_on_sweep(struct channel *channel, struct message *message, void *ctx
 	scanner->swept = true;
 	if (swept->steady)
 		remember(scanner);
-	return say_report(scanner, swept, flags, &why, err);
+	outside = scanner->ram->outside != outside ? OUTSIDE_SOME : 0;
+	if (scanner->ram->in_room != in_room)
+		outside = OUTSIDE_IN_ROOM;
+	r = say_report(scanner, swept, (uint32_t)outside, flags, &why, err);
+	rest(scanner);
+	return r;
 }
 
 /* --- LOOK --- */
@@ -486,6 +612,12 @@ int scanner_on_look(struct channel *channel, struct message *message, void *ctx,
 		view_set_kernel(scanner->view, scanner->kernel->space);
 		r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event,
 				   &told, &why);
+		/* Its clock confirms it soon, if it runs: why tell it a period later? */
+		if (r == 1) {
+			usleep(SETTLE_US);
+			r = behaviour_settle(scanner->behaviour, scanner->kernel, scanner->view,
+					     tell_event, &told, &why);
+		}
 		scanner->swept = true;
 	}
 	if (!told.to || fclose(told.to) != 0 || told.no_memory)
@@ -515,6 +647,8 @@ static void scanner_free(struct scanner *scanner)
 	keeper_close(&scanner->sources.keeper);
 	trust_close(&scanner->sources.trust);
 	kernel_close(&scanner->kernel);
+	profile_free(&scanner->profile);
+	sealed_unmap(&scanner->profile_data);
 	view_close(&scanner->view);
 	ram_close(&scanner->ram);
 	free(scanner->name);
@@ -527,10 +661,10 @@ static void scanner_free(struct scanner *scanner)
 int scanner_main(uint32_t cpu_s)
 {
 	const struct sandbox_limits limits = {
-		.memory_bytes = MEMORY_MAX, .file_bytes = REPORT_BYTES_MAX,
+		.memory_bytes = SCANNER_BYTES_MAX, .file_bytes = REPORT_BYTES_MAX,
 		.fds = FDS_MAX_AT_A_TIME, .cpu_s = cpu_s,
 	};
-	struct scanner scanner = {0};
+	struct scanner scanner = { .vmlinux_fd = -1 };
 	struct sandbox sandbox;
 	struct err err = {0};
 	int r;

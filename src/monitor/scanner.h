@@ -11,6 +11,9 @@
  */
 #define SCANNER_ROLE "scanner"
 
+/* A kernel's image, symbols and types, and all tables at their limits: some 900 MiB. */
+#define SCANNER_BYTES_MAX (1536ull << 20)
+
 /**
  * scanner_main - be a scanner, until the starter has had enough
  * @cpu_s: processor time at most; 0: the starter looks after that

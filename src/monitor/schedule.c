@@ -11,8 +11,12 @@
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
 
-/* A check that takes as long belongs to the class, and to the one before it at half of it. */
-#define MIDDLE_NS (500 * 1000ull)
+/*
+ * A check that takes as long, for what it is worth, belongs to the class, and to the one before it
+ * at half of it. What is found soonest on the whole has periods as the roots of the costs: four
+ * times as long for what costs sixteen times as much, and cheap ones cost some 10 to 100 us.
+ */
+#define MIDDLE_NS (150 * 1000ull)
 #define DEAR_NS	  (5 * NS_PER_MS)
 
 /* What a job costs before one was measured. */
@@ -25,8 +29,26 @@
 #define CREDIT_MAX_S 1.0
 #define DEBT_MAX_S   30.0
 
+/*
+ * Attaching to a guest, and the whole sweep after, cannot be put off: they are paid for later, with
+ * half of what the guest is allowed. So much may be owed before another attach has to wait; a
+ * guest that boots is tried some ten times. And so long it waits at most, for an honest guest may
+ * have to be reset again and again; but where many do so, until the host can bear it.
+ */
+#define OWED_NS	   (2.0 * (double)NS_PER_S)
+#define OWED_MAX_S 30.0
+
 /* A measurement counts as much as the three before it. */
 #define LEARN 0.25
+
+/*
+ * What was done to a guest with such news in it is mostly hooks, which are looked for at once. Who
+ * owes as much as some of these sweeps take makes news all the time, and waits his turn.
+ */
+#define ALARM_OWED_NS (100.0 * (double)NS_PER_MS)
+
+/* The first sweep makes what later ones use: what a check costs is known after another run. */
+#define WARM_MS 2000.0
 
 /* A first sweep that takes longer keeps no other from starting. */
 #define START_SLOT_NS (2 * NS_PER_S)
@@ -45,6 +67,7 @@ enum {
 	ITEM_FIXED,
 	ITEM_ALL = -1,	/* everything, for the first time */
 	ITEM_NONE = -2,
+	ITEM_ALARM = -3,	/* both batches, at once */
 };
 
 struct item {
@@ -55,7 +78,7 @@ struct item {
 
 struct known {
 	double cost_ns;
-	bool wanted, measured;
+	bool wanted, measured, cold;	/* cold: only in the first sweep */
 	enum schedule_class class;
 };
 
@@ -69,18 +92,22 @@ struct scheduled {
 	uint64_t soonest;	/* of all that is on */
 	uint64_t refilled;
 	double credit_ns;
+	double owed_ns;		/* of attaching and of whole sweeps */
+	double attach_ns;	/* what the last one took */
 	double demand;		/* of one CPU, if its periods were as configured */
 	double allowed;		/* of one CPU */
 	double stretch;
 	double share;
 	uint64_t shared_at;
 	uint64_t jobs, cpu_ns;
+	bool alarm;
 	bool first, free, hold, paused;	/* free: what it costs is no debt */
 };
 
 struct schedule {
 	struct schedule_options options;
 	size_t checks_n;
+	uint8_t *worth;
 	schedule_random_fn *random;
 	void *ctx;
 	VEC(struct scheduled *) guests;
@@ -104,20 +131,26 @@ static int plan_sound(const struct schedule_plan *plan)
 }
 
 int schedule_create(const struct schedule_options *options, size_t checks_n,
-		    schedule_random_fn *random, void *ctx, struct schedule **ret)
+		    const uint8_t *worth, schedule_random_fn *random, void *ctx,
+		    struct schedule **ret)
 {
-	struct schedule *schedule;
+	cleanup(schedule_free) struct schedule *schedule = NULL;
 
 	if (sound(options) < 0)
 		return -EINVAL;
 	schedule = calloc(1, sizeof(*schedule));
 	if (!schedule)
 		return -ENOMEM;
+	schedule->worth = calloc(checks_n + 1, sizeof(*schedule->worth));
+	if (!schedule->worth)
+		return -ENOMEM;
+	for (size_t i = 0; i < checks_n; i++)
+		schedule->worth[i] = worth && worth[i] ? worth[i] : 1;
 	schedule->options = *options;
 	schedule->checks_n = checks_n;
 	schedule->random = random;
 	schedule->ctx = ctx;
-	*ret = schedule;
+	*ret = take_ptr(&schedule);
 	return 0;
 }
 
@@ -143,6 +176,7 @@ void schedule_free(struct schedule **schedule)
 		scheduled_free((*schedule)->guests.v[i]);
 	vec_free(&(*schedule)->guests);
 	free((*schedule)->demands);
+	free((*schedule)->worth);
 	free(*schedule);
 	*schedule = NULL;
 }
@@ -172,9 +206,11 @@ static void postpone(const struct schedule *schedule, struct scheduled *guest, i
 {
 	double chance = (double)(schedule->random(schedule->ctx) >> 11) / (double)(1ull << 53);
 	double jitter = schedule->options.jitter_percent / 100.0 * (2 * chance - 1);
+	double period = period_ns(guest, item), warm = WARM_MS * (double)NS_PER_MS;
 
-	guest->items[item].due = now + (uint64_t)(period_ns(guest, item) * guest->stretch *
-						  (1 + jitter));
+	if (guest->free && period > warm)
+		period = warm;
+	guest->items[item].due = now + (uint64_t)(period * guest->stretch * (1 + jitter));
 }
 
 /* What is to do at all, when is the first of it due, and what would it take? */
@@ -218,7 +254,9 @@ static double fair_level(const struct schedule *schedule)
 	double left = schedule->options.host_us_per_s / 1e6;
 	size_t n = schedule->guests.n;
 
-	qsort(schedule->demands, n, sizeof(*schedule->demands), by_value);
+	/* Without a guest there is no array, either. */
+	if (n)
+		qsort(schedule->demands, n, sizeof(*schedule->demands), by_value);
 	for (size_t i = 0; i < n; i++) {
 		double level = left / (double)(n - i);
 
@@ -227,6 +265,12 @@ static double fair_level(const struct schedule *schedule)
 		left -= schedule->demands[i];
 	}
 	return HUGE_VAL;
+}
+
+/* It would take all that it is allowed, and more. */
+static bool is_overdrawn(const struct scheduled *guest)
+{
+	return guest->owed_ns > OWED_NS;
 }
 
 /* Share the host's budget anew. */
@@ -238,7 +282,8 @@ static void balance(struct schedule *schedule, uint64_t now)
 		const struct scheduled *guest = schedule->guests.v[i];
 		double most = guest->plan.us_per_s / 1e6;
 
-		schedule->demands[i] = guest->demand < most ? guest->demand : most;
+		schedule->demands[i] = guest->demand < most && !is_overdrawn(guest) ?
+					       guest->demand : most;
 	}
 	level = fair_level(schedule);
 	for (size_t i = 0; i < schedule->guests.n; i++) {
@@ -373,31 +418,64 @@ void schedule_pause(struct schedule *schedule, uint64_t number, bool paused, uin
 	all_due(schedule, guest, now);
 }
 
+/* What has been paid of what is owed: with everything, while there is nothing else to do. */
+static double paid_at(const struct scheduled *guest, uint64_t now)
+{
+	double earned = (double)(now - guest->refilled) * guest->allowed;
+	double paid = guest->hold ? earned : earned / 2;
+
+	return paid < guest->owed_ns ? paid : guest->owed_ns;
+}
+
+static double credit_at(const struct scheduled *guest, uint64_t now)
+{
+	double most = CREDIT_MAX_S * (double)NS_PER_S * guest->allowed;
+	double earned = (double)(now - guest->refilled) * guest->allowed;
+	double credit = guest->credit_ns + earned - paid_at(guest, now);
+
+	/* Nothing is saved up while it is held. */
+	return guest->hold ? guest->credit_ns : credit < most ? credit : most;
+}
+
+static void refill(struct scheduled *guest, uint64_t now)
+{
+	double credit = credit_at(guest, now);
+
+	guest->owed_ns -= paid_at(guest, now);
+	guest->credit_ns = credit;
+	guest->refilled = now;
+}
+
+/* When a debt of credit is over: half of what is earned goes to what is owed, while that lasts. */
+static uint64_t paid_until(const struct scheduled *guest, uint64_t now, double debt)
+{
+	double owed = guest->owed_ns - paid_at(guest, now);
+	double slow = debt < owed ? debt : owed;
+
+	return now + 1 + (uint64_t)((debt + slow) / guest->allowed);
+}
+
+void schedule_alarm(struct schedule *schedule, uint64_t number, uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest || guest->first || guest->paused)
+		return;
+	guest->alarm = guest->owed_ns - paid_at(guest, now) < ALARM_OWED_NS;
+	guest->items[ITEM_CHEAP].due = guest->items[ITEM_MIDDLE].due = now;
+	arrange(schedule, guest);
+}
+
 void schedule_hold(struct schedule *schedule, uint64_t number, bool hold, uint64_t now)
 {
 	struct scheduled *guest = find(schedule, number);
 
 	if (!guest || guest->hold == hold)
 		return;
+	refill(guest, now);
 	guest->hold = hold;
 	/* What ran when its scanner went away will not be done. */
 	guest->running = ITEM_NONE;
-	guest->refilled = now;
-}
-
-static double credit_at(const struct scheduled *guest, uint64_t now)
-{
-	double most = CREDIT_MAX_S * (double)NS_PER_S * guest->allowed;
-	double credit = guest->credit_ns +
-			(double)(now - guest->refilled) * guest->allowed;
-
-	return credit < most ? credit : most;
-}
-
-static void refill(struct scheduled *guest, uint64_t now)
-{
-	guest->credit_ns = credit_at(guest, now);
-	guest->refilled = now;
 }
 
 /* How many first sweeps run, and have not taken long yet? */
@@ -420,11 +498,11 @@ static uint64_t ready_at(const struct scheduled *guest, uint64_t now)
 
 	if (guest->running != ITEM_NONE || guest->hold || guest->soonest == UINT64_MAX)
 		return UINT64_MAX;
-	if (guest->first && !guest->paused)
+	if ((guest->first || guest->alarm) && !guest->paused)
 		return guest->soonest;
 	credit = credit_at(guest, now);
 	if (credit < 0) {
-		uint64_t paid = now + 1 + (uint64_t)(-credit / guest->allowed);
+		uint64_t paid = paid_until(guest, now, -credit);
 
 		return paid > guest->soonest ? paid : guest->soonest;
 	}
@@ -452,6 +530,8 @@ static int item_of(const struct schedule *schedule, const struct scheduled *gues
 {
 	if (guest->first && !guest->paused)
 		return ITEM_ALL;
+	if (guest->alarm && !guest->paused)
+		return ITEM_ALARM;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		if (guest->items[i].on && guest->items[i].due == guest->soonest)
 			return (int)i;
@@ -467,6 +547,8 @@ static bool is_part(const struct scheduled *guest, int item, size_t check)
 	switch (item) {
 	case ITEM_ALL:
 		return true;
+	case ITEM_ALARM:
+		return known->class != SCHEDULE_DEAR;
 	case ITEM_LOOK:
 		return false;
 	case ITEM_CHEAP:
@@ -476,6 +558,20 @@ static bool is_part(const struct scheduled *guest, int item, size_t check)
 	default:
 		return (size_t)(item - ITEM_FIXED) == check;
 	}
+}
+
+/* What is looked at now. */
+static void postpone_all(const struct schedule *schedule, struct scheduled *guest, int item,
+			 uint64_t now)
+{
+	if (item == ITEM_ALL)
+		for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
+			postpone(schedule, guest, (int)i, now);
+	else if (item == ITEM_ALARM)
+		for (int i = ITEM_CHEAP; i <= ITEM_MIDDLE; i++)
+			postpone(schedule, guest, i, now);
+	else
+		postpone(schedule, guest, item, now);
 }
 
 int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *ret)
@@ -497,13 +593,11 @@ int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *
 			if (is_part(guest, item, i))
 				job.checks[job.checks_n++] = (uint32_t)i;
 	}
-	if (item == ITEM_ALL)
-		for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
-			postpone(schedule, guest, (int)i, now);
-	else
-		postpone(schedule, guest, item, now);
+	postpone_all(schedule, guest, item, now);
 	if (item == ITEM_ALL)
 		guest->first = false;
+	if (item == ITEM_ALL || item == ITEM_ALARM)
+		guest->alarm = false;
 	guest->running = item;
 	guest->started = now;
 	guest->jobs++;
@@ -562,10 +656,11 @@ static bool learn_checks(const struct schedule *schedule, struct scheduled *gues
 		if (costs[i].check >= schedule->checks_n)
 			continue;
 		known = &guest->checks[costs[i].check];
-		learn(&known->cost_ns, cost, !known->measured);
+		learn(&known->cost_ns, cost, !known->measured || (known->cold && !guest->free));
+		known->cold = guest->free;
 		known->measured = true;
 		was = known->class;
-		known->class = class_of(known->cost_ns, was);
+		known->class = class_of(known->cost_ns / schedule->worth[costs[i].check], was);
 		moved |= known->class != was;
 	}
 	return moved;
@@ -606,6 +701,58 @@ static double share_at(const struct scheduled *guest, uint64_t now)
 	return guest->share * SHARE_NS / (SHARE_NS + passed);
 }
 
+/* How long may one wait to be attached to: so many come at a time, at half the host's budget. */
+static double patience_s(const struct schedule *schedule)
+{
+	double sum_ns = 0, wait_s;
+
+	for (size_t i = 0; i < schedule->guests.n; i++)
+		if (is_overdrawn(schedule->guests.v[i]))
+			sum_ns += schedule->guests.v[i]->attach_ns;
+	wait_s = 2 * sum_ns / (double)NS_PER_S / (schedule->options.host_us_per_s / 1e6);
+	return wait_s > OWED_MAX_S ? wait_s : OWED_MAX_S;
+}
+
+static void owe(const struct schedule *schedule, struct scheduled *guest, uint64_t now,
+		uint64_t cpu_ns)
+{
+	double most;
+
+	refill(guest, now);
+	guest->owed_ns += (double)cpu_ns;
+	most = OWED_NS + patience_s(schedule) * (double)NS_PER_S * guest->allowed;
+	if (guest->owed_ns > most)
+		guest->owed_ns = most;
+}
+
+static void spend(struct scheduled *guest, uint64_t now, uint64_t cpu_ns)
+{
+	guest->cpu_ns += cpu_ns;
+	guest->share = share_at(guest, now) + (double)cpu_ns / SHARE_NS;
+	guest->shared_at = now;
+}
+
+void schedule_attached(struct schedule *schedule, uint64_t number, uint64_t now, uint64_t cpu_ns)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest)
+		return;
+	spend(guest, now, cpu_ns);
+	guest->attach_ns = (double)cpu_ns;
+	owe(schedule, guest, now, cpu_ns);
+	if (now - schedule->balanced_at >= BALANCE_NS)
+		balance(schedule, now);
+}
+
+uint64_t schedule_attach_at(const struct schedule *schedule, uint64_t number, uint64_t now)
+{
+	const struct scheduled *guest = find(schedule, number);
+	double over = guest ? guest->owed_ns - paid_at(guest, now) - OWED_NS : 0;
+
+	return over <= 0 ? now : now + 1 + (uint64_t)(over / guest->allowed);
+}
+
 void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uint64_t cpu_ns,
 		   const struct schedule_cost *costs, size_t costs_n)
 {
@@ -616,10 +763,8 @@ void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uin
 		return;
 	item = guest->running;
 	guest->running = ITEM_NONE;
-	guest->cpu_ns += cpu_ns;
-	guest->share = share_at(guest, now) + (double)cpu_ns / SHARE_NS;
-	guest->shared_at = now;
-	if (learn_checks(schedule, guest, cpu_ns, costs, costs_n) || item == ITEM_ALL)
+	spend(guest, now, cpu_ns);
+	if (learn_checks(schedule, guest, cpu_ns, costs, costs_n) || item < 0)
 		estimate(schedule, guest);
 	else
 		learn(&guest->items[item].cost_ns, (double)cpu_ns, false);
@@ -627,7 +772,9 @@ void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uin
 	if (item == ITEM_ALL || now - schedule->balanced_at >= BALANCE_NS)
 		balance(schedule, now);
 	if (guest->free && item == ITEM_ALL)
-		guest->refilled = now;	/* what every guest costs once */
+		refill(guest, now);	/* what every guest costs once */
+	else if (item < 0)
+		owe(schedule, guest, now, cpu_ns);
 	else
 		charge(guest, now, cpu_ns);
 	guest->free &= item != ITEM_ALL;

@@ -14,7 +14,8 @@
  *
  * A guest has *items*: the look (views compared, for events), the batch of all cheap checks, the
  * batch of the middling ones, and each dear check by itself, so that no single job keeps its
- * scanner away from the looks for long. What a check costs is learned from the sweeps. Each item
+ * scanner away from the looks for long. What a check costs is learned from the sweeps, and set
+ * against what it is worth: what is attacked most may cost more and run as often. Each item
  * has a period; the pause until it is due again is that period, give or take the jitter, by
  * chance: what comes and goes in a guest cannot time itself.
  *
@@ -58,7 +59,7 @@ struct schedule_job {
 /* What one check took in the sweep that a job was. */
 struct schedule_cost {
 	uint32_t check;
-	uint64_t duration_ns;
+	uint64_t duration_ns;	/* of the CPU */
 };
 
 struct schedule_stats {
@@ -74,11 +75,14 @@ struct schedule;
 /**
  * schedule_create - nothing to do yet
  * @checks_n: how many checks there are; they go by their number, 0..@checks_n - 1
+ * @worth:    of each check, how many times as dear as others it may be and be as cheap as they
+ *            are: copied; NULL or 0: once
  *
  * Return: 0, -EINVAL (@options), -ENOMEM.
  */
 nodiscard int schedule_create(const struct schedule_options *options, size_t checks_n,
-			      schedule_random_fn *random, void *ctx, struct schedule **ret);
+			      const uint8_t *worth, schedule_random_fn *random, void *ctx,
+			      struct schedule **ret);
 void schedule_free(struct schedule **schedule);
 
 /* Other options, from the next jobs on. 0, -EINVAL. */
@@ -89,7 +93,7 @@ nodiscard int schedule_configure(struct schedule *schedule,
  * schedule_add - a guest comes
  * @guest: its number, never used before
  *
- * Its first job is all checks at once; what that costs does not count as debt.
+ * Its first job is all checks at once; what that costs is not held against it.
  *
  * Return: 0, -EEXIST, -EINVAL (@plan), -ENOMEM.
  */
@@ -103,14 +107,37 @@ nodiscard int schedule_replan(struct schedule *schedule, uint64_t guest,
 /* It is gone; a job of it that still runs is forgotten. */
 void schedule_remove(struct schedule *schedule, uint64_t guest);
 
-/* Everything at once is its next job: it was rebooted, or a person asks. Its cost counts. */
+/*
+ * Everything at once is its next job: it was rebooted, or a person asks. It is paid for as
+ * attaching is.
+ */
 void schedule_all(struct schedule *schedule, uint64_t guest, uint64_t now);
+
+/*
+ * Something happened in it that may be an attack: what is cheap and middling is checked at once,
+ * paid for as attaching is; where that happens all the time, as soon as there is credit.
+ */
+void schedule_alarm(struct schedule *schedule, uint64_t guest, uint64_t now);
 
 /* While it is paused only looks: nothing in it changes, and these see when it goes on. */
 void schedule_pause(struct schedule *schedule, uint64_t guest, bool paused, uint64_t now);
 
 /* No jobs while @hold: its scanner is not there. */
 void schedule_hold(struct schedule *schedule, uint64_t guest, bool hold, uint64_t now);
+
+/**
+ * schedule_attached - the guest's kernel was looked for, found or not
+ * @cpu_ns: CPU time that it took
+ *
+ * It is paid for out of the guest's share in the time to come.
+ */
+void schedule_attached(struct schedule *schedule, uint64_t guest, uint64_t now, uint64_t cpu_ns);
+
+/*
+ * When it may be looked for again: @now, but where the guest owes much. So one that resets itself
+ * all the time cannot have more than its share for long.
+ */
+uint64_t schedule_attach_at(const struct schedule *schedule, uint64_t guest, uint64_t now);
 
 /**
  * schedule_next - a job that may start now

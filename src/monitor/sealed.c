@@ -40,11 +40,10 @@ int sealed_make(const char *name, const void *data, size_t size, struct err *err
 	return take_fd(&fd);
 }
 
-int sealed_map(int fd, size_t max, struct sealed *ret, struct err *err)
+int64_t sealed_check(int fd, size_t max, struct err *err)
 {
 	struct stat st;
 	int seals = fcntl(fd, F_GET_SEALS);
-	void *data;
 
 	/* Without the seals its sender could change it while it is read, or cut it: SIGBUS. */
 	if (seals < 0 || (seals & SEALS) != SEALS)
@@ -54,15 +53,21 @@ int sealed_map(int fd, size_t max, struct sealed *ret, struct err *err)
 	if (st.st_size < 0 || (uint64_t)st.st_size > max)
 		return err_set(err, -EPROTO, "what it sent has %lld bytes, and may have %zu",
 			       (long long)st.st_size, max);
-	*ret = (struct sealed){ NULL, (size_t)st.st_size };
-	if (!ret->size)
-		return 0;
-	data = mmap(NULL, ret->size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (data == MAP_FAILED) {
-		*ret = (struct sealed){ NULL, 0 };
+	return st.st_size;
+}
+
+int sealed_map(int fd, size_t max, struct sealed *ret, struct err *err)
+{
+	int64_t size = sealed_check(fd, max, err);
+	void *data = NULL;
+
+	if (size < 0)
+		return (int)size;
+	if (size)
+		data = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (data == MAP_FAILED)
 		return err_set(err, -errno, "what it sent: %s", strerror(errno));
-	}
-	ret->data = data;
+	*ret = (struct sealed){ data, (size_t)size };
 	return 0;
 }
 

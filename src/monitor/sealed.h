@@ -27,6 +27,12 @@ struct sealed {
 nodiscard int sealed_make(const char *name, const void *data, size_t size, struct err *err);
 
 /**
+ * sealed_check - may it be handed on to who looks at it?
+ * Return: the size; -EPROTO (no memfd, not sealed, or longer than @max), or another errno.
+ */
+nodiscard int64_t sealed_check(int fd, size_t max, struct err *err);
+
+/**
  * sealed_map - look at what somebody else sent
  * @fd:  stays the caller's, and may be closed after
  * @max: bytes at most

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/now.h"
 
 #define GROUPS_MAX 65536	/* NGROUPS_MAX of the kernel */
 
@@ -71,8 +72,10 @@ static bool flush(struct client *client)
 			break;
 		done += (size_t)n;
 	}
-	if (done)
+	if (done) {
 		memmove(client->out, client->out + done, client->out_n - done);
+		client->moved_ns = now_ns(CLOCK_MONOTONIC);
+	}
 	client->out_n -= done;
 	return client->out_n || !client->close;
 }
@@ -110,6 +113,7 @@ static bool take_input(struct client *client, struct err *err)
 		return client->out_n && !client->watches;
 	}
 	client->line_n += (size_t)n;
+	client->moved_ns = now_ns(CLOCK_MONOTONIC);
 	return take_lines(client, err);
 }
 
@@ -148,6 +152,11 @@ static int on_socket(int fd, uint32_t events, void *ctx, struct err *err)
 	size_t i = 0;
 
 	(void)events;
+	/* Who waits would have us called again and again. */
+	if (peer < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		server->deaf = true;
+		loop_change(server->loop, fd, 0);
+	}
 	while (i < SERVE_CLIENTS_MAX && server->clients[i])
 		i++;
 	/* Nothing is said to who may not ask: it learns that from the end of the line. */
@@ -159,6 +168,7 @@ static int on_socket(int fd, uint32_t events, void *ctx, struct err *err)
 	client->server = server;
 	client->may_act = may_act;
 	client->fd = peer;
+	client->moved_ns = now_ns(CLOCK_MONOTONIC);
 	if (loop_add(server->loop, peer, EPOLLIN, on_client, client, err) < 0) {
 		free(client);
 		return 0;
@@ -176,6 +186,20 @@ int serve_start(struct server *server, struct loop *loop, int fd, gid_t group, s
 		.ctx = ctx,
 	};
 	return loop_add(loop, fd, EPOLLIN, on_socket, server, err);
+}
+
+void serve_tick(struct server *server, uint64_t now)
+{
+	for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++) {
+		struct client *client = server->clients[i];
+
+		if (client && !client->watches && now > client->moved_ns &&
+		    now - client->moved_ns > SERVE_IDLE_S * 1000000000ull)
+			drop(client);
+	}
+	if (server->loop && server->deaf)
+		loop_change(server->loop, server->fd, EPOLLIN);
+	server->deaf = false;
 }
 
 void serve_stop(struct server *server)
@@ -206,6 +230,14 @@ int serve_write(struct client *client, const char *line, size_t n)
 	client->out[client->out_n + n] = '\n';
 	client->out_n = room;
 	return 0;
+}
+
+bool serve_is_watched(const struct server *server)
+{
+	for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++)
+		if (server->clients[i] && server->clients[i]->watches)
+			return true;
+	return false;
 }
 
 void serve_publish(struct server *server, const char *line, size_t n)

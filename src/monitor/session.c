@@ -15,8 +15,11 @@
 #include "monitor/scanner.h"
 #include "ram/handover.h"
 
-/* A scanner that takes no message is stuck. */
-#define SEND_MS 10000
+/*
+ * Remarks between two things that it is told: it has some for a guest and some for a sweep, and
+ * each is a line of the log.
+ */
+#define REMARKS_MAX 16u
 
 /* It has ended, or is just about to. */
 #define END_MS 1000
@@ -77,11 +80,26 @@ void session_end(struct session *session)
 	spawn_kill(&session->process);
 	report_free(&session->report);
 	fd_close(&session->events);
+	fd_close(&session->profile);
 	free(session->kernel_json);
 	*session = SESSION_NONE;
 }
 
 /* --- what it is told --- */
+
+/*
+ * It has read all that it was told before, or else it has not done that: there is room. Nobody
+ * waits, for other guests do.
+ */
+static int tell(struct session *session, uint32_t type, const struct writer *body, const int *fds,
+		size_t fds_n, struct err *err)
+{
+	int r = channel_send_written(&session->channel, type, body, fds, fds_n, 0, err);
+
+	session->remarks = 0;
+	return r == -ETIMEDOUT ? channel_violated(&session->channel, err, "it does not read what "
+						  "it is told") : r;
+}
 
 int session_open(struct session *session, struct ram *ram, const struct identity *identity,
 		 struct err *err)
@@ -99,14 +117,14 @@ int session_open(struct session *session, struct ram *ram, const struct identity
 		return text;
 	fds[0] = text;
 	memcpy(fds + 1, handover.fds, handover.fds_n * sizeof(fds[0]));
+	pages_lend(&session->pages, ram);
 	session->identity = *identity;
 	write_text(&w, identity->name);
 	write_text(&w, identity->uuid);
 	write_text(&w, identity->target);
 	write_text(&w, identity->hypervisor);
 	session->state = SESSION_OPENING;
-	return channel_send_written(&session->channel, MSG_OPEN, &w, fds, handover.fds_n + 1,
-				    SEND_MS, err);
+	return tell(session, MSG_OPEN, &w, fds, handover.fds_n + 1, err);
 }
 
 int session_grant(struct session *session, struct err *err)
@@ -114,9 +132,27 @@ int session_grant(struct session *session, struct err *err)
 	return broker_grant(&session->broker, &session->channel, err);
 }
 
+/* Those of the vectors that have one. */
+static void write_traps(struct writer *w, const struct trap *traps)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < TRAPS; i++)
+		n += traps[i].at != 0;
+	write_u32(w, n);
+	for (uint32_t i = 0; i < TRAPS; i++) {
+		if (!traps[i].at)
+			continue;
+		write_u8(w, (uint8_t)i);
+		write_u8(w, traps[i].flags);
+		write_bytes(w, &traps[i].cs, sizeof(traps[i].cs));
+		write_u64(w, traps[i].at);
+	}
+}
+
 static int registers_file(const struct registers *cpus, size_t n, struct err *err)
 {
-	size_t size = 4 + n * 128;
+	size_t size = 4 + n * REGISTERS_BYTES_MAX;
 	cleanup(freep) uint8_t *room = malloc(size);
 	struct writer w = writer_of(room, size);
 
@@ -140,6 +176,10 @@ static int registers_file(const struct registers *cpus, size_t n, struct err *er
 		write_u64(&w, cpu->efer);
 		write_u64(&w, cpu->lstar);
 		write_u64(&w, cpu->sysenter);
+		write_u64(&w, cpu->event);
+		write_u64(&w, cpu->failsafe);
+		write_u64(&w, cpu->syscall);
+		write_traps(&w, cpu->traps);
 	}
 	return sealed_make("hvsm-registers", room, w.n, err);
 }
@@ -162,14 +202,26 @@ int session_sweep(struct session *session, uint32_t flags, const char *const *id
 		write_text(&w, ids[i]);
 	session->state = SESSION_SWEEPING;
 	session->flags = flags;
-	session->broker.asked = 0;
-	return channel_send_written(&session->channel, MSG_SWEEP, &w, &fd, fd >= 0, SEND_MS, err);
+	broker_renew(&session->broker);
+	pages_renew(&session->pages);
+	return tell(session, MSG_SWEEP, &w, &fd, fd >= 0, err);
 }
 
 int session_look(struct session *session, struct err *err)
 {
+	const struct writer none = writer_of(NULL, 0);
+
 	session->state = SESSION_LOOKING;
-	return channel_send(&session->channel, MSG_LOOK, NULL, 0, NULL, 0, SEND_MS, err);
+	pages_renew(&session->pages);
+	return tell(session, MSG_LOOK, &none, NULL, 0, err);
+}
+
+int session_prepare(struct session *session, int vmlinux, struct err *err)
+{
+	const struct writer none = writer_of(NULL, 0);
+
+	session->state = SESSION_PREPARING;
+	return tell(session, MSG_PREPARE, &none, &vmlinux, 1, err);
 }
 
 /* --- what it says --- */
@@ -216,11 +268,26 @@ int session_on_ready(struct channel *channel, struct message *message, void *ctx
 	return 0;
 }
 
+/* Within a sweep, as scanner.c has it: else it keeps its starter busy for nothing. */
 int session_on_need(struct channel *channel, struct message *message, void *ctx, struct err *err)
 {
 	struct session *session = ctx;
 
+	if (session->state != SESSION_SWEEPING)
+		return channel_violated(channel, err, "%s outside of a sweep",
+					message->rule->name);
 	return broker_answer(&session->broker, channel, message, err);
+}
+
+/* Only while it has something to do: at rest it has no reason to look. */
+int session_on_need_memory(struct channel *channel, struct message *message, void *ctx,
+			   struct err *err)
+{
+	struct session *session = ctx;
+
+	if (session->state == SESSION_NEW || session->state == SESSION_IDLE)
+		return channel_violated(channel, err, "NEED_MEMORY, with nothing to do");
+	return pages_answer(&session->pages, channel, message, err);
 }
 
 int session_on_report(struct channel *channel, struct message *message, void *ctx,
@@ -229,17 +296,23 @@ int session_on_report(struct channel *channel, struct message *message, void *ct
 	struct session *session = ctx;
 	struct session_report *report = &session->report;
 	uint32_t verdict = bytes_u32(&message->body), steady = bytes_u32(&message->body),
-		 flags = bytes_u32(&message->body);
+		 outside = bytes_u32(&message->body), flags = bytes_u32(&message->body);
 	int r = expect(session, SESSION_SWEEPING, "REPORT", err);
 
 	if (r < 0)
 		return r;
-	if (verdict > VERDICT_COMPROMISED || steady > 1 || flags != session->flags)
+	if (verdict > VERDICT_COMPROMISED || steady > 1 || outside > OUTSIDE_IN_ROOM ||
+	    flags != session->flags)
 		return channel_violated(channel, err, "a report that nobody asked for");
 	report_free(report);
 	report->verdict = (enum verdict)verdict;
 	report->steady = steady;
+	report->outside = outside;
+	report->in_room = outside == OUTSIDE_IN_ROOM;
 	if (session->unread) {
+		/* But it is bytes, and not a way into the guest's memory. */
+		if (sealed_check(message->fds[0], REPORT_BYTES_MAX, err) < 0)
+			return -EPROTO;
 		report->fd = take_fd(&message->fds[0]);
 		session->news = NEWS_REPORT;
 		return 0;
@@ -271,9 +344,28 @@ int session_on_events(struct channel *channel, struct message *message, void *ct
 		return r;
 	if (!n != !message->fds_n)
 		return channel_violated(channel, err, "%u events in %zu files", n, message->fds_n);
+	if (n && sealed_check(message->fds[0], REPORT_BYTES_MAX, err) < 0)
+		return -EPROTO;
 	fd_close(&session->events);
 	session->events = n ? take_fd(&message->fds[0]) : -1;
 	session->news = NEWS_EVENTS;
+	return 0;
+}
+
+int session_on_prepared(struct channel *channel, struct message *message, void *ctx,
+			struct err *err)
+{
+	struct session *session = ctx;
+	int r = expect(session, SESSION_PREPARING, "PREPARED", err);
+
+	(void)channel;
+	if (r < 0)
+		return r;
+	if (sealed_check(message->fds[0], PROFILE_MAX, err) < 0)
+		return -EPROTO;
+	fd_close(&session->profile);
+	session->profile = take_fd(&message->fds[0]);
+	session->news = NEWS_PREPARED;
 	return 0;
 }
 
@@ -284,6 +376,8 @@ int session_on_said(struct channel *channel, struct message *message, void *ctx,
 
 	if (!text || !bytes_at_end(&message->body))
 		return channel_violated(channel, err, "a remark without words");
+	if (++session->remarks > REMARKS_MAX)
+		return channel_violated(channel, err, "over %u remarks", REMARKS_MAX);
 	snprintf(session->said, sizeof(session->said), "%s", text);
 	session->news = NEWS_SAID;
 	return 0;
@@ -312,8 +406,8 @@ int session_on_forbidden(struct channel *channel, struct message *message, void 
 {
 	struct session *session = ctx;
 
-	(void)channel;
-	(void)err;
+	if (session->forbidden >= 0)
+		return channel_violated(channel, err, "words after its last");
 	session->forbidden = bytes_u32(&message->body);
 	return 0;
 }

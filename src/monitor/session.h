@@ -8,6 +8,7 @@
 #include "linux/kernel.h"
 #include "monitor/broker.h"
 #include "monitor/channel.h"
+#include "monitor/pages.h"
 #include "monitor/sealed.h"
 #include "monitor/spawn.h"
 #include "ram/ram.h"
@@ -24,6 +25,8 @@
  *	session_sweep();			… and so on
  *	session_end();
  *
+ * Or session_start(), session_prepare(), … NEWS_PREPARED, session_end().
+ *
  * session_next() takes one message; a loop over many sessions polls session->channel.fd.
  */
 
@@ -33,6 +36,7 @@ enum session_state {
 	SESSION_IDLE,
 	SESSION_SWEEPING,
 	SESSION_LOOKING,
+	SESSION_PREPARING,
 };
 
 enum session_news {
@@ -40,6 +44,7 @@ enum session_news {
 	NEWS_READY,		/* session->kernel */
 	NEWS_REPORT,		/* session->report */
 	NEWS_EVENTS,		/* session->events */
+	NEWS_PREPARED,		/* session->profile */
 	NEWS_SAID,		/* session->said: a remark for a person */
 	NEWS_FAILED,		/* session->failed: the last OPEN or SWEEP did not work out */
 };
@@ -48,6 +53,8 @@ enum session_news {
 struct session_report {
 	enum verdict verdict;
 	bool steady;		/* the guest was up, and the same, from start to end */
+	bool outside;		/* it has memory, it seems, that its layout does not have … */
+	bool in_room;		/* … and where some may be plugged in */
 	int fd;			/* session->unread: the report as it came; -1: taken */
 	json_t *json;		/* if that was asked for … */
 	struct sealed text;	/* … or else this: lines that are safe to print */
@@ -57,6 +64,7 @@ struct session {
 	struct spawned process;
 	struct channel channel;
 	struct broker broker;	/* the caller's to fill */
+	struct pages pages;	/* of a guest that is served */
 	struct identity identity; /* its texts are the caller's */
 	enum session_state state;
 	uint32_t flags;		/* SWEEP_* of the last sweep */
@@ -67,14 +75,17 @@ struct session {
 	struct kernel kernel;	/* as it says: release, build_id, text and boot only */
 	char *kernel_json;	/* one object */
 	struct session_report report;
+	int profile;		/* a file, not read; -1: none, or taken */
 	int events;		/* lines of hvsm.event/1, not judged; -1: none, or taken */
 	struct err failed;
 	char said[512];
+	uint32_t remarks;	/* SAID, since it was told something */
 	int64_t forbidden;	/* number of the system call that ended it; -1: none */
 };
 
 #define SESSION_NONE ((struct session){ .process = SPAWNED_NONE, .channel = CHANNEL_NONE, \
-					.report.fd = -1, .events = -1, .forbidden = -1 })
+					.report.fd = -1, .profile = -1, .events = -1, \
+				.forbidden = -1 })
 
 /**
  * session_start - start a scanner: this program again
@@ -85,7 +96,7 @@ nodiscard int session_start(struct session *session, struct err *err);
 
 /**
  * session_open - hand a guest over
- * @ram: only needed during the call
+ * @ram: only needed during the call; if ram_is_served(), until session_end()
  * Return: 0, or as handover_of() and channel_send().
  */
 nodiscard int session_open(struct session *session, struct ram *ram,
@@ -106,6 +117,13 @@ nodiscard int session_sweep(struct session *session, uint32_t flags, const char 
 
 /* Ask what has happened since the last look. */
 nodiscard int session_look(struct session *session, struct err *err);
+
+/**
+ * session_prepare - have a shipped kernel's symbols and types unpacked, for all its scanners
+ * For a process that is given no guest. It takes some 0.1 s.
+ * @vmlinux: a sealed memfd; a kernel that QEMU booted is a tenant's file
+ */
+nodiscard int session_prepare(struct session *session, int vmlinux, struct err *err);
 
 /**
  * session_next - the next thing that it says; questions are answered at once

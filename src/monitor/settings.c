@@ -93,12 +93,10 @@ static bool is_served(const struct sockaddr_un *address)
 	return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
 }
 
-int settings_listen(const struct config *config, const struct settings_user *user,
-		    struct err *err)
+int settings_listen_unix(const char *path, const struct settings_user *user, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const char *path = config->socket;
 	int r = make_parents(path, err);
 
 	if (r < 0)
@@ -118,6 +116,12 @@ int settings_listen(const struct config *config, const struct settings_user *use
 	return take_fd(&fd);
 }
 
+int settings_listen(const struct config *config, const struct settings_user *user,
+		    struct err *err)
+{
+	return settings_listen_unix(config->socket, user, err);
+}
+
 static uint32_t cpus_online(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -132,11 +136,21 @@ uint32_t settings_host_us_per_s(const struct config *config)
 }
 
 struct schedule_options settings_options(const struct config *config)
-{	return (struct schedule_options){
+{
+	return (struct schedule_options){
 		.jitter_percent = config->jitter_percent > 90 ? 90 : config->jitter_percent,
 		.host_us_per_s = settings_host_us_per_s(config),
 		.cpus = cpus_online(),
 	};
+}
+
+void settings_worth(uint8_t *ret)
+{
+	size_t n;
+	const struct check *const *checks = checks_all(&n);
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = checks[i]->worth;
 }
 
 int settings_plan(const struct config *config, const char *name, const char *uuid, bool *wanted,

@@ -43,10 +43,17 @@ nodiscard int settings_ledger(const struct config *config, const struct settings
 nodiscard int settings_listen(const struct config *config, const struct settings_user *user,
 			      struct err *err);
 
+/* The same at any path. */
+nodiscard int settings_listen_unix(const char *path, const struct settings_user *user,
+				   struct err *err);
+
 /* CPU time for all guests; 2,000,000 are two CPUs. */
 uint32_t settings_host_us_per_s(const struct config *config);
 
 struct schedule_options settings_options(const struct config *config);
+
+/* What the checks are worth, each by its number: for schedule_create(). */
+void settings_worth(uint8_t *ret);
 
 /**
  * settings_plan - what holds for one guest

@@ -76,23 +76,40 @@ static void describe(int status, char *text, size_t size)
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
 }
 
-int spawn_wait(struct spawned *process, int block, char *text, size_t size)
+/* Return: 1 and how it ended, 0 (it runs). */
+static int reap(struct spawned *process, int block, int *status, char *text, size_t size)
 {
-	int status;
 	pid_t pid;
 
 	do
-		pid = waitpid(process->pid, &status, block ? 0 : WNOHANG);
+		pid = waitpid(process->pid, status, block ? 0 : WNOHANG);
 	while (pid < 0 && errno == EINTR);
 	if (pid == 0)
 		return 0;
-	if (pid > 0)
-		describe(status, text, size);
-	else
+	if (pid > 0) {
+		describe(*status, text, size);
+	} else {
+		*status = -1;
 		snprintf(text, size, "lost");
+	}
 	fd_close(&process->pidfd);
 	*process = SPAWNED_NONE;
 	return 1;
+}
+
+int spawn_wait(struct spawned *process, int block, char *text, size_t size)
+{
+	int status;
+
+	return reap(process, block, &status, text, size);
+}
+
+int spawn_status(struct spawned *process, char *text, size_t size)
+{
+	int status = -1;
+
+	reap(process, 1, &status, text, size);
+	return status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void spawn_kill(struct spawned *process)

@@ -45,6 +45,9 @@ const char *spawn_role_of(int argc, char **argv);
  */
 int spawn_wait(struct spawned *process, int block, char *text, size_t size);
 
+/* Wait until it has ended. Return: its exit status; -1: it did not exit, and @text says why. */
+int spawn_status(struct spawned *process, char *text, size_t size);
+
 /* SIGKILL, and reap it. SPAWNED_NONE is fine. */
 void spawn_kill(struct spawned *process);
 

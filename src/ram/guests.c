@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "ram/image.h"
 #include "ram/proc.h"
 #include "ram/qemu.h"
+#include "ram/xen_guests.h"
 
 void guest_free(struct guest *guest)
 {
@@ -134,6 +136,26 @@ static int identify(pid_t pid, struct guest *guest, struct err *err)
 	return r;
 }
 
+/*
+ * The device model of a domain of Xen, which libxl starts: the domain is a guest, and found by
+ * itself. It may be a QEMU for 32 bits, whatever the domain is.
+ */
+static bool is_device_model(pid_t pid)
+{
+	cleanup(proc_deinit) struct proc proc = PROC_NONE;
+	cleanup(freep) char *cmdline = NULL;
+	size_t len = 0;
+
+	if (proc_init(&proc, pid, NULL) < 0 ||
+	    proc_read(&proc, "cmdline", QEMU_CMDLINE_MAX, &cmdline, &len, NULL) < 0)
+		return false;
+	/* It ends with a NUL, and proc_read() adds one. */
+	for (size_t at = 0; at < len; at += strlen(cmdline + at) + 1)
+		if (!strcmp(cmdline + at, "-xen-domid"))
+			return true;
+	return false;
+}
+
 /* One that is QEMU but not for us is listed all the same, with the reason. */
 static int list_unfit(pid_t pid, const struct err *why, struct guest *ret)
 {
@@ -157,36 +179,95 @@ static int by_pid(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-int guests_find(struct guests *guests, struct err *err)
+/* It says nothing of a guest: we are short of something. */
+static bool is_our_lack(int r)
 {
-	cleanup(guests_free) struct guests found = { 0 };
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
+/*
+ * Surely not QEMU? One system call tells of most processes, of which a host may have thousands. A
+ * thread of the kernel has no executable; what cannot be seen is asked for in other ways.
+ */
+static bool is_other(int proc, pid_t pid)
+{
+	char path[32], exe[4096];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/exe", (int)pid);
+	n = readlinkat(proc, path, exe, sizeof(exe) - 1);
+	if (n < 0)
+		return errno == ENOENT || errno == ESRCH;
+	exe[n] = '\0';
+	return qemu_binary(exe) == QEMU_BINARY_NONE;
+}
+
+/* As identify(); what is known of a process by @judged (NULL: nothing) is not asked again. */
+static int judge(int proc, pid_t pid, struct judged *judged, struct guest *guest, struct err *err)
+{
+	if (judged && judged_skip(judged, pid))
+		return -ESRCH;
+	if (!is_other(proc, pid))
+		return identify(pid, guest, err);
+	if (judged)
+		judged_other(judged, pid);
+	return -ESRCH;
+}
+
+static int find_qemu(struct judged *judged, struct guests *found, struct err *err)
+{
 	cleanup(dir_close) DIR *dir = opendir("/proc");
 	const struct dirent *entry;
 
 	if (!dir)
 		return err_set(err, -errno, "/proc: %s", strerror(errno));
+	if (judged)
+		judged_begin(judged);
 	while ((entry = readdir(dir))) {
 		pid_t pid = parse_pid(entry->d_name);
 		struct err why = { 0 };
 		struct guest guest, *add;
-		int r = pid ? identify(pid, &guest, &why) : -ESRCH;
+		int r = pid ? judge(dirfd(dir), pid, judged, &guest, &why) : -ESRCH;
 
 		/* Another architecture, or a command line that cannot be read. */
-		if (r == -ENOTSUP || r == -EBADMSG || r == -ELOOP)
+		if ((r == -ENOTSUP || r == -EBADMSG || r == -ELOOP) && !is_device_model(pid))
 			r = list_unfit(pid, &why, &guest);
-		if (r == -ENOMEM)
-			return r;
+		if (is_our_lack(r))
+			return why.code ? err_set(err, r, "%s", why.text) : r;
 		if (r < 0)
 			continue;
-		add = vec_add(&found.list);
+		if (guest.why_not.code && is_device_model(pid)) {
+			guest_free(&guest);
+			continue;
+		}
+		add = vec_add(&found->list);
 		if (!add) {
 			guest_free(&guest);
 			return -ENOMEM;
 		}
 		*add = guest;
 	}
-	if (found.list.n)
-		qsort(found.list.v, found.list.n, sizeof(*found.list.v), by_pid);
+	if (found->list.n)
+		qsort(found->list.v, found->list.n, sizeof(*found->list.v), by_pid);
+	return 0;
+}
+
+int guests_find(struct guests *guests, struct err *err)
+{
+	return guests_find_again(NULL, guests, err);
+}
+
+int guests_find_again(struct judged *judged, struct guests *guests, struct err *err)
+{
+	cleanup(guests_free) struct guests found = { 0 };
+	int r = find_qemu(judged, &found, err);
+
+	if (r < 0)
+		return r;
+	/* A host may run guests of both; what is wrong with one kind hides none of the other. */
+	r = xen_guests_find(&found, &found.xen);
+	if (r == -ENOMEM)
+		return r;
 	*guests = found;
 	found = (struct guests){ 0 };
 	return 0;
@@ -197,6 +278,8 @@ struct opening {
 	struct ram **ram;
 	bool unread;
 };
+
+static int resolve(const char *target, struct guest *guest, struct opening *to, struct err *err);
 
 static int resolve_pid(pid_t pid, struct guest *guest, struct opening *to, struct err *err)
 {
@@ -258,10 +341,14 @@ static void append_target(char *list, size_t size, const struct guest *guest)
 	snprintf(list + n, size - n, "%s%s", n ? " " : "", guest->target);
 }
 
-/* The one guest of that name or UUID. 0, -ENOENT, -ENOTUNIQ, or an error of guests_find(). */
-static int find_name(const char *name, pid_t *pid, struct err *err)
+/*
+ * The one guest of that name or UUID: its target, to be freed. 0, -ENOENT, -ENOTUNIQ, or an
+ * error of guests_find().
+ */
+static int find_name(const char *name, char **target, struct err *err)
 {
 	cleanup(guests_free) struct guests guests = { 0 };
+	cleanup(freep) char *found = NULL;
 	char targets[128] = "";
 	unsigned n = 0;
 	int r = guests_find(&guests, err);
@@ -272,27 +359,33 @@ static int find_name(const char *name, pid_t *pid, struct err *err)
 		if (!has_name(&guests.list.v[i], name))
 			continue;
 		append_target(targets, sizeof(targets), &guests.list.v[i]);
-		*pid = guests.list.v[i].pid;
-		n++;
+		if (!n++)
+			found = take_ptr(&guests.list.v[i].target);
 	}
-	if (n == 1)
+	if (n == 1) {
+		*target = take_ptr(&found);
 		return 0;
+	}
 	if (n > 1)
 		return err_set(err, -ENOTUNIQ, "'%.64s' is the name of %u guests, say which: %s",
 			       name, n, targets);
 	if (parse_pid(name))
 		return err_set(err, -ENOENT, "no guest is called '%s'; for a process, write "
 			       "qemu:%s", name, name);
+	if (guests.xen.code)
+		return err_set(err, -ENOENT, "no guest of QEMU is called '%.40s', and guests of "
+			       "Xen cannot be looked for: %.110s", name, guests.xen.text);
 	return err_set(err, -ENOENT, "no guest is called '%.64s': 'hvsm list' shows those there "
 		       "are%s", name, geteuid() ? " (run as root to see all)" : "");
 }
 
 static int resolve_name(const char *name, struct guest *guest, struct opening *to, struct err *err)
 {
-	pid_t pid;
-	int r = find_name(name, &pid, err);
+	cleanup(freep) char *target = NULL;
+	int r = find_name(name, &target, err);
 
-	return r < 0 ? r : resolve_pid(pid, guest, to, err);
+	/* One with a prefix, so this does not come back here. */
+	return r < 0 ? r : resolve(target, guest, to, err);
 }
 
 static int resolve_path(const char *path, struct guest *guest, struct opening *to, struct err *err)
@@ -308,15 +401,15 @@ static int resolve_path(const char *path, struct guest *guest, struct opening *t
 static int resolve_word(const char *word, struct guest *guest, struct opening *to, struct err *err)
 {
 	bool file = access(word, F_OK) == 0;
-	pid_t pid;
-	int r = find_name(word, &pid, err);
+	cleanup(freep) char *target = NULL;
+	int r = find_name(word, &target, err);
 
 	if (r == -ENOENT && file)
 		return resolve_path(word, guest, to, err);
 	if (r == 0 && file)
 		return err_set(err, -ENOTUNIQ, "'%.64s' is the name of a guest and of a file, say "
-			       "which: qemu:%d or ./%.64s", word, (int)pid, word);
-	return r < 0 ? r : resolve_pid(pid, guest, to, err);
+			       "which: %s or ./%.64s", word, target, word);
+	return r < 0 ? r : resolve(target, guest, to, err);
 }
 
 static int resolve_qemu(const char *text, struct guest *guest, struct opening *to, struct err *err)
@@ -331,10 +424,7 @@ static int resolve_qemu(const char *text, struct guest *guest, struct opening *t
 
 static int resolve_xen(const char *name, struct guest *guest, struct opening *to, struct err *err)
 {
-	(void)guest;
-	(void)to;
-	return err_set(err, -ENOTSUP, "guests of Xen (xen:%.64s) are not supported by this build",
-		       name);
+	return xen_guests_resolve(name, guest, to->ram, err);
 }
 
 static int resolve(const char *target, struct guest *guest, struct opening *to, struct err *err)

@@ -13,9 +13,12 @@ int handover_of(struct ram *ram, struct handover *ret, struct err *err)
 	*ret = (struct handover){ .text = writer_of(room, HANDOVER_BYTES_MAX) };
 	if (!room)
 		return err_set(err, -ENOMEM, "no memory to hand over a guest");
-	if (!ram->ops->hand_over)
-		return err_set(err, -ENOTSUP, "this memory cannot be handed over");
-	r = ram->ops->hand_over(ram, ret, err);
+	if (ram->ops->hand_over)
+		r = ram->ops->hand_over(ram, ret, err);
+	else if (ram->ops->fetch)
+		r = served_hand_over(ram, ret, err);
+	else
+		r = err_set(err, -ENOTSUP, "this memory cannot be handed over");
 	if (r >= 0 && !writer_ok(&ret->text))
 		r = err_set(err, -ELOOP, "memory in too many pieces");
 	return r;
@@ -36,7 +39,7 @@ int handover_add(struct handover *handover, int fd, struct err *err)
 }
 
 int handover_take(const void *text, size_t size_bytes, const int *fds, size_t fds_n,
-		  struct ram **ret, struct err *err)
+		  const struct memory_elsewhere *starter, struct ram **ret, struct err *err)
 {
 	struct bytes b = bytes_of(text, size_bytes);
 
@@ -45,6 +48,8 @@ int handover_take(const void *text, size_t size_bytes, const int *fds, size_t fd
 		return qemu_take(&b, fds, fds_n, ret, err);
 	case HANDOVER_IMAGE:
 		return image_take(&b, fds, fds_n, ret, err);
+	case HANDOVER_SERVED:
+		return served_take(&b, fds, fds_n, starter, ret, err);
 	default:
 		return err_set(err, -EBADMSG, "no guest was handed over");
 	}

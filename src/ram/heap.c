@@ -8,32 +8,42 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 
-#define CHUNK_BYTES	(1u << 20)
-#define OVERLAP_BYTES	512u		/* what is searched for is smaller */
+#define CHUNK_BYTES (1u << 20)
 
-/* Looks at @n bytes of the heap, of which the last OVERLAP_BYTES come again. */
-typedef void look_fn(void *ctx, const uint8_t *bytes, size_t n);
+/*
+ * Threads have heaps of their own, of which each begins where it is aligned to its largest size
+ * (HEAP_MAX_SIZE of malloc/arena.c of glibc, 64 MiB on 64 bits).
+ */
+#define THREAD_HEAP_BYTES (64ull << 20)
 
-/* Show the heap to @look, chunk by chunk. */
-static int scan(struct remote *remote, const struct maps *maps, look_fn *look, void *ctx,
-		struct err *err)
+static bool is_heap(const struct area *area, bool threads)
 {
-	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES + OVERLAP_BYTES);
-	uint64_t left = HEAP_SCAN_MAX;
+	if (!threads)
+		return !strcmp(area->path, "[heap]");
+	return !area->inode && !area->path[0] && !area->shared && area->read &&
+	       area->write && area->start % THREAD_HEAP_BYTES == 0 &&
+	       area->end - area->start <= THREAD_HEAP_BYTES;
+}
+
+int heap_scan(struct remote *remote, const struct maps *maps, bool threads, heap_look_fn *look,
+	      void *ctx, struct err *err)
+{
+	cleanup(freep) uint8_t *chunk = malloc(CHUNK_BYTES + HEAP_OVERLAP_BYTES);
+	uint64_t left = threads ? HEAP_THREADS_SCAN_MAX : HEAP_SCAN_MAX;
 
 	if (!chunk)
 		return -ENOMEM;
 	for (size_t i = 0; i < maps->areas.n; i++) {
 		const struct area *area = &maps->areas.v[i];
 
-		if (strcmp(area->path, "[heap]") != 0)
+		if (!is_heap(area, threads))
 			continue;
 		for (uint64_t at = area->start; at < area->end && left; at += CHUNK_BYTES) {
 			uint64_t n = area->end - at;
 			int r;
 
-			if (n > CHUNK_BYTES + OVERLAP_BYTES)
-				n = CHUNK_BYTES + OVERLAP_BYTES;
+			if (n > CHUNK_BYTES + HEAP_OVERLAP_BYTES)
+				n = CHUNK_BYTES + HEAP_OVERLAP_BYTES;
 			r = remote_read(remote, at, chunk, (size_t)n, NULL, NULL, err);
 			if (r < 0)
 				return r;
@@ -41,7 +51,7 @@ static int scan(struct remote *remote, const struct maps *maps, look_fn *look, v
 			left -= n < left ? n : left;
 		}
 	}
-	return 0;
+	return left ? 0 : -ELOOP;
 }
 
 static uint64_t u64_at(const uint8_t *bytes)
@@ -122,9 +132,9 @@ int heap_find_block(struct remote *remote, const struct maps *maps, const char *
 {
 	struct block_search search = { .name = name, .size_bytes = size_bytes, .hosts = hosts,
 				       .n = n };
-	int r = scan(remote, maps, look_for_block, &search, err);
+	int r = heap_scan(remote, maps, false, look_for_block, &search, err);
 
-	if (r < 0)
+	if (r < 0 && r != -ELOOP)
 		return r;
 	if (!search.found || search.ambiguous)
 		return -ENOENT;
@@ -191,9 +201,9 @@ int heap_find_split(struct remote *remote, const struct maps *maps, uint64_t ram
 		    struct ram_range ranges[2], struct err *err)
 {
 	struct split_search search = { .ram_bytes = ram_bytes, .expected = ranges };
-	int r = scan(remote, maps, look_for_split, &search, err);
+	int r = heap_scan(remote, maps, false, look_for_split, &search, err);
 
-	if (r < 0)
+	if (r < 0 && r != -ELOOP)
 		return r;
 	if (search.agrees)
 		return 1;

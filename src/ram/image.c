@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "ram/handover.h"
 #include "ram/image_map.h"
+#include "ram/machine.h"
 
 struct image {
 	struct ram ram;
@@ -210,12 +211,29 @@ static struct image *image_new(const char *path)
 	return image;
 }
 
+/* Of a PV guest of Xen: which machine frames it had. */
+static int set_machine(struct image *image, struct err *err)
+{
+	int r;
+
+	if (!image->map.frames)
+		return 0;
+	r = machine_own(image->map.frames_n, &image->ram.machine, err);
+	if (r >= 0)
+		machine_set(image->ram.machine, image->map.frames);
+	free(image->map.frames);
+	image->map.frames = NULL;
+	return r < 0 ? r : 0;
+}
+
 static int look_into(struct image *image, struct err *err)
 {
 	int r = image_parse(&image->source, &image->map, err);
 
 	if (r == 0)
 		r = set_ranges(image, err);
+	if (r == 0)
+		r = set_machine(image, err);
 	if (r == 0)
 		r = ram_set_registers(&image->ram, image->map.cpus.v, image->map.cpus.n, err);
 	return r;

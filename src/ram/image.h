@@ -9,6 +9,7 @@
  *
  * Formats, told by their first bytes:
  *   ELF core  as QEMU's dump-guest-memory, virsh dump --memory-only, or kdump write it
+ *   Xen core  as xl dump-core writes it, of PV, PVH and HVM domains, and ram_dump() of PV
  *   LiME      version 1, as the LiME module writes it with format=lime
  *   raw       anything else: byte N of the file is guest-physical address N
  *

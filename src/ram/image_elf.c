@@ -2,7 +2,7 @@
 /*
  * ELF core files of physical memory: elf(5), and dump/dump.c of QEMU. Each PT_LOAD is a run of
  * guest-physical addresses from p_paddr on. With paging=true, QEMU writes one for every virtual
- * mapping: many say the same of the same page.
+ * mapping: many say the same of the same page. Without any PT_LOAD it may be Xen's: image_xen.c.
  */
 #include <elf.h>
 #include <inttypes.h>
@@ -18,6 +18,7 @@ struct elf {
 	uint64_t headers_at;
 	uint32_t headers_n;
 	bool notes;		/* were seen */
+	Elf64_Ehdr header;
 };
 
 /* Where e_phnum does not suffice, the count is in sh_info of the first section header. */
@@ -48,6 +49,9 @@ static int read_header(const struct image_source *source, struct elf *elf, struc
 		return err_set(err, -ENOTSUP, "an ELF file, but not of an x86-64 guest");
 	if (header.e_type != ET_CORE)
 		return err_set(err, -ENOTSUP, "an ELF file, but not a core of a guest's memory");
+	elf->header = header;
+	if (!header.e_phnum && header.e_shnum)
+		return 0;
 	if (header.e_phentsize != sizeof(Elf64_Phdr))
 		return err_set(err, -EBADMSG, "an ELF core with headers of %u bytes",
 			       header.e_phentsize);
@@ -96,6 +100,8 @@ int image_elf(const struct image_source *source, struct image_map *map, struct e
 
 	map->format = "ELF core";
 	r = read_header(source, &elf, err);
+	if (r == 0 && !elf.header.e_phnum && elf.header.e_shnum)
+		return image_xen(source, &elf.header, map, err);
 	for (uint32_t i = 0, n; r == 0 && i < elf.headers_n; i += n) {
 		uint64_t at;
 

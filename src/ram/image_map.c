@@ -172,4 +172,6 @@ void image_map_free(struct image_map *map)
 {
 	vec_free(&map->parts);
 	vec_free(&map->cpus);
+	free(map->frames);
+	map->frames = NULL;
 }

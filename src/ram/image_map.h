@@ -2,6 +2,7 @@
 #ifndef HVSM_RAM_IMAGE_MAP_H
 #define HVSM_RAM_IMAGE_MAP_H
 
+#include <elf.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ struct image_map {
 	VEC(struct image_part) parts;	/* ascending and disjoint once it is finished */
 	uint64_t missing_bytes;		/* that the file should hold, and does not */
 	registers_list cpus;		/* of each vCPU, where the format has them */
+
+	/* Of a PV guest of Xen (machine.h); NULL: it is none. Freed by image_map_free(). */
+	uint32_t *frames;
+	uint32_t frames_n;
 };
 
 /**
@@ -70,6 +75,10 @@ nodiscard int image_lime(const struct image_source *source, struct image_map *ma
 			 struct err *err);
 nodiscard int image_raw(const struct image_source *source, struct image_map *map,
 			struct err *err);
+
+/* An ELF file with sections in place of program headers; as the parsers above. */
+nodiscard int image_xen(const struct image_source *source, const Elf64_Ehdr *header,
+			struct image_map *map, struct err *err);
 
 /**
  * image_notes - what an ELF core's notes say of the vCPUs

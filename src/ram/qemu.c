@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "ram/handover.h"
-#include "ram/heap.h"
 #include "ram/layout.h"
 #include "ram/maps.h"
-#include "ram/place.h"
+#include "ram/qemu_layout.h"
 #include "ram/qmp.h"
 #include "ram/remote.h"
 
@@ -249,6 +249,9 @@ static int qemu_hand_over(struct ram *ram, struct handover *to, struct err *err)
 		write_u64(w, ram->ranges[i].start.v);
 		write_u64(w, ram->ranges[i].size_bytes);
 	}
+	write_u64(w, ram->room.start.v);
+	write_u64(w, ram->room.size_bytes);
+	write_u8(w, ram->unsure);
 	write_u32(w, (uint32_t)qemu->segments.n);
 	for (size_t i = 0; i < qemu->segments.n; i++) {
 		const struct segment *segment = &qemu->segments.v[i];
@@ -300,6 +303,9 @@ static int take_ranges(struct qemu *qemu, struct bytes *b, struct err *err)
 		ranges[i].start = gpa_of(bytes_u64(b));
 		ranges[i].size_bytes = bytes_u64(b);
 	}
+	qemu->ram.room.start = gpa_of(bytes_u64(b));
+	qemu->ram.room.size_bytes = bytes_u64(b);
+	qemu->ram.unsure = bytes_u8(b);
 	return bytes_ok(b) ? ram_set_ranges(&qemu->ram, ranges, n, err) : -EBADMSG;
 }
 
@@ -427,7 +433,8 @@ int qemu_supported(const struct qemu_args *args, struct err *err)
 		return err_set(err, -ENOTSUP, "a confidential guest (%s): its memory is encrypted, "
 			       "nobody outside can read it", args->confidential);
 	if (args->accel && !strcmp(args->accel, "xen"))
-		return err_set(err, -ENOTSUP, "a guest of Xen: not supported by this build");
+		return err_set(err, -ENOTSUP, "the device model of a domain of Xen: "
+			       "write xen:NAME");
 	return 0;
 }
 
@@ -499,130 +506,6 @@ static int add_segment(struct qemu *qemu, const struct maps *maps, const struct 
 	return segment->fd < 0 ? segment->fd : 0;
 }
 
-/* Everything that one talk with the monitor gives. */
-static int ask_monitor(struct qmp *qmp, const struct maps *maps, struct ram_layout *layout,
-		       struct err *err)
-{
-	cleanup(freep) char *tree = NULL;
-	int r = qmp_human(qmp, "info mtree", &tree, err);
-
-	if (r == 0)
-		r = layout_of_mtree(tree, layout, err);
-	if (r == 0)
-		r = place_by_monitor(qmp, maps, layout, err);
-	if (r < 0)
-		layout_free(layout);
-	return r;
-}
-
-/* A QMP socket as the command line names it. */
-static int open_monitor(const struct proc *proc, const char *path, int answer_ms,
-			struct qmp **ret, struct err *err)
-{
-	cleanup(fd_close) int link = proc_path(proc, path, err);
-	cleanup(fd_close) int s = -1;
-
-	if (link < 0)
-		return link;
-	s = qmp_connect(link, err);
-	if (s < 0)
-		return s;
-	/* A command line may name any socket: talk to QEMU itself only. */
-	if (qmp_peer(s, NULL) != proc->pid)
-		return err_set(err, -ESRCH, "the socket belongs to another process");
-	return qmp_open(take_fd(&s), QMP_GREETING_MS, answer_ms, ret, err);
-}
-
-static int layout_from_monitors(const struct qemu *qemu, const struct qemu_args *args,
-				const struct maps *maps, struct ram_layout *layout, struct err *err)
-{
-	int r = -ENOENT;
-
-	for (size_t i = 0; i < args->monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++) {
-		cleanup(qmp_close) struct qmp *qmp = NULL;
-
-		r = open_monitor(&qemu->remote.proc, args->monitors.list.v[i], QMP_ANSWER_MS, &qmp,
-				 err);
-		if (r == 0)
-			r = ask_monitor(qmp, maps, layout, err);
-	}
-	return r;
-}
-
-/*
- * Where the machine's RAM is, without a monitor: the type of machine tells, and QEMU's table
- * for the guest confirms it, or tells alone where we do not know the type.
- */
-static int find_ranges(struct qemu *qemu, const struct qemu_args *args, const struct maps *maps,
-		       struct ram_range ranges[2], bool *verified, struct err *err)
-{
-	uint64_t ram_bytes = qemu_args_ram_bytes(args);
-	struct ram_range found[2] = { 0 };
-	bool split;
-	int heap, n = layout_of_machine(args->machine, ram_bytes, args->max_below_4g, ranges,
-					&split, err);
-
-	if ((n < 0 && n != -ENOTSUP) || (n > 0 && !split))
-		return n;
-	if (n > 0)
-		memcpy(found, ranges, sizeof(found));
-	heap = heap_find_split(&qemu->remote, maps, ram_bytes, found, NULL);
-	*verified = heap == 1;
-	if (heap != 2)
-		return n;
-	if (n > 0)
-		return err_set(err, -EBADMSG, "machine type '%s' has its low RAM up to %#" PRIx64
-			       ", but QEMU says %#" PRIx64 ": give it a QMP socket (-qmp unix:…)",
-			       args->machine ? args->machine : "pc", ranges[0].size_bytes,
-			       found[0].size_bytes);
-	memcpy(ranges, found, sizeof(found));
-	*verified = true;
-	return found[1].size_bytes ? 2 : 1;
-}
-
-static int layout_from_args(struct qemu *qemu, const struct qemu_args *args,
-			    const struct maps *maps, struct ram_layout *layout, bool *verified,
-			    struct err *err)
-{
-	struct ram_range ranges[2];
-	int r;
-
-	if (args->readconfig)
-		return err_set(err, -ENOTSUP, "its configuration is in a file (-readconfig): give "
-			       "QEMU a QMP socket (-qmp unix:…)");
-	r = find_ranges(qemu, args, maps, ranges, verified, err);
-	if (r > 0)
-		r = layout_of_args(args, ranges, r, layout, err);
-	if (r == 0)
-		r = place_by_size(&qemu->remote, args, maps, layout, err);
-	if (r < 0)
-		layout_free(layout);
-	return r;
-}
-
-static int find_layout(struct qemu *qemu, const struct qemu_args *args, const struct maps *maps,
-		       struct qmp *qmp, struct ram_layout *layout, struct err *err)
-{
-	struct err why = { 0 };
-	bool verified = false;
-	int r;
-
-	if (qmp)
-		r = ask_monitor(qmp, maps, layout, err);
-	else
-		r = layout_from_monitors(qemu, args, maps, layout, &why);
-	if (r == 0 || qmp) {
-		snprintf(qemu->ram.layout, sizeof(qemu->ram.layout), "QMP");
-		return r;
-	}
-	r = layout_from_args(qemu, args, maps, layout, &verified, err);
-	snprintf(qemu->ram.layout, sizeof(qemu->ram.layout), "machine type %.24s%s%s%s%.40s",
-		 args->machine ? args->machine : "pc (default)", verified ? ", verified" : "",
-		 args->memory_devices ? ", without its memory devices" : "",
-		 why.code ? "; QMP: " : "", why.code ? why.text : "");
-	return r;
-}
-
 static int read_maps(const struct proc *proc, struct maps *maps, struct err *err)
 {
 	char *text;
@@ -649,6 +532,20 @@ static int check_arrived(const struct proc *proc, const struct qemu_args *args, 
 	return 0;
 }
 
+/* Of what is read: it changes where something is plugged in, out, or in again. */
+static uint64_t places_of(const struct ram_layout *layout)
+{
+	uint64_t secret = hash_secret(), places = layout->pieces.n;
+
+	for (size_t i = 0; i < layout->pieces.n; i++) {
+		const struct piece *piece = &layout->pieces.v[i];
+		const uint64_t words[] = { places, piece->start, piece->size_bytes, piece->host };
+
+		places = hash_bytes(words, sizeof(words), secret);
+	}
+	return places;
+}
+
 static int attach(struct qemu *qemu, const struct qemu_args *args, struct qmp *qmp,
 		  struct err *err)
 {
@@ -658,11 +555,12 @@ static int attach(struct qemu *qemu, const struct qemu_args *args, struct qmp *q
 
 	r = read_maps(&qemu->remote.proc, &maps, err);
 	if (r == 0)
-		r = find_layout(qemu, args, &maps, qmp, &layout, err);
+		r = qemu_find_layout(&qemu->remote, args, &maps, qmp, &qemu->ram, &layout, err);
 	for (size_t i = 0; r == 0 && i < layout.pieces.n; i++)
 		r = add_segment(qemu, &maps, &layout.pieces.v[i], err);
 	if (r == 0)
 		r = layout_set_ranges(&layout, &qemu->ram, err);
+	qemu->ram.places = places_of(&layout);
 	return r;
 }
 
@@ -706,7 +604,7 @@ static int ask_registers(const struct proc *proc, const char *path, struct ram *
 	cleanup(qmp_close) struct qmp *qmp = NULL;
 	cleanup(freep) char *text = NULL;
 	registers_list cpus = { 0 };
-	int r = open_monitor(proc, path, QMP_ANSWER_MS, &qmp, err);
+	int r = qemu_open_monitor(proc, path, QMP_ANSWER_MS, &qmp, err);
 
 	if (r == 0)
 		r = qmp_human(qmp, "info registers -a", &text, err);
@@ -750,7 +648,7 @@ int qemu_monitor(pid_t pid, const char *uuid, int answer_ms, struct qmp **ret, s
 	} else {
 		r = err_set(err, -ENOENT, "it has no QMP socket (-qmp unix:…)");
 		for (size_t i = 0; i < args.monitors.list.n && i < QMP_SOCKETS_MAX && r < 0; i++)
-			r = open_monitor(&proc, args.monitors.list.v[i], answer_ms, ret, err);
+			r = qemu_open_monitor(&proc, args.monitors.list.v[i], answer_ms, ret, err);
 	}
 	qemu_args_free(&args);
 	return r;
@@ -784,4 +682,29 @@ int qemu_open_qmp(const char *path, struct ram **ret, pid_t *pid, struct err *er
 	if (r == 0 && pid)
 		*pid = peer;
 	return r;
+}
+
+/* Stacks of threads are smaller, and most of their heaps; more is no harm. */
+#define AREA_BYTES_MIN (16ull << 20)
+
+int qemu_areas(pid_t pid, uint64_t *ret, struct err *err)
+{
+	cleanup(proc_deinit) struct proc proc = PROC_NONE;
+	cleanup(maps_free) struct maps maps = { 0 };
+	uint64_t secret = hash_secret(), areas = 0;
+	int r = proc_init(&proc, pid, err);
+
+	if (r == 0)
+		r = read_maps(&proc, &maps, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < maps.areas.n; i++) {
+		const struct area *area = &maps.areas.v[i];
+		const uint64_t words[] = { areas, area->start, area->end, area->inode };
+
+		if (area->write && area->end - area->start >= AREA_BYTES_MIN)
+			areas = hash_bytes(words, sizeof(words), secret);
+	}
+	*ret = areas;
+	return 0;
 }

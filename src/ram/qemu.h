@@ -33,8 +33,8 @@
  *         was not found), -EBADMSG (ambiguous), -ESTALE (just being migrated to this host),
  *         -ENOMEM, or another errno.
  *
- * Not noticed: memory that is plugged in later (attach again), and a migration by postcopy
- * that begins later.
+ * Not noticed: memory that is plugged in later (ram->outside tells that something is there:
+ * attach again), and a migration by postcopy that begins later.
  */
 nodiscard int qemu_open(pid_t pid, struct ram **ret, struct err *err);
 
@@ -82,5 +82,12 @@ nodiscard int qemu_describe(const struct proc *proc, struct qemu_args *args, str
 
 /* Can a guest like that be read at all? 0, or -ENOTSUP with the reason. */
 nodiscard int qemu_supported(const struct qemu_args *args, struct err *err);
+
+/**
+ * qemu_areas - a number that changes where the process gets or loses memory as large as RAM is
+ *
+ * Return: 0, -ESRCH, -EACCES, -ENOMEM, or as maps_parse().
+ */
+nodiscard int qemu_areas(pid_t pid, uint64_t *ret, struct err *err);
 
 #endif

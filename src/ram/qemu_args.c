@@ -53,6 +53,8 @@ static int take_memory(struct parse *parse, const struct qemu_opts *opts)
 {
 	int r = set_size(parse, opts, "size", MIB, &parse->args->ram_bytes);
 
+	if (r == 0)
+		r = set_size(parse, opts, "slots", 1, &parse->args->slots);
 	return r < 0 ? r : set_size(parse, opts, "maxmem", 1, &parse->args->max_bytes);
 }
 
@@ -87,6 +89,8 @@ static int take_machine(struct parse *parse, const struct qemu_opts *opts)
 		r = set_size(parse, opts, "max-ram-below-4g", 1, &args->max_below_4g);
 	if (r == 0)	/* what -m stands for, since QEMU 7.0 */
 		r = set_size(parse, opts, "memory.size", 1, &args->ram_bytes);
+	if (r == 0)
+		r = set_size(parse, opts, "memory.slots", 1, &args->slots);
 	return r < 0 ? r : set_size(parse, opts, "memory.max-size", 1, &args->max_bytes);
 }
 
@@ -277,17 +281,6 @@ static int take_qmp(struct parse *parse, const struct qemu_opts *opts)
 	return 0;
 }
 
-/* Any device with memory of its own outside of the machine's. */
-static int take_device(struct parse *parse, const struct qemu_opts *opts)
-{
-	const char *driver = qemu_opts_get(opts, "driver");
-
-	if (driver && (!strncmp(driver, "pc-dimm", 7) || !strncmp(driver, "nvdimm", 6) ||
-		       !strncmp(driver, "virtio-mem", 10) || !strncmp(driver, "virtio-pmem", 11)))
-		parse->args->memory_devices = true;
-	return 0;
-}
-
 /*
  * What is read, and options whose value is free text that could look like an option. All
  * other options are passed over, and so are their values, which do not begin with '-'.
@@ -312,7 +305,6 @@ static const struct {
 	{ "qmp-pretty",	"device",	take_qmp },
 	{ "chardev",	"backend",	take_chardev },
 	{ "mon",	"chardev",	take_mon },
-	{ "device",	"driver",	take_device },
 	{ "readconfig",	"path",		take_readconfig },
 	{ "append",	NULL,		NULL },
 	{ "kernel",	NULL,		NULL },

@@ -52,11 +52,11 @@ struct qemu_args {
 	char *readconfig;	/* -readconfig: the command line is not all */
 	uint64_t ram_bytes;	/* -m; 0: not given */
 	uint64_t max_bytes;	/* -m …,maxmem=; 0: none */
+	uint64_t slots;		/* -m …,slots=: for DIMMs */
 	uint64_t max_below_4g;	/* -machine max-ram-below-4g=; 0: none */
 	unsigned vcpus;
 	bool stopped;		/* -S */
 	bool incoming;		/* -incoming: it came, or comes, from another host */
-	bool memory_devices;	/* DIMMs and the like beside the machine's own RAM */
 	VEC(struct qemu_backend) backends;
 	VEC(struct qemu_node) nodes;
 	struct qemu_strings monitors;	/* paths of QMP sockets, as QEMU was given them */

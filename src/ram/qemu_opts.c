@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 /* Objects within objects: nobody writes more than two levels. */
@@ -107,13 +108,15 @@ int qemu_opts_parse(const char *text, const char *implied, struct qemu_opts *opt
 		    struct err *err)
 {
 	json_error_t problem;
-	json_t *object;
+	json_t *object = NULL;
 	int r;
 
 	*opts = (struct qemu_opts){ 0 };
 	if (text[0] != '{')
 		return parse_keyval(text, implied, opts, err);
-	object = json_loads(text, 0, &problem);
+	r = json_load_text(text, strlen(text), 0, &object, &problem);
+	if (r == -ENOMEM)
+		return err_set(err, r, "no memory for an option");
 	if (!json_is_object(object))
 		r = err_set(err, -EBADMSG, "an option that is not JSON: %s", problem.text);
 	else

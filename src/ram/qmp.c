@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 struct qmp {
@@ -133,7 +134,7 @@ static int next_message(struct qmp *qmp, int64_t deadline, json_t **ret, struct 
 	size_t scanned = 0, n;
 	json_error_t problem;
 	unsigned state = 0;
-	json_t *message;
+	json_t *message = NULL;
 	int r;
 
 	while (!(n = object_length(qmp->bytes, qmp->n, &scanned, &state))) {
@@ -141,9 +142,11 @@ static int next_message(struct qmp *qmp, int64_t deadline, json_t **ret, struct 
 		if (r < 0)
 			return r;
 	}
-	message = json_loadb(qmp->bytes, n, 0, &problem);
+	r = json_load_text(qmp->bytes, n, 0, &message, &problem);
 	qmp->n -= n;
 	memmove(qmp->bytes, qmp->bytes + n, qmp->n);
+	if (r == -ENOMEM)
+		return err_set(err, r, "no memory for what the monitor says");
 	if (!json_is_object(message)) {
 		json_decref(message);
 		return err_set(err, -EBADMSG, "not a message of QMP: %s", problem.text);
@@ -175,7 +178,7 @@ static ssize_t send_with(int s, char *text, size_t n, int fd)
 
 static int transmit(struct qmp *qmp, const json_t *message, int fd, struct err *err)
 {
-	cleanup(freep) char *text = json_dumps(message, JSON_COMPACT);
+	cleanup(freep) char *text = json_dump_text(message, 0);
 	size_t n = text ? strlen(text) : 0;
 	ssize_t sent;
 

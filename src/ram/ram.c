@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "ram/machine.h"
+#include "ram/served.h"
 
 static uint64_t range_end(const struct ram_range *range)
 {
@@ -40,8 +42,11 @@ int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err)
 		size_t i = range_at(ram, at.v), n = len;
 		uint64_t offset;
 
-		if (i == ram->ranges_n || at.v >= range_end(&ram->ranges[i]))
+		if (i == ram->ranges_n || at.v >= range_end(&ram->ranges[i])) {
+			ram->outside++;
+			ram->in_room += at.v - ram->room.start.v < ram->room.size_bytes;
 			return err_set(err, -EFAULT, "no RAM at %#" PRIx64, at.v);
+		}
 		offset = at.v - ram->ranges[i].start.v;
 		if (n > ram->ranges[i].size_bytes - offset)
 			n = (size_t)(ram->ranges[i].size_bytes - offset);
@@ -174,12 +179,42 @@ int ram_set_registers(struct ram *ram, const struct registers *cpus, size_t n, s
 	return 0;
 }
 
+int ram_read_registers(struct ram *ram, struct err *err)
+{
+	int r = ram->ops->registers ? ram->ops->registers(ram, err) : 0;
+
+	if (r < 0) {
+		free(ram->cpus);
+		ram->cpus = NULL;
+		ram->cpus_n = 0;
+	}
+	return r;
+}
+
+bool ram_is_pv(const struct ram *ram)
+{
+	return ram->machine;
+}
+
+gpa ram_of_table(struct ram *ram, uint64_t address)
+{
+	return ram->machine ? machine_to_guest(ram->machine, address) : gpa_of(address);
+}
+
+void ram_rest(struct ram *ram)
+{
+	if (ram->ops->rest)
+		ram->ops->rest(ram);
+}
+
 void ram_close(struct ram **ram)
 {
 	if (!*ram)
 		return;
 	free((*ram)->ranges);
 	free((*ram)->cpus);
+	served_buffer_free((*ram)->buffer);
+	machine_free((*ram)->machine);
 	(*ram)->ops->close(*ram);
 	*ram = NULL;
 }

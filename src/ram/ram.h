@@ -10,13 +10,16 @@
 
 /*
  * The physical memory of one guest, read only. One struct in front of every way to reach it:
- * a running QEMU (qemu.h), a memory image (image.h), bytes in our own memory (fake.h).
+ * a running QEMU (qemu.h), a domain of Xen (xen.h), a memory image (image.h), bytes in our own
+ * memory (fake.h).
  *
  * A backend never writes, never stops a vCPU, and never makes the guest or its hypervisor's
  * process grow: a hole in a shared backend reads as zeros without being allocated.
  */
 struct ram;
 struct handover;	/* handover.h */
+struct served_buffer;	/* served.h */
+struct machine;		/* machine.h */
 
 /* One run of guest-physical addresses behind which there is RAM. */
 struct ram_range {
@@ -26,7 +29,7 @@ struct ram_range {
 
 /* What a backend is made of. Embed struct ram as the first member. */
 struct ram_ops {
-	const char *name;	/* "qemu", "image", "fake" */
+	const char *name;	/* "qemu", "xen", "image", "fake" */
 
 	/*
 	 * Copy @len bytes (> 0, inside range @range) that start @offset bytes into it.
@@ -46,8 +49,33 @@ struct ram_ops {
 	/* 0 while the guest is there; -ESRCH when it ended. NULL: an image, no live guest. */
 	int (*alive)(struct ram *ram, struct err *err);
 
-	/* What another process needs to read the same: see handover.h. NULL: it cannot. */
+	/* What another process needs to read the same: see handover.h. NULL: see fetch. */
 	int (*hand_over)(struct ram *ram, struct handover *to, struct err *err);
+
+	/*
+	 * For memory that takes rights to read which nobody else shall have (served.h): copy
+	 * frames @first to @first + @n, 1..FETCH_FRAMES_MAX, all in RAM, to @to, and hold
+	 * nothing of them afterwards. Bit i of @there: frame @first + i was there; what is
+	 * copied for one that was not is undefined. NULL: hand_over is there, or neither.
+	 * 0, -ESRCH, -EIO.
+	 */
+	int (*fetch)(struct ram *ram, uint64_t first, uint32_t n, uint8_t *to, uint64_t *there,
+		     struct err *err);
+
+	/*
+	 * Read the registers of the vCPUs again, for ram_set_registers(), which no guest can
+	 * notice. NULL: they cannot be had like that.
+	 */
+	int (*registers)(struct ram *ram, struct err *err);
+
+	/*
+	 * What is read next is of a new instant: learn anew which machine frames there are. NULL:
+	 * they cannot change. 0, -ESRCH, -EBADMSG, -ESTALE, -EIO.
+	 */
+	int (*renew)(struct ram *ram, struct err *err);
+
+	/* Let go of what is held of the guest; the next read takes it again. NULL: nothing is. */
+	void (*rest)(struct ram *ram);
 
 	void (*close)(struct ram *ram);	/* frees the backend and the struct */
 };
@@ -58,9 +86,16 @@ struct ram {
 	size_t ranges_n;
 	struct registers *cpus;	/* see ram_set_registers(); freed by ram_close() */
 	size_t cpus_n;		/* 0: nothing is known of them */
-	char layout[96];	/* where the ranges come from, for a person; not escaped */
+	struct machine *machine; /* page tables hold machine addresses; freed, too; NULL: no */
+	struct served_buffer *buffer;	/* see served.h; freed by ram_close(); NULL: none */
+	char layout[192];	/* where the ranges come from, for a person; not escaped */
 	uint64_t reads;		/* calls into the backend since it was opened */
 	uint64_t read_bytes;
+	uint64_t outside;	/* reads where it has no RAM, as far as its layout is known */
+	struct ram_range room;	/* where memory may be plugged in; size 0: nowhere */
+	bool unsure;		/* there may be some in it that @ranges lack */
+	uint64_t in_room;	/* reads there, of what @ranges lack */
+	uint64_t places;	/* another number where the memory lies elsewhere on the host */
 };
 
 /**
@@ -113,6 +148,29 @@ nodiscard int ram_set_ranges(struct ram *ram, const struct ram_range *ranges, si
  */
 nodiscard int ram_set_registers(struct ram *ram, const struct registers *cpus, size_t n,
 				struct err *err);
+
+/**
+ * ram_read_registers - what the vCPUs' registers hold now, where reading them disturbs nobody
+ *
+ * Where they can be read but were not, none are known afterwards: old ones must not be judged.
+ *
+ * Return: 0 (also where the backend cannot read them: what was known stays), or an error of
+ *         the backend.
+ */
+nodiscard int ram_read_registers(struct ram *ram, struct err *err);
+
+/* Is it a paravirtual guest of Xen (machine.h)? */
+bool ram_is_pv(const struct ram *ram);
+
+/**
+ * ram_of_table - what an address in a page table is to the guest
+ *
+ * For all guests but the paravirtual ones of Xen that is the same number (machine.h).
+ */
+gpa ram_of_table(struct ram *ram, uint64_t address);
+
+/* Nothing is read for a while: let go of what is held of the guest. */
+void ram_rest(struct ram *ram);
 
 /* Ends the access; *@ram becomes NULL. NULL is fine. */
 void ram_close(struct ram **ram);

@@ -15,7 +15,20 @@ enum {
 	REGISTERS_CODE	  = 4,	/* RIP, CS */
 	REGISTERS_EFER	  = 8,
 	REGISTERS_ENTRIES = 16,	/* LSTAR, SYSENTER_EIP */
+	REGISTERS_CALLBACKS = 32, /* of a PV guest of Xen: what it has in place of tables */
 };
+
+/* Where Xen enters the kernel of a PV guest for one vector, in place of a gate of an IDT. */
+struct trap {
+	uint64_t at;		/* 0: the guest has set none */
+	uint16_t cs;
+	uint8_t flags;		/* struct trap_info of Xen's headers: the ring, and bit 2 */
+};
+
+#define TRAPS 256u
+
+/* What one vCPU's take at most where they are told to another process. */
+#define REGISTERS_BYTES_MAX (160u + TRAPS * 12u)
 
 struct registers {
 	unsigned have;		/* REGISTERS_*; all else is 0 */
@@ -26,6 +39,8 @@ struct registers {
 	uint16_t cs;
 	uint64_t efer;
 	uint64_t lstar, sysenter;
+	uint64_t event, failsafe, syscall;	/* callbacks; 0: the guest has set none */
+	struct trap traps[TRAPS];		/* by vector */
 };
 
 typedef VEC(struct registers) registers_list;

@@ -112,12 +112,22 @@ static int read_present(struct remote *remote, uint64_t at, uint8_t *to, size_t 
 static int read_pagemap(const struct remote *remote, uint64_t at, uint64_t *entries, size_t n,
 			struct err *err)
 {
-	ssize_t got = pread(remote->pagemap, entries, n * sizeof(*entries),
-			    (off_t)(at / GUEST_PAGE_SIZE * sizeof(*entries)));
+	uint64_t from = at / GUEST_PAGE_SIZE * sizeof(*entries);
+	size_t left = n * sizeof(*entries);
+	uint8_t *to = (uint8_t *)entries;
 
-	if (got == (ssize_t)(n * sizeof(*entries)))
-		return 0;
-	return gone_or(remote, "the page map", err);
+	while (left) {
+		ssize_t got = pread(remote->pagemap, to, left, (off_t)from);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return gone_or(remote, "the page map", err);
+		from += (size_t)got;
+		to += got;
+		left -= (size_t)got;
+	}
+	return 0;
 }
 
 static bool is_there(uint64_t entry)

@@ -283,6 +283,29 @@ static int write_boot(struct baseline *baseline, int64_t now, struct err *err)
 	return r;
 }
 
+/*
+ * What is new is added to what is there, sweep by sweep, and whoever has taken over a scanner has
+ * always something new: a record of a boot has no more than one sweep may give.
+ */
+static int check_room(struct baseline *baseline, struct err *err)
+{
+	cleanup(statement_end) sqlite3_stmt *row = NULL;
+	int r = database_prepare(baseline->database, &row, err,
+				 "SELECT count(*), total(length(r.data)) FROM record r"
+				 " JOIN boot b ON b.id = r.boot WHERE b.guest = ? AND b.boot = ?",
+				 "sb", baseline->guest, baseline->boot, sizeof(baseline->boot));
+
+	if (r >= 0)
+		r = database_step(baseline->database, row, err);
+	if (r < 0)
+		return r;
+	if (statement_number(row, 0) > BASELINE_ITEMS_MAX ||
+	    statement_number(row, 1) > BASELINE_BYTES_MAX)
+		return err_set(err, -ELOOP, "over %u items, or %u MiB, in a baseline",
+			       BASELINE_ITEMS_MAX, BASELINE_BYTES_MAX >> 20);
+	return 0;
+}
+
 int baseline_commit(struct baseline *baseline, struct err *err)
 {
 	int r;
@@ -296,9 +319,14 @@ int baseline_commit(struct baseline *baseline, struct err *err)
 	if (r >= 0)
 		r = write_items(baseline, err);
 	if (r >= 0)
+		r = check_room(baseline, err);
+	if (r >= 0)
 		r = database_commit(baseline->database, err);
 	if (r < 0) {
 		database_undo(baseline->database);
+		/* What there will never be room for is not kept in memory. */
+		if (r == -ELOOP)
+			drop_all(baseline);
 		return r;
 	}
 	drop_all(baseline);

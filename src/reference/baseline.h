@@ -86,7 +86,10 @@ nodiscard int baseline_note(struct baseline *baseline, const char *item, const v
 nodiscard int baseline_noted(struct baseline *baseline, const char *item, struct blob *ret,
 			     struct err *err);
 
-/* Record what is new. 0, or an error as of baseline_open(). */
+/*
+ * Record what is new. 0, -ELOOP (more than one boot's record may hold: none of it is), or an error
+ * as of baseline_open().
+ */
 nodiscard int baseline_commit(struct baseline *baseline, struct err *err);
 
 #endif

@@ -104,6 +104,14 @@ void database_undo(struct database *database)
 		sqlite3_exec(database->sqlite, "ROLLBACK", NULL, NULL, NULL);
 }
 
+bool database_is_moved(struct database *database)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(database->sqlite, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK && moved;
+}
+
 static int bind_all(sqlite3_stmt *statement, const char *types, va_list args)
 {
 	int r = SQLITE_OK;

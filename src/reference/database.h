@@ -75,6 +75,9 @@ nodiscard int database_begin(struct database *database, struct err *err);
 nodiscard int database_commit(struct database *database, struct err *err);
 void database_undo(struct database *database);
 
+/* Does its file not have its name any more? What is written then is lost. */
+bool database_is_moved(struct database *database);
+
 /**
  * database_prepare - a statement, with its parameters
  * @types: one letter for each '?': 's' const char *, 'i' int64_t, 'b' const void * and size_t,

@@ -344,9 +344,9 @@ static int explain_ftrace_call(const struct looked *l, enum verdict *ret, struct
 				  target.v == e->graph_caller.v ||
 				  (target.v == e->trace_function.v &&
 				   explainer_is_function(e, target)));
-	const uint8_t *shipped = shipped_at(l->shipped, l->site->at, 1);
+	uint8_t shipped;
 	/* Only where it leads changes: a call stays a call, a jump a jump. */
-	bool same = shipped && l->found[0] == *shipped;
+	bool same = shipped_copy(l->shipped, l->site->at, &shipped, 1) && l->found[0] == shipped;
 
 	(void)err;
 	if (same && known)
@@ -365,13 +365,14 @@ static int explain_ftrace_call(const struct looked *l, enum verdict *ret, struct
 static int explain_retpoline(const struct looked *l, enum verdict *ret, struct err *err)
 {
 	size_t n = l->site->size_bytes, prefix = n - JUMP_BYTES;
-	const uint8_t *expected = shipped_at(l->shipped, l->site->at, n);
-	uint8_t code[4] = {0};
+	uint8_t expected[6], code[4] = {0};
 	gva target, thunk;
 	struct symbol symbol;
 
 	(void)err;
-	if (n < JUMP_BYTES || n > 6 || memcmp(l->found, expected, prefix + 1) ||
+	if (n < JUMP_BYTES || n > sizeof(expected) ||
+	    !shipped_copy(l->shipped, l->site->at, expected, n) ||
+	    memcmp(l->found, expected, prefix + 1) ||
 	    (expected[prefix] & 0xfe) != OP_CALL)
 		return 0;
 	target = branch_target(gva_add(l->site->at, prefix), l->found + prefix);

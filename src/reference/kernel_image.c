@@ -19,7 +19,9 @@ struct kernel_base {
 	struct kernel_base *next;
 	unsigned users;
 	char build_id[41];
-	struct shipped shipped;
+	struct shipped shipped;		/* its bytes are those of pristine, once it is folded */
+	struct pristine pristine;
+	struct overlay patched;		/* … which patching made others, before they are moved */
 	struct sites sites;
 	struct relocations relocations;
 	struct patcher *patcher;	/* owns symbols and types */
@@ -36,9 +38,11 @@ static void base_free(struct kernel_base *base)
 		return;
 	patcher_close(&base->patcher);
 	sites_free(&base->sites);
-	vec_free(&base->relocations.list);
+	relocations_free(&base->relocations);
 	vec_free(&base->pointers);
 	shipped_free(&base->shipped);
+	overlay_free(&base->patched);
+	pristine_free(&base->pristine);
 	free(base);
 }
 
@@ -75,8 +79,7 @@ static void image_free(void *state)
 	if (!image)
 		return;
 	patcher_close(&image->patcher);
-	vec_free(&image->own);
-	vec_free(&image->own_bytes);
+	overlay_free(&image->own);
 	vec_free(&image->shipped.parts);
 	base_put(image->base);
 	free(image);
@@ -97,13 +100,14 @@ static int find_pointers(struct kernel_base *base, struct err *err)
 	uint64_t edata = patcher_symbol(base->patcher, "_edata").v - part->at.v;
 	uint64_t init = patcher_symbol(base->patcher, "__start_ro_after_init").v - part->at.v;
 	uint64_t einit = patcher_symbol(base->patcher, "__end_ro_after_init").v - part->at.v;
+	struct relocations_at walk = {0};
+	struct relocation relocation;
 
-	for (size_t i = 0; i < base->relocations.list.n; i++) {
-		const struct relocation *relocation = &base->relocations.list.v[i];
-		uint32_t at = relocation->at, *slot;
+	while (relocations_next(&base->relocations, &walk, &relocation)) {
+		uint32_t at = relocation.at, *slot;
 		gva target;
 
-		if (relocation->size_bytes != 8 ||
+		if (relocation.size_bytes != 8 ||
 		    !((at >= data && at < edata) || (at >= init && at < einit)))
 			continue;
 		memcpy(&target.v, part->bytes + at, 8);
@@ -118,8 +122,9 @@ static int find_pointers(struct kernel_base *base, struct err *err)
 }
 
 /* The image of a guest by itself: all that base_free() frees is its own. */
-static int make_base(const struct blob *vmlinux, const struct kernel *kernel, struct view *view,
-		     const struct patcher *like, struct kernel_base **ret, struct err *err)
+static int make_base(const struct reference *reference, const struct kernel *kernel,
+		     struct view *view, const struct patcher *like, struct kernel_base **ret,
+		     struct err *err)
 {
 	cleanup(base_freep) struct kernel_base *base = calloc(1, sizeof(*base));
 	int r;
@@ -127,8 +132,9 @@ static int make_base(const struct blob *vmlinux, const struct kernel *kernel, st
 	if (!base)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
 	snprintf(base->build_id, sizeof(base->build_id), "%s", kernel->build_id);
-	r = vmlinux_load(vmlinux, kernel->text, &base->shipped, like ? NULL : &base->relocations,
-			 err);
+	base->shipped.profile = reference_profile(reference);
+	r = vmlinux_load(reference_vmlinux(reference), kernel->text, &base->shipped,
+			 like ? NULL : &base->relocations, err);
 	if (r >= 0)
 		r = patcher_open(kernel, view, &base->shipped, like, &base->patcher, err);
 	if (r < 0)
@@ -140,6 +146,51 @@ static int make_base(const struct blob *vmlinux, const struct kernel *kernel, st
 	if (r >= 0)
 		*ret = take_ptr(&base);
 	return r;
+}
+
+static int map_file(void *ctx, uint64_t from, size_t n, void *at)
+{
+	return reference_map_vmlinux(ctx, from, n, at);
+}
+
+/*
+ * From now on only what was patched is kept, with the image as it was linked: so nothing of it
+ * depends on where this guest has it, and what is not patched need not be our own.
+ */
+static int fold(struct kernel_base *base, struct reference *reference, struct err *err)
+{
+	struct shipped_part *part = &base->shipped.parts.v[0];
+	struct pristine *pristine = &base->pristine;
+	uint64_t moved;
+	int r = vmlinux_pristine(reference_vmlinux(reference), map_file, reference, pristine, err);
+
+	if (r < 0)
+		return r;
+	moved = part->at.v - pristine->text.v;
+	relocations_apply(&base->relocations, 0, part->bytes, part->size_bytes, -moved);
+	for (uint64_t from = 0; from < part->size_bytes && r >= 0; from += OVERLAY_PAGE_BYTES)
+		r = overlay_add(&base->patched, pristine->bytes + from, part->bytes + from,
+				part->size_bytes - from < OVERLAY_PAGE_BYTES ?
+				part->size_bytes - from : OVERLAY_PAGE_BYTES);
+	if (r < 0)
+		return err_set(err, r, "no memory for the kernel's image");
+	overlay_settle(&base->patched);
+	free(part->bytes);
+	part->bytes = pristine->bytes;
+	base->shipped.borrowed = true;
+	base->shipped.moved = moved;
+	return 0;
+}
+
+/* A copy of the base's bytes becomes what this guest should have. */
+static void finish(const struct shipped *shipped, uint64_t from, uint8_t *bytes, size_t n)
+{
+	const struct kernel_image *image = (const struct kernel_image *)
+		((const char *)shipped - offsetof(struct kernel_image, shipped));
+
+	overlay_apply(&image->base->patched, from, bytes, n);
+	relocations_apply(&image->base->relocations, from, bytes, n, shipped->moved);
+	overlay_apply(&image->own, from, bytes, n);
 }
 
 /* @image becomes a user of @base, whose image lies @moved bytes lower. */
@@ -156,8 +207,10 @@ static int use_base(struct kernel_image *image, struct kernel_base *base, uint64
 	memcpy(image->shipped.table, base->shipped.table, sizeof(image->shipped.table));
 	for (size_t i = 0; i < SHIPPED_TABLES; i++)
 		image->shipped.table[i].at = gva_add(image->shipped.table[i].at, moved);
-	image->shipped.moved = moved;
+	image->base = base;
+	image->shipped.moved = base->shipped.moved + moved;
 	image->shipped.borrowed = true;
+	image->shipped.finish = finish;
 	image->sites.list.v = base->sites.list.v;
 	image->sites.list.n = base->sites.list.n;
 	image->sites.moved = moved;
@@ -178,24 +231,6 @@ static bool same_sites(const struct sites *a, const struct sites *b, uint64_t mo
 	return true;
 }
 
-static int add_run(struct kernel_image *image, uint64_t at, const uint8_t *bytes, size_t n,
-		   struct err *err)
-{
-	struct kernel_run *run = vec_add(&image->own);
-
-	if (!run)
-		return err_set(err, -ENOMEM, "no memory for the kernel's image");
-	*run = (struct kernel_run){ (uint32_t)at, (uint32_t)n, (uint32_t)image->own_bytes.n };
-	for (size_t i = 0; i < n; i++) {
-		uint8_t *byte = vec_add(&image->own_bytes);
-
-		if (!byte)
-			return err_set(err, -ENOMEM, "no memory for the kernel's image");
-		*byte = bytes[i];
-	}
-	return 0;
-}
-
 /*
  * What @full has and the shared image, moved to its place, does not.
  * Return: 0, -ELOOP (so much that it is no use to share), -ENOMEM.
@@ -203,30 +238,34 @@ static int add_run(struct kernel_image *image, uint64_t at, const uint8_t *bytes
 static int find_own(struct kernel_image *image, const struct shipped_part *full, struct err *err)
 {
 	cleanup(freep) uint8_t *room = malloc(KERNEL_PART_BYTES(CHUNK_BYTES));
-	int r = room ? 0 : err_set(err, -ENOMEM, "no memory for the kernel's image");
+	struct overlay own = {0};
+	int r = room ? 0 : -ENOMEM;
 
 	for (uint64_t from = 0; from < full->size_bytes && r >= 0; from += CHUNK_BYTES) {
 		size_t n = full->size_bytes - from < CHUNK_BYTES ? full->size_bytes - from
 								 : CHUNK_BYTES;
 		struct shipped_part part;
-		const uint8_t *moved, *own = full->bytes + from;
+		const uint8_t *moved;
 
 		r = kernel_image_part(image, gva_add(full->at, from), n, room, &part);
 		if (r < 0)
 			break;
 		moved = part.bytes + (full->at.v + from - part.at.v);
-		for (size_t i = 0; i < n && r >= 0; i++) {
-			size_t start = i;
-
-			while (i < n && own[i] != moved[i])
-				i++;
-			if (i > start)
-				r = add_run(image, from + start, own + start, i - start, err);
-		}
-		if (image->own_bytes.n + image->own.n * sizeof(*image->own.v) > OWN_BYTES_MAX)
+		for (size_t i = 0; i < n && r >= 0; i += OVERLAY_PAGE_BYTES)
+			r = overlay_add(&own, moved + i, full->bytes + from + i,
+					n - i < OVERLAY_PAGE_BYTES ? n - i : OVERLAY_PAGE_BYTES);
+		if (r >= 0 && overlay_bytes(&own) > OWN_BYTES_MAX)
 			r = -ELOOP;
 	}
-	return r;
+	if (r == -ENOMEM)
+		err_set(err, r, "no memory for the kernel's image");
+	if (r < 0) {
+		overlay_free(&own);
+		return r;
+	}
+	overlay_settle(&own);
+	image->own = own;
+	return 0;
 }
 
 /* A run of the image by two symbols: -EBADMSG where it is not inside. */
@@ -271,7 +310,7 @@ static int find_runs(struct kernel_image *image, struct err *err)
 }
 
 /* A guest that has the image of @base, and little else. As find_own(). */
-static int share(struct kernel_base *base, const struct blob *vmlinux,
+static int share(struct kernel_base *base, const struct reference *reference,
 		 const struct kernel *kernel, struct view *view, struct kernel_image **ret,
 		 struct err *err)
 {
@@ -282,14 +321,13 @@ static int share(struct kernel_base *base, const struct blob *vmlinux,
 
 	if (!image)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
-	r = make_base(vmlinux, kernel, view, base->patcher, &full, err);
+	r = make_base(reference, kernel, view, base->patcher, &full, err);
 	if (r >= 0 && !same_sites(&base->sites, &full->sites, moved))
 		r = -ELOOP;
 	if (r >= 0)
 		r = use_base(image, base, moved, err);
 	if (r < 0)
 		return r;
-	image->base = base;
 	base->users++;
 	r = find_own(image, &full->shipped.parts.v[0], err);
 	if (r < 0)
@@ -303,7 +341,7 @@ static int share(struct kernel_base *base, const struct blob *vmlinux,
 }
 
 /* The first guest of its kind. */
-static int found(const struct blob *vmlinux, const struct kernel *kernel, struct view *view,
+static int found(struct reference *reference, const struct kernel *kernel, struct view *view,
 		 struct kernel_image **ret, struct err *err)
 {
 	cleanup(image_freep) struct kernel_image *image = calloc(1, sizeof(*image));
@@ -312,16 +350,22 @@ static int found(const struct blob *vmlinux, const struct kernel *kernel, struct
 
 	if (!image)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
-	r = make_base(vmlinux, kernel, view, NULL, &base, err);
+	r = make_base(reference, kernel, view, NULL, &base, err);
 	if (r < 0)
 		return r;
 	base->next = bases;
 	bases = base;
 	base->users = 1;
 	image->base = base;
-	r = use_base(image, base, 0, err);
+	r = fold(base, reference, err);
+	if (r >= 0)
+		r = use_base(image, base, 0, err);
 	if (r >= 0)
 		r = patcher_copy(base->patcher, &image->shipped, &image->patcher);
+	/* Each guest has its own; these were to be copied. */
+	vec_free(&base->patcher->keys);
+	vec_settle(&base->sites.list);
+	vec_settle(&base->pointers);
 	if (r >= 0)
 		r = find_runs(image, err);
 	if (r >= 0)
@@ -333,7 +377,6 @@ int kernel_image_of(struct reference *reference, const struct kernel *kernel, st
 		    const struct kernel_image **ret, struct err *err)
 {
 	struct reference_kept *kept = reference_kept(reference, KEEP_KERNEL);
-	const struct blob *vmlinux = reference_vmlinux(reference);
 	struct kernel_image *image = NULL;
 	int r = -ELOOP;
 
@@ -343,9 +386,9 @@ int kernel_image_of(struct reference *reference, const struct kernel *kernel, st
 	}
 	for (struct kernel_base *base = base_find(kernel->build_id, NULL); base && r == -ELOOP;
 	     base = base_find(kernel->build_id, base))
-		r = share(base, vmlinux, kernel, view, &image, err);
+		r = share(base, reference, kernel, view, &image, err);
 	if (r == -ELOOP)
-		r = found(vmlinux, kernel, view, &image, err);
+		r = found(reference, kernel, view, &image, err);
 	if (r < 0)
 		return wrap(err, r, "reference");
 	reference_release_vmlinux(reference);
@@ -357,30 +400,6 @@ int kernel_image_of(struct reference *reference, const struct kernel *kernel, st
 
 /* --- using one --- */
 
-/* The guest's own bytes into a copy of [@from, @from + @n). */
-static void put_own(const struct kernel_image *image, uint64_t from, uint8_t *bytes, size_t n)
-{
-	size_t low = 0, high = image->own.n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct kernel_run *run = &image->own.v[middle];
-
-		if ((uint64_t)run->at + run->size_bytes <= from)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < image->own.n && image->own.v[low].at < from + n; low++) {
-		const struct kernel_run *run = &image->own.v[low];
-
-		for (uint32_t i = 0; i < run->size_bytes; i++)
-			if (run->at + i >= from && run->at + i - from < n)
-				bytes[run->at + i - from] =
-					image->own_bytes.v[run->bytes_at + i];
-	}
-}
-
 int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint8_t *room,
 		      struct shipped_part *ret)
 {
@@ -391,16 +410,12 @@ int kernel_image_part(const struct kernel_image *image, gva from, size_t n, uint
 	if (at > part->size_bytes || n > part->size_bytes - at)
 		return -EINVAL;
 	*ret = *part;
-	if (!image->shipped.moved && !image->own.n)
-		return 0;
 	/* Numbers that straddle the ends are moved as well, in a margin that is cut off. */
 	lead = at < KERNEL_LEAD_BYTES + 8 ? at : KERNEL_LEAD_BYTES + 8;
 	rest = part->size_bytes - at - n < 8 ? part->size_bytes - at - n : 8;
 	bytes = lead + n + rest;
 	memcpy(room, part->bytes + (at - lead), bytes);
-	relocations_apply(&image->base->relocations, at - lead, room, bytes,
-			  image->shipped.moved);
-	put_own(image, at - lead, room, bytes);
+	finish(&image->shipped, at - lead, room, bytes);
 	ret->at = gva_sub(from, lead);
 	ret->bytes = room;
 	ret->size_bytes = lead + n;
@@ -420,8 +435,10 @@ gva kernel_image_pointer(const struct kernel_image *image, uint32_t at)
 	if (at > part->size_bytes || part->size_bytes - at < 8)
 		return value;
 	memcpy(&value.v, part->bytes + at, 8);
-	value = gva_add(value, image->shipped.moved);
-	put_own(image, at, (uint8_t *)&value.v, 8);
+	/* Patches of data are rare, and pointers to look at are some ten thousand. */
+	if (overlay_is_clear(&image->base->patched, at, 8) && overlay_is_clear(&image->own, at, 8))
+		return gva_add(value, image->shipped.moved);
+	shipped_copy(&image->shipped, gva_add(part->at, at), (uint8_t *)&value.v, 8);
 	return value;
 }
 
@@ -448,7 +465,17 @@ const struct types *kernel_image_types(const struct kernel_image *image)
 
 size_t kernel_image_own_bytes(const struct kernel_image *image)
 {
-	return sizeof(*image) + sizeof(*image->patcher) + image->own_bytes.room +
-	       image->own.room * sizeof(*image->own.v) + image->shipped.parts.room *
-	       sizeof(*image->shipped.parts.v);
+	return sizeof(*image) + sizeof(*image->patcher) + overlay_bytes(&image->own) +
+	       image->shipped.parts.room * sizeof(*image->shipped.parts.v);
+}
+
+size_t kernel_image_base_bytes(const struct kernel_image *image)
+{
+	const struct kernel_base *base = image->base;
+
+	return sizeof(*base) + overlay_bytes(&base->patched) +
+	       base->relocations.list.room * sizeof(*base->relocations.list.v) +
+	       base->relocations.pages.room * sizeof(*base->relocations.pages.v) +
+	       base->sites.list.room * sizeof(*base->sites.list.v) +
+	       base->pointers.room * sizeof(*base->pointers.v);
 }

@@ -3,6 +3,7 @@
 #define HVSM_REFERENCE_KERNEL_IMAGE_H
 
 #include "linux/kernel.h"
+#include "reference/overlay.h"
 #include "reference/patch.h"
 #include "reference/reference.h"
 #include "reference/shipped.h"
@@ -11,17 +12,13 @@
  * The kernel's image as the guest should have it: what was shipped, relocated and patched.
  * Worked out when it is first asked for, and kept with the reference.
  *
- * Guests that run the same build share one image, their symbols and types: of each further one
- * only what differs is kept (another address, other runtime constants, another CPU).
+ * What is kept is what differs from the shipped file, whose pages all scanners of a host share
+ * (reference_map_vmlinux()): the places that were patched. Numbers that move with the kernel are
+ * moved in a copy of what is asked for. Guests that one process watches share that, too, with
+ * symbols and types: of each further one only what it has otherwise is kept (other runtime
+ * constants, another CPU).
  */
 struct kernel_base;
-
-/* Bytes of a guest that the shared image, moved to its address, does not have. */
-struct kernel_run {
-	uint32_t at;		/* offset into the image */
-	uint32_t size_bytes;
-	uint32_t bytes_at;	/* offset into own_bytes */
-};
 
 struct kernel_image {
 	struct kernel_base *base;
@@ -33,8 +30,7 @@ struct kernel_image {
 	gva rodata, erodata;		/* constants: from __start_rodata to where they end */
 	gva ro_init, ero_init;		/* … of these, what init may still write */
 
-	VEC(struct kernel_run) own;	/* ascending, disjoint */
-	VEC(uint8_t) own_bytes;
+	struct overlay own;		/* over the image of the base, moved to its place */
 };
 
 /**
@@ -55,9 +51,9 @@ nodiscard int kernel_image_of(struct reference *reference, const struct kernel *
 
 /**
  * kernel_image_part - what the guest should have in [@from, @from + @n)
- * @room: the caller's, KERNEL_PART_BYTES(@n); used where the shared image is not it already
- * @ret:  a part that holds the range, and more where there is more; its bytes are @room or
- *        the image's: not to be freed
+ * @room: the caller's, KERNEL_PART_BYTES(@n)
+ * @ret:  a part that holds the range, and more where there is more; its bytes lie in @room:
+ *        not to be freed
  *
  * Return: 0, -EINVAL (outside of the image).
  */
@@ -84,7 +80,11 @@ uint8_t *kernel_image_room(const struct kernel_image *image);
 const struct symbols *kernel_image_symbols(const struct kernel_image *image);
 const struct types *kernel_image_types(const struct kernel_image *image);
 
-/* Bytes that this guest's image takes beyond what it shares; for `make bench`. */
+/*
+ * Bytes that this guest's image takes beyond what it shares; and what guests that one process
+ * watches share, but others do not. For `make bench`.
+ */
 size_t kernel_image_own_bytes(const struct kernel_image *image);
+size_t kernel_image_base_bytes(const struct kernel_image *image);
 
 #endif

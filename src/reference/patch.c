@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "reference/patch_inside.h"
+#include "reference/profile.h"
 
 gva patcher_symbol(const struct patcher *patcher, const char *name)
 {
@@ -23,8 +24,7 @@ bool patcher_is_function(const struct patcher *patcher, gva at)
 int patcher_live(const struct patcher *patcher, struct view *view, gva at, void *buf, size_t n,
 		 struct err *err)
 {
-	return view_read_phys(view, gpa_add(patcher->kernel->image,
-					    at.v - patcher->kernel->text.v), buf, n, err);
+	return kernel_read_image(patcher->kernel, view, at, buf, n, err);
 }
 
 void fill_nops(const struct patcher *patcher, uint8_t *code, size_t n)
@@ -65,7 +65,20 @@ static int find_types(struct patcher *p, struct err *err)
 
 	if (!blob)
 		return err_set(err, -EBADMSG, "the reference has no types (BTF)");
+	if (types_is_of(p->kernel->types, blob, stop.v - start.v)) {
+		p->types = types_share(p->kernel->types);
+		return 0;
+	}
 	return types_parse(blob, stop.v - start.v, &p->types, err);
+}
+
+/* An honest guest has the very same: they are the larger part of what it takes to watch it. */
+static void share_symbols(struct patcher *p)
+{
+	if (!symbols_equal(p->symbols, p->kernel->symbols))
+		return;
+	symbols_free(&p->symbols);
+	p->symbols = symbols_share(p->kernel->symbols);
 }
 
 static int read_caps(struct patcher *p, struct view *view, struct err *err)
@@ -170,6 +183,7 @@ static int find_alternative_layout(struct patcher *p, struct err *err)
 static int find_profile(struct patcher *p, const struct patcher *like, struct err *err)
 {
 	const struct shipped_part *image = &p->vmlinux->parts.v[0];
+	const struct profile *profile = p->vmlinux->profile;
 	int r;
 
 	if (like) {
@@ -178,8 +192,15 @@ static int find_profile(struct patcher *p, const struct patcher *like, struct er
 		return symbols_move(like->symbols,
 				    image->at.v - like->vmlinux->parts.v[0].at.v, &p->symbols);
 	}
+	if (profile) {
+		p->types = types_share(profile->types);
+		return symbols_move(profile->symbols, image->at.v - profile->text.v, &p->symbols);
+	}
 	r = symbols_parse(image->bytes, image->size_bytes, image->at, &p->symbols, err);
-	return r < 0 ? r : find_types(p, err);
+	if (r < 0)
+		return r;
+	share_symbols(p);
+	return find_types(p, err);
 }
 
 /* What returns may go through: all of them say so in their names. */
@@ -222,7 +243,7 @@ static int patcher_read(struct patcher *p, struct view *view, const struct patch
 	p->return0 = patcher_symbol(p, "__static_call_return0");
 	p->warn_trap = patcher_symbol(p, "__WARN_trap");
 	if (r >= 0)
-		r = choose_paravirt(p, err);
+		r = choose_paravirt(p, view, err);
 	return r < 0 ? r : choose_modes(p, view, err);
 }
 
@@ -278,6 +299,7 @@ int patcher_copy(const struct patcher *patcher, const struct shipped *vmlinux,
 			*key = patcher->keys.v[i];
 		r = key ? 0 : -ENOMEM;
 	}
+	vec_settle(&copy->keys);
 	if (r >= 0)
 		*ret = take_ptr(&copy);
 	return r;
@@ -323,7 +345,10 @@ int patch_all(struct patcher *p, struct view *view, struct shipped *shipped, str
 {
 	int r;
 
-	r = patch_paravirt(p, view, shipped, sites, err);
+	patch_iret(p, view, shipped);
+	r = patch_hypercalls(p, view, shipped, err);
+	if (r >= 0)
+		r = patch_paravirt(p, view, shipped, sites, err);
 	if (r >= 0)
 		r = patch_retpolines(p, shipped, sites, err);
 	if (r >= 0)

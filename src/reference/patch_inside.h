@@ -85,7 +85,8 @@ struct patcher {
 	gva pv_ops;
 	struct native_op native[NATIVE_OPS];
 	size_t native_n;
-	uint32_t pv_iret;		/* index of what is jumped to instead of called */
+	uint32_t pv_iret, pv_sysret;	/* indices of what is jumped to instead of called */
+	bool pv_ident;			/* what does nothing to its argument is put in place, too */
 
 	gva return0, warn_trap;		/* __static_call_return0, …_trap */
 
@@ -149,6 +150,21 @@ nodiscard int paravirt_operation(const struct patcher *p, struct view *view, gva
 				 struct err *err);
 
 /* patch_boot.c: once, when the kernel boots. */
+/* What Xen put into the page for calling it; for vmlinux alone. 0, or an error of view_read(). */
+nodiscard int patch_hypercalls(struct patcher *p, struct view *view, struct shipped *shipped,
+			       struct err *err);
+
+/* What a PV guest of Xen changes before it starts; for vmlinux alone. */
+void patch_iret(const struct patcher *p, struct view *view, struct shipped *shipped);
+
+/**
+ * hypercalls_predict - turn the page as shipped into what Xen makes of it
+ * @page: HYPERCALL_PAGE_BYTES as shipped; left so where the guest's are not Xen's
+ * @live: as many of the guest
+ */
+#define HYPERCALL_PAGE_BYTES 4096u
+void hypercalls_predict(uint8_t *page, const uint8_t *live);
+
 nodiscard int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped,
 			     struct sites *sites, struct err *err);
 nodiscard int patch_retpolines(struct patcher *p, struct shipped *shipped, struct sites *sites,
@@ -166,7 +182,7 @@ nodiscard int vote_locks(const struct patcher *p, struct view *view, bool *unloc
 			 struct err *err);
 /* What the modes are, by how the guest's own text was patched. */
 nodiscard int choose_modes(struct patcher *p, struct view *view, struct err *err);
-nodiscard int choose_paravirt(struct patcher *p, struct err *err);
+nodiscard int choose_paravirt(struct patcher *p, struct view *view, struct err *err);
 
 /* patch_alternative.c */
 nodiscard int patch_alternatives(struct patcher *p, struct view *view, struct shipped *shipped,

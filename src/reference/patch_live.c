@@ -123,8 +123,7 @@ int keys_changed(const struct patcher *p, struct view *view, bool *ret, struct e
 
 		if (at.v < kernel->text.v || at.v >= kernel->end.v)
 			return fail(err, -EBADMSG, at, "a key of the kernel is outside of it");
-		r = view_read_phys(view, gpa_add(kernel->image, at.v - kernel->text.v), chunk, n,
-				   err);
+		r = kernel_read_image(kernel, view, at, chunk, n, err);
 		if (r < 0)
 			return wrap(err, r, "the key of a jump label or static call");
 		done = keys_compare(p, i, at, chunk, n, ret);
@@ -338,11 +337,13 @@ static void static_encode(const struct patcher *p, gva at, bool tail, gva func,
 int static_call_code(const struct patcher *p, struct view *view, const struct shipped *shipped,
 		     const struct site *site, gva *func, uint8_t *code, struct err *err)
 {
-	const uint8_t *from = shipped_at(shipped, site->at, site->size_bytes);
+	uint8_t from[STATIC_CALL_BYTES];
 	struct static_entry entry;
 	int r;
 
-	if (!from || !static_entry(shipped, site->entry, &entry))
+	if (site->size_bytes > sizeof(from) ||
+	    !shipped_copy(shipped, site->at, from, site->size_bytes) ||
+	    !static_entry(shipped, site->entry, &entry))
 		return err_set(err, -EBADMSG, "a static call of the reference is damaged");
 	r = key_func(p, view, entry.key, func, err);
 	if (r < 0)
@@ -422,12 +423,12 @@ static bool was_changed(const struct patcher *p, gva at, gva was, const uint8_t 
 int trampoline_code(const struct patcher *p, struct view *view, const struct shipped *shipped,
 		    const struct site *site, gva *func, uint8_t *code, struct err *err)
 {
-	const uint8_t *from = shipped_at(shipped, site->at, JUMP_BYTES), *key_bytes;
+	uint8_t from[JUMP_BYTES];
 	struct field field;
 	gva key, was = {0};
 	int r;
 
-	if (!from)
+	if (!shipped_copy(shipped, site->at, from, JUMP_BYTES))
 		return err_set(err, -EBADMSG, "a trampoline of the reference is damaged");
 	r = trampoline_key(p, shipped, site, &key, err);
 	if (r >= 0)
@@ -437,11 +438,8 @@ int trampoline_code(const struct patcher *p, struct view *view, const struct shi
 	if (r < 0)
 		return r;
 	memcpy(code, from, JUMP_BYTES);
-	key_bytes = shipped_at(shipped, field_at(key, &field), 8);
-	if (key_bytes)
-		memcpy(&was.v, key_bytes, 8);
-	if (was.v)
-		was = gva_add(was, shipped->moved);
+	if (!shipped_copy(shipped, field_at(key, &field), (uint8_t *)&was.v, 8))
+		was.v = 0;
 	if (was.v != func->v || was_changed(p, site->at, was, from))
 		static_encode(p, site->at, true, *func, ret_insn, code);
 	return 0;

@@ -34,17 +34,27 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(native) == NATIVE_OPS, "a slot for each");
 
-int choose_paravirt(struct patcher *p, struct err *err)
+/*
+ * A PV guest of Xen has none of its own instructions put in place (xen_init_ops.patch is
+ * paravirt_patch_default()); what it leaves the kernel by is jumped to.
+ */
+int choose_paravirt(struct patcher *p, struct view *view, struct err *err)
 {
+	bool is_pv = ram_is_pv(view_ram(view));
 	struct field field;
 
 	(void)err;
 	p->pv_iret = UINT32_MAX;
+	p->pv_sysret = UINT32_MAX;
 	if (!patcher_symbol(p, "native_patch").v)
 		return 0;
+	p->pv_ident = true;
 	if (types_field(p->types, "paravirt_patch_template.cpu.iret", &field, NULL) >= 0)
 		p->pv_iret = field.at / 8;
-	for (size_t i = 0; i < ARRAY_SIZE(native); i++) {
+	if (types_field(p->types, "paravirt_patch_template.cpu.usergs_sysret64", &field,
+			NULL) >= 0)
+		p->pv_sysret = field.at / 8;
+	for (size_t i = 0; i < ARRAY_SIZE(native) && !is_pv; i++) {
 		if (types_field(p->types, native[i].op, &field, NULL) < 0)
 			continue;
 		p->native[p->native_n++] = (struct native_op){
@@ -52,6 +62,26 @@ int choose_paravirt(struct patcher *p, struct err *err)
 		};
 	}
 	return 0;
+}
+
+/*
+ * An operation that nobody has is never called: its calls are calls of a BUG() (5.18 to 6.7), or
+ * one themselves. A kernel on Xen has none for the fifth level of page tables.
+ */
+static void encode_none(const struct patcher *p, gva at, uint8_t *code, size_t n)
+{
+	gva bug = patcher_symbol(p, "paravirt_BUG");
+	size_t used = 2;
+
+	if (bug.v && n >= JUMP_BYTES) {
+		branch_encode(code, OP_CALL, at, bug);
+		used = JUMP_BYTES;
+	} else if (n >= used) {
+		memcpy(code, "\x0f\x0b", used);
+	} else {
+		return;
+	}
+	fill_nops(p, code + used, n - used);
 }
 
 static const struct native_op *native_of(const struct patcher *p, uint32_t type)
@@ -88,13 +118,15 @@ static void encode(const struct patcher *p, uint32_t type, gva at, gva target, u
 	if (op && op->code_bytes <= n && is_native(p, op, target)) {
 		memcpy(code, op->code, op->code_bytes);
 		used = op->code_bytes;
-	} else if (p->native_n && n >= 3 &&
+	} else if (p->pv_ident && n >= 3 &&
 		   target.v == patcher_symbol(p, "_paravirt_ident_64").v) {
 		memcpy(code, "\x48\x89\xf8", 3);	/* mov %rdi, %rax */
 		used = 3;
 	} else if (target.v != patcher_symbol(p, "_paravirt_nop").v &&
 		   target.v != patcher_symbol(p, "paravirt_nop").v && n >= JUMP_BYTES) {
-		branch_encode(code, type == p->pv_iret ? OP_JMP : OP_CALL, at, target);
+		bool leaves = type == p->pv_iret || type == p->pv_sysret;
+
+		branch_encode(code, leaves ? OP_JMP : OP_CALL, at, target);
 		used = JUMP_BYTES;
 	}
 	fill_nops(p, code + used, n - used);
@@ -103,11 +135,12 @@ static void encode(const struct patcher *p, uint32_t type, gva at, gva target, u
 int paravirt_operation(const struct patcher *p, struct view *view, gva at, gva *ret,
 		       struct err *err)
 {
-	const uint8_t *own = shipped_at(p->vmlinux, at, 8);
 	int r = view_ptr(view, at, ret, err);
+	gva own;
 
-	if (r >= 0 && own && ret->v && !patcher_is_function(p, *ret))
-		memcpy(&ret->v, own, 8);
+	if (r >= 0 && ret->v && !patcher_is_function(p, *ret) &&
+	    shipped_copy(p->vmlinux, at, (uint8_t *)&own.v, 8))
+		*ret = own;
 	return r < 0 ? wrap(err, r, "pv_ops") : 0;
 }
 
@@ -130,7 +163,9 @@ int patch_paravirt(struct patcher *p, struct view *view, struct shipped *shipped
 		r = paravirt_operation(p, view, gva_add(p->pv_ops, type * 8ull), &target, err);
 		if (r < 0)
 			return r;
-		if (patcher_is_function(p, target))
+		if (!target.v)
+			encode_none(p, at, code, n);
+		else if (patcher_is_function(p, target))
 			encode(p, type, at, target, code, n);
 		if (sites_add(sites, at, n, TABLE_PARAVIRT, (uint32_t)i) < 0)
 			return err_set(err, -ENOMEM, "no memory for sites");

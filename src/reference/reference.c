@@ -18,6 +18,7 @@ struct reference {
 	struct store *store;	/* NULL: none at hand */
 	bool store_has_modules;
 	struct reference_kept kept[REFERENCE_KEEPS];
+	const struct profile *profile;	/* NULL: nobody made one */
 	struct reference_elsewhere elsewhere;	/* nothing in it: it is here */
 	bool modules_elsewhere;
 };
@@ -277,6 +278,23 @@ void reference_release_vmlinux(struct reference *reference)
 	if (reference->vmlinux.data)
 		reference->elsewhere.release(reference->elsewhere.ctx);
 	reference->vmlinux = (struct blob){0};
+}
+
+int reference_map_vmlinux(struct reference *reference, uint64_t from, size_t n, void *at)
+{
+	const struct reference_elsewhere *elsewhere = &reference->elsewhere;
+
+	return elsewhere->map ? elsewhere->map(elsewhere->ctx, from, n, at) : -ENOTSUP;
+}
+
+const struct profile *reference_profile(const struct reference *reference)
+{
+	return reference->profile;
+}
+
+void reference_set_profile(struct reference *reference, const struct profile *profile)
+{
+	reference->profile = profile;
 }
 
 bool reference_has_modules(const struct reference *reference)

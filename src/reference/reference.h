@@ -6,6 +6,7 @@
 
 #include "base/blob.h"
 #include "linux/kernel.h"
+#include "reference/profile.h"
 
 /*
  * What the distribution shipped of the kernel that one guest runs: its vmlinux and its
@@ -54,6 +55,8 @@ struct reference_elsewhere {
 		      struct err *err);
 	/* @vmlinux of reference_ask() is not needed any more: called once. */
 	void (*release)(void *ctx);
+	/* As reference_map_vmlinux(); until it is released. NULL: it cannot. */
+	int (*map)(void *ctx, uint64_t from, size_t n, void *at);
 	void *ctx;
 };
 
@@ -81,6 +84,21 @@ const struct reference_source *reference_source(const struct reference *referenc
  */
 const struct blob *reference_vmlinux(const struct reference *reference);
 void reference_release_vmlinux(struct reference *reference);
+
+/**
+ * reference_map_vmlinux - pages of it that several processes share
+ * @from, @n: which of its bytes, both multiples of the size of a page
+ * @at: memory from mmap() whose place they take; they may be written, which others do not see
+ *
+ * They stay after it was released. Return: 0, -ENOTSUP (it lies in memory of our own, and
+ * nothing was done), or another errno.
+ */
+nodiscard int reference_map_vmlinux(struct reference *reference, uint64_t from, size_t n,
+				    void *at);
+
+/* Its symbols and types, where somebody has them already, or NULL. They stay the caller's. */
+const struct profile *reference_profile(const struct reference *reference);
+void reference_set_profile(struct reference *reference, const struct profile *profile);
 
 /* Are there any modules to compare with? A bare kernel file has none. */
 bool reference_has_modules(const struct reference *reference);

@@ -50,9 +50,18 @@ static int read_image(struct self_image *image, const struct kernel *kernel, str
 	struct shipped_part *part = shipped_add(&image->shipped, "image", image->text, size,
 						PART_EXEC);
 
+	int r;
+
 	if (!part)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
-	return view_read_phys(view, kernel->image, part->bytes, size, err);
+	r = kernel_read_image(kernel, view, kernel->text, part->bytes,
+			      image->etext.v - image->text.v, err);
+	if (r < 0)
+		return r;
+	/* What lies between was freed, and may not even be there any more. */
+	size = image->rodata.v - image->text.v;
+	return kernel_read_image(kernel, view, image->rodata, part->bytes + size,
+				 image->erodata.v - image->rodata.v, err);
 }
 
 /* Where the kernel calls ftrace: as a table that patch_mcount() reads. */

@@ -112,3 +112,26 @@ uint8_t *shipped_at(const struct shipped *shipped, gva at, uint64_t n)
 		return NULL;
 	return part->bytes + (at.v - part->at.v);
 }
+
+/* A number that straddles an end is moved as a whole. */
+#define MARGIN 8u
+
+bool shipped_copy(const struct shipped *shipped, gva at, uint8_t *ret, size_t n)
+{
+	const struct shipped_part *part = shipped_part(shipped, at);
+	uint8_t room[MARGIN + SHIPPED_COPY_MAX + MARGIN];
+	uint64_t offset = part ? at.v - part->at.v : 0, lead, rest;
+
+	if (!part || n > SHIPPED_COPY_MAX || n > part->size_bytes - offset)
+		return false;
+	if (!shipped->finish) {
+		memcpy(ret, part->bytes + offset, n);
+		return true;
+	}
+	lead = offset < MARGIN ? offset : MARGIN;
+	rest = part->size_bytes - offset - n < MARGIN ? part->size_bytes - offset - n : MARGIN;
+	memcpy(room, part->bytes + offset - lead, lead + n + rest);
+	shipped->finish(shipped, offset - lead, room, lead + n + rest);
+	memcpy(ret, room + lead, n);
+	return true;
+}

@@ -67,18 +67,23 @@ struct shipped_trampoline {
 	gva at, key;
 };
 
+struct profile;
+
 struct shipped {
 	VEC(struct shipped_part) parts;		/* ascending, disjoint once sorted */
 	struct shipped_range table[SHIPPED_TABLES];	/* size 0: there is none */
 	VEC(struct shipped_runtime) runtime;
 	VEC(struct shipped_trampoline) trampolines;
+	const struct profile *profile;	/* of vmlinux: its symbols and types; NULL: not at hand */
 
 	/*
-	 * Of a copy that uses another one's bytes (kernel_image.c): its own addresses lie so
-	 * much higher than the absolute ones that stand in the bytes.
+	 * Of an image whose bytes are another one's (kernel_image.c), and are not to be written:
+	 * its own addresses lie so much higher than the absolute ones that stand in them.
 	 */
 	uint64_t moved;
 	bool borrowed;
+	/* Turns a copy of them, from offset @from on, into its own. NULL: they are. */
+	void (*finish)(const struct shipped *shipped, uint64_t from, uint8_t *bytes, size_t n);
 };
 
 /* One part more, of zeros; NULL: no memory. Sort before anything is looked up. */
@@ -91,8 +96,15 @@ nodiscard int shipped_sort(struct shipped *shipped, struct err *err);
 /* Free what it holds and zero it. */
 void shipped_free(struct shipped *shipped);
 
-/* @n bytes at @at, all in one part, or NULL. */
+/*
+ * @n bytes at @at, all in one part, or NULL. Where they are borrowed they are as they were linked,
+ * neither moved nor patched: right for text, and for tables of distances.
+ */
 uint8_t *shipped_at(const struct shipped *shipped, gva at, uint64_t n);
+
+/* A copy of such bytes as they should be; false where they are not all in one part. */
+#define SHIPPED_COPY_MAX 16u
+bool shipped_copy(const struct shipped *shipped, gva at, uint8_t *ret, size_t n);
 
 /* The part that holds @at, or NULL. */
 const struct shipped_part *shipped_part(const struct shipped *shipped, gva at);

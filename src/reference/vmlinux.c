@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "reference/elf.h"
 
+#define PAGE_BYTES 4096u
 #define KERNEL_MAP 0xffffffff80000000ull	/* __START_KERNEL_map */
 
 struct loading {
@@ -20,12 +22,14 @@ struct loading {
 	gva link;		/* where _text was linked to */
 	uint64_t delta;		/* how far the guest's kernel was moved */
 	struct shipped *ret;
-	struct relocations *relocations;	/* NULL: not wanted */
+	bool keep;		/* what is relocated, here: */
+	VEC(struct relocation) kept;
 };
 
 static void loading_free(struct loading *loading)
 {
 	elf_free(&loading->elf);
+	vec_free(&loading->kept);
 }
 
 static int find_first(struct loading *loading, struct err *err)
@@ -47,11 +51,29 @@ static int find_first(struct loading *loading, struct err *err)
 	return 0;
 }
 
+/* Into memory of zeros; pages that have nothing else stay untouched, and cost none. */
+static void copy_sparse(uint8_t *to, const uint8_t *from, uint64_t n)
+{
+	static const uint8_t zeros[4096];
+
+	while (n) {
+		size_t step = sizeof(zeros) - ((uintptr_t)to & (sizeof(zeros) - 1));
+
+		if (step > n)
+			step = n;
+		if (memcmp(from, zeros, step) != 0)
+			memcpy(to, from, step);
+		to += step;
+		from += step;
+		n -= step;
+	}
+}
+
 /*
  * All segments by their physical addresses, as they lie in memory: up to 6.14 that of the
  * per-CPU variables is linked to address 0.
  */
-static int load_segments(struct loading *loading, gva text, struct err *err)
+static int measure(const struct loading *loading, uint64_t *ret, struct err *err)
 {
 	const struct elf_file *elf = &loading->elf;
 	uint64_t size = 0;
@@ -66,6 +88,18 @@ static int load_segments(struct loading *loading, gva text, struct err *err)
 		if (from + segment->size_bytes > size)
 			size = from + segment->size_bytes;
 	}
+	*ret = size;
+	return 0;
+}
+
+static int load_segments(struct loading *loading, gva text, struct err *err)
+{
+	const struct elf_file *elf = &loading->elf;
+	uint64_t size;
+	int r = measure(loading, &size, err);
+
+	if (r < 0)
+		return r;
 	loading->image = shipped_add(loading->ret, "image", text, size, PART_EXEC);
 	if (!loading->image)
 		return err_set(err, -ENOMEM, "no memory for a kernel of %" PRIu64 " bytes", size);
@@ -74,7 +108,7 @@ static int load_segments(struct loading *loading, gva text, struct err *err)
 		const struct elf_segment *segment = &elf->segments.v[i];
 
 		if (segment->file_bytes)
-			memcpy(loading->image->bytes + (segment->phys - loading->first->phys),
+			copy_sparse(loading->image->bytes + (segment->phys - loading->first->phys),
 			       segment->bytes, segment->file_bytes);
 	}
 	return 0;
@@ -128,9 +162,9 @@ static int relocate_at(struct loading *loading, int32_t where, unsigned kind, st
 	memcpy(&value, loading->image->bytes + offset, size);
 	value += kind == LIST_INVERSE ? -loading->delta : loading->delta;
 	memcpy(loading->image->bytes + offset, &value, size);
-	if (!loading->relocations)
+	if (!loading->keep)
 		return 0;
-	kept = vec_add(&loading->relocations->list);
+	kept = vec_add(&loading->kept);
 	if (!kept)
 		return err_set(err, -ENOMEM, "no memory for relocations");
 	*kept = (struct relocation){ (uint32_t)offset, (uint8_t)size, kind == LIST_INVERSE };
@@ -183,13 +217,6 @@ static int relocate(struct loading *loading, struct err *err)
 	return r;
 }
 
-static int by_place(const void *a, const void *b)
-{
-	const struct relocation *x = a, *y = b;
-
-	return (x->at > y->at) - (x->at < y->at);
-}
-
 static inline void move_8(uint8_t *at, uint64_t by)
 {
 	uint64_t value;
@@ -208,38 +235,145 @@ static inline void move_4(uint8_t *at, uint32_t by)
 	memcpy(at, &value, sizeof(value));
 }
 
+/* In struct relocations: above the offset in a page. */
+#define RELOCATION_SHORT   0x1000u	/* of 4 bytes, not 8 */
+#define RELOCATION_INVERSE 0x2000u
+
+/* In a page none has more that do not overlap. */
+#define PAGE_RELOCATIONS_MAX (PAGE_BYTES / 4)
+
+static uint16_t packed(const struct relocation *relocation)
+{
+	return (uint16_t)(relocation->at % PAGE_BYTES |
+			  (relocation->size_bytes == 4 ? RELOCATION_SHORT : 0) |
+			  (relocation->inverse ? RELOCATION_INVERSE : 0));
+}
+
+/* By their pages, as they come: after that pages[i] is where those of page i begin. */
+static int sort_pages(const struct loading *loading, struct relocations *ret, struct err *err)
+{
+	uint32_t *pages = ret->pages.v, first = 0;
+
+	for (size_t i = 0; i < loading->kept.n; i++)
+		if (pages[loading->kept.v[i].at / PAGE_BYTES]++ == PAGE_RELOCATIONS_MAX)
+			return err_set(err, -EBADMSG, "relocations overlap at %#x",
+				       loading->kept.v[i].at);
+	for (size_t page = 0; page < ret->pages.n; page++) {
+		uint32_t n = pages[page];
+
+		pages[page] = first;
+		first += n;
+	}
+	for (size_t i = 0; i < loading->kept.n; i++)
+		ret->list.v[pages[loading->kept.v[i].at / PAGE_BYTES]++] =
+			packed(&loading->kept.v[i]);
+	memmove(pages + 1, pages, (ret->pages.n - 1) * sizeof(*pages));
+	pages[0] = 0;
+	return 0;
+}
+
+/* Those of one page, which come in three lists that are in order themselves. */
+static void sort_page(uint16_t *list, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		uint16_t moved = list[i];
+		size_t to = i;
+
+		for (; to && list[to - 1] % PAGE_BYTES > moved % PAGE_BYTES; to--)
+			list[to] = list[to - 1];
+		list[to] = moved;
+	}
+}
+
+/* In order; and each for itself, so that what was moved can be moved back. */
+static int pack(struct loading *loading, struct relocations *ret, struct err *err)
+{
+	struct relocations_at walk = {0};
+	struct relocation relocation;
+	size_t pages = 1;
+	uint64_t end = 0;
+	int r;
+
+	for (size_t i = 0; i < loading->kept.n; i++)
+		if (loading->kept.v[i].at / PAGE_BYTES + 2 > pages)
+			pages = loading->kept.v[i].at / PAGE_BYTES + 2;
+	ret->pages.v = calloc(pages, sizeof(*ret->pages.v));
+	ret->list.v = malloc((loading->kept.n + 1) * sizeof(*ret->list.v));
+	if (!ret->pages.v || !ret->list.v)
+		return err_set(err, -ENOMEM, "no memory for relocations");
+	ret->pages.n = ret->pages.room = pages;
+	ret->list.n = ret->list.room = loading->kept.n;
+	r = sort_pages(loading, ret, err);
+	if (r < 0)
+		return r;
+	for (size_t page = 0; page + 1 < pages; page++)
+		sort_page(ret->list.v + ret->pages.v[page],
+			  ret->pages.v[page + 1] - ret->pages.v[page]);
+	for (; relocations_next(ret, &walk, &relocation);
+	     end = relocation.at + relocation.size_bytes)
+		if (relocation.at < end)
+			return err_set(err, -EBADMSG, "relocations overlap at %#x",
+				       relocation.at);
+	return 0;
+}
+
+bool relocations_next(const struct relocations *relocations, struct relocations_at *at,
+		      struct relocation *ret)
+{
+	uint16_t packed;
+
+	if (at->i == relocations->list.n)
+		return false;
+	while (at->i == relocations->pages.v[at->page + 1])
+		at->page++;
+	packed = relocations->list.v[at->i++];
+	*ret = (struct relocation){
+		(uint32_t)(at->page * PAGE_BYTES + packed % PAGE_BYTES),
+		packed & RELOCATION_SHORT ? 4 : 8, packed & RELOCATION_INVERSE,
+	};
+	return true;
+}
+
+void relocations_free(struct relocations *relocations)
+{
+	vec_free(&relocations->pages);
+	vec_free(&relocations->list);
+}
+
+/* Those of one page: @bytes is the copy of all. */
+static void apply_page(const struct relocations *relocations, size_t page, uint64_t from,
+		       uint8_t *bytes, size_t n, uint64_t by)
+{
+	const uint16_t *end = relocations->list.v + relocations->pages.v[page + 1];
+
+	for (const uint16_t *at = relocations->list.v + relocations->pages.v[page]; at < end;
+	     at++) {
+		uint64_t offset = page * PAGE_BYTES + *at % PAGE_BYTES - from;
+		uint64_t distance = *at & RELOCATION_INVERSE ? -by : by;
+
+		if (offset >= n || n - offset < (*at & RELOCATION_SHORT ? 4 : 8))
+			continue;
+		/* Copies of a fixed size: there are a hundred thousand of them. */
+		if (*at & RELOCATION_SHORT)
+			move_4(bytes + offset, (uint32_t)distance);
+		else
+			move_8(bytes + offset, distance);
+	}
+}
+
 void relocations_apply(const struct relocations *relocations, uint64_t from, uint8_t *bytes,
 		       size_t n, uint64_t by)
 {
-	size_t low = 0, high = relocations->list.n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (relocations->list.v[middle].at < from)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < relocations->list.n; low++) {
-		const struct relocation *relocation = &relocations->list.v[low];
-		uint64_t offset = relocation->at - from;
-
-		if (offset >= n || relocation->size_bytes > n - offset)
-			break;
-		/* Copies of a fixed size: there are a hundred thousand of them. */
-		if (relocation->size_bytes == 8)
-			move_8(bytes + offset, relocation->inverse ? -by : by);
-		else
-			move_4(bytes + offset, (uint32_t)(relocation->inverse ? -by : by));
-	}
+	for (uint64_t page = from / PAGE_BYTES;
+	     page + 1 < relocations->pages.n && page * PAGE_BYTES < from + n; page++)
+		apply_page(relocations, page, from, bytes, n, by);
 }
 
 int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret,
 		 struct relocations *relocations, struct err *err)
 {
 	cleanup(loading_free) struct loading loading = {
-		.ret = ret, .relocations = relocations,
+		.ret = ret, .keep = relocations,
 	};
 	int r;
 
@@ -254,9 +388,86 @@ int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret,
 		r = relocate(&loading, err);
 	if (r < 0)
 		return r;
-	if (relocations && relocations->list.n)
-		qsort(relocations->list.v, relocations->list.n, sizeof(*relocations->list.v),
-		      by_place);
+	if (relocations)
+		r = pack(&loading, relocations, err);
+	if (r < 0)
+		return r;
 	add_tables(&loading);
 	return add_runtime(&loading, err);
+}
+
+/* --- as it lies in the file --- */
+
+/* Of a segment what whole pages have is mapped, the rest copied. 0, or an errno of @map. */
+static int put_segment(const struct elf_file *elf, const struct elf_segment *segment,
+			map_fn *map, void *ctx, uint8_t *to)
+{
+	uint64_t lead = -(uintptr_t)to & (PAGE_BYTES - 1), offset, whole;
+	int r;
+
+	if (lead > segment->file_bytes)
+		lead = segment->file_bytes;
+	whole = (segment->file_bytes - lead) & ~(uint64_t)(PAGE_BYTES - 1);
+	offset = (uint64_t)(segment->bytes - elf->data) + lead;
+	r = !whole || offset % PAGE_BYTES ? -ENOTSUP : map(ctx, offset, whole, to + lead);
+	if (r == -ENOTSUP)
+		whole = 0;
+	else if (r < 0)
+		return r;
+	copy_sparse(to, segment->bytes, lead);
+	copy_sparse(to + lead + whole, segment->bytes + lead + whole,
+		    segment->file_bytes - lead - whole);
+	return 0;
+}
+
+static int put_segments(const struct loading *loading, map_fn *map, void *ctx, uint8_t *to,
+			struct err *err)
+{
+	const struct elf_file *elf = &loading->elf;
+	int r = 0;
+
+	for (size_t i = 0; i < elf->segments.n && r >= 0; i++) {
+		const struct elf_segment *segment = &elf->segments.v[i];
+
+		if (segment->file_bytes)
+			r = put_segment(elf, segment, map, ctx,
+					to + (segment->phys - loading->first->phys));
+	}
+	return r < 0 ? err_set(err, r, "the kernel's image: %s", strerror(-r)) : 0;
+}
+
+int vmlinux_pristine(const struct blob *vmlinux, map_fn *map, void *ctx, struct pristine *ret,
+		     struct err *err)
+{
+	cleanup(loading_free) struct loading loading = {0};
+	uint64_t size;
+	uint8_t *bytes;
+	int r;
+
+	r = elf_read(vmlinux->data, vmlinux->size, &loading.elf, err);
+	if (r >= 0)
+		r = find_first(&loading, err);
+	if (r >= 0)
+		r = measure(&loading, &size, err);
+	if (r < 0)
+		return r;
+	bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bytes == MAP_FAILED)
+		return err_set(err, -ENOMEM, "no memory for a kernel of %" PRIu64 " bytes", size);
+	r = put_segments(&loading, map, ctx, bytes, err);
+	if (r >= 0 && mprotect(bytes, size, PROT_READ) < 0)
+		r = err_set(err, -errno, "the kernel's image: %s", strerror(errno));
+	if (r < 0) {
+		munmap(bytes, size);
+		return r;
+	}
+	*ret = (struct pristine){ loading.link, bytes, size };
+	return 0;
+}
+
+void pristine_free(struct pristine *pristine)
+{
+	if (pristine->bytes)
+		munmap(pristine->bytes, pristine->size_bytes);
+	*pristine = (struct pristine){0};
 }

@@ -19,13 +19,26 @@ struct relocation {
 	bool inverse;		/* it becomes less when the image moves up */
 };
 
+/* All of them, by pages; there are a hundred thousand, which all scanners have. */
 struct relocations {
-	VEC(struct relocation) list;	/* ascending */
+	VEC(uint32_t) pages;	/* of each page the first one in list; then how many there are */
+	VEC(uint16_t) list;	/* ascending: where in its page, and RELOCATION_* */
 };
+
+/* Where a walk over all of them is; begins as {0}. */
+struct relocations_at {
+	size_t page, i;
+};
+
+/* The next one; false: there is none. */
+bool relocations_next(const struct relocations *relocations, struct relocations_at *at,
+		      struct relocation *ret);
+
+void relocations_free(struct relocations *relocations);
 
 /**
  * relocations_apply - move a part of an image
- * @from, @n: which part, by offset; what straddles its ends must have been moved before
+ * @from, @n: which part, by offset; what straddles its ends is left alone
  * @bytes:    the caller's copy of it
  * @by:       how far the image is moved up
  */
@@ -38,12 +51,32 @@ void relocations_apply(const struct relocations *relocations, uint64_t from, uin
  * @text:    where the guest has _text
  * @ret:     zeroed; for shipped_free() whatever came back. One part, from _text on, and the
  *           tables.
- * @relocations: receives what depends on where it lies, for vec_free(); NULL: not wanted
+ * @relocations: receives what depends on where it lies, for relocations_free(); NULL: not wanted
  *
  * Return: 0, -EBADMSG (damaged, hostile), -ENOTSUP (no relocations, and the guest's kernel
  *         does not lie where it was linked to), -ELOOP, -ENOMEM.
  */
 nodiscard int vmlinux_load(const struct blob *vmlinux, gva text, struct shipped *ret,
 			   struct relocations *relocations, struct err *err);
+
+/* The image as it was linked, neither moved nor patched: read-only, from mmap(). */
+struct pristine {
+	gva text;		/* where _text was linked to */
+	uint8_t *bytes;
+	size_t size_bytes;
+};
+
+/**
+ * vmlinux_pristine - the image as it lies in the file
+ * @map: puts @n bytes of the file from @from on, both whole pages, in place of those at @at, so
+ *       that whoever has the file shares them; 0, -ENOTSUP (they are copied then), or an errno
+ * @ret: for pristine_free()
+ *
+ * Return: 0, -EBADMSG, -ELOOP, -ENOMEM, or as @map.
+ */
+typedef int map_fn(void *ctx, uint64_t from, size_t n, void *at);
+nodiscard int vmlinux_pristine(const struct blob *vmlinux, map_fn *map, void *ctx,
+			       struct pristine *ret, struct err *err);
+void pristine_free(struct pristine *pristine);
 
 #endif

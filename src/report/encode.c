@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/escape.h"
 
 json_t *encode_text(const char *text)
@@ -90,7 +91,7 @@ int encode_print(json_t *document, FILE *to, struct err *err)
 {
 	cleanup(freep) char *text = NULL;
 
-	text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+	text = json_dump_text(document, 0);
 	json_decref(document);
 	if (!text)
 		return err_set(err, -ENOMEM, "no memory for the JSON document");

@@ -108,7 +108,7 @@ json_t *export_ocsf(const struct ledger_finding *finding, const json_t *details,
 	uint64_t time = finding->closed_ns ? finding->closed_ns :
 			fresh ? finding->first_seen_ns : finding->last_seen_ns;
 	json_t *resource = json_pack("{s:s, s:s, s:s}", "uid", finding->guest, "name",
-				     finding->guest, "type", "virtual machine");
+				     finding->name, "type", "virtual machine");
 
 	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:i, s:s, s:i, s:I, s:s, s:o, s:o, s:[o], s:o}",
 			 "category_uid", OCSF_CATEGORY, "class_uid", OCSF_CLASS,
@@ -166,6 +166,7 @@ void export_syslog(const struct ledger_finding *finding, const json_t *details, 
 	fprintf(to, " %s hvsm - %s [" SYSLOG_DATA_ID, is_host(host) ? host : "-",
 		closed ? "finding-closed" : "finding-open");
 	put_parameter(to, "guest", finding->guest);
+	put_parameter(to, "name", finding->name);
 	put_parameter(to, "boot", finding->boot);
 	put_parameter(to, "id", finding->id);
 	put_parameter(to, "check", finding->check);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/now.h"
 #include "report/ledger_inside.h"
 #include "report/ledger_parse.h"
@@ -34,6 +35,17 @@ void ledger_close(struct ledger **ledger)
 	sodium_memzero(*ledger, sizeof(**ledger));
 	free(*ledger);
 	*ledger = NULL;
+}
+
+/* What has none can be asked all the same. */
+int ledger_none(struct err *err)
+{
+	return err_set(err, -ENOTCONN, "there is no ledger at the moment");
+}
+
+bool ledger_is_moved(const struct ledger *ledger)
+{
+	return ledger && database_is_moved(ledger->database);
 }
 
 /* --- adding --- */
@@ -125,7 +137,8 @@ static int count_changed(struct ledger *ledger, const struct ledger_record *reco
 	cleanup(statement_end) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(ledger->database, &statement, err,
 				 "SELECT count(*) FILTER (WHERE opened_in = ?1),"
-				 " count(*) FILTER (WHERE closed_in = ?1) FROM finding"
+				 " count(*) FILTER (WHERE closed_in = ?1),"
+				 " count(*) FILTER (WHERE closed_in = 0) FROM finding"
 				 " WHERE guest = ?2", "is", (int64_t)record->seq, record->guest);
 
 	if (r >= 0)
@@ -138,6 +151,10 @@ static int count_changed(struct ledger *ledger, const struct ledger_record *reco
 		.closed = (uint32_t)statement_number(statement, 1),
 	};
 	memcpy(added->hash, record->hash, LEDGER_HASH_BYTES);
+	/* A report that has no more, or closes some, is welcome. */
+	if (added->opened && statement_number(statement, 2) > LEDGER_OPEN_MAX)
+		return err_set(err, -ELOOP, "over %u findings are open in this guest",
+			       LEDGER_OPEN_MAX);
 	return 0;
 }
 
@@ -174,6 +191,8 @@ int ledger_add(struct ledger *ledger, const struct ledger_origin *origin, const 
 	struct ledger_record record;
 	int r;
 
+	if (!ledger)
+		return ledger_none(err);
 	if (!origin)
 		origin = &unknown;
 	if (!ledger->writable || !is_word(origin->guest) || !is_word(origin->boot) ||
@@ -187,7 +206,10 @@ int ledger_add(struct ledger *ledger, const struct ledger_origin *origin, const 
 	r = database_begin(ledger->database, err);
 	if (r < 0)
 		return r;
-	r = add(ledger, &parsed, &record, &added, err);
+	/* SQLite goes on to write into a file that nobody will ever read. */
+	r = ledger_is_moved(ledger) ?
+		    err_set(err, -ESTALE, "the ledger's file was removed, or replaced") :
+		    add(ledger, &parsed, &record, &added, err);
 	if (!r)
 		r = database_commit(ledger->database, err);
 	database_undo(ledger->database);	/* where that was not reached */
@@ -207,11 +229,12 @@ int ledger_each(struct ledger *ledger, const struct ledger_filter *filter,
 	const struct ledger_filter *f = filter ? filter : &all;
 	cleanup(statement_end) sqlite3_stmt *statement = NULL;
 	struct ledger_record record;
-	int r = database_prepare(ledger->database, &statement, err,
+	int r = !ledger ? ledger_none(err) : database_prepare(ledger->database, &statement, err,
 				 "SELECT " CHAIN_COLUMNS " FROM record WHERE"
 				 " (?1 = '' OR guest = ?1 OR name = ?1) AND time >= ?2"
-				 " AND seq > ?3 ORDER BY seq", "sii", f->guest ? f->guest : "",
-				 sql_time(f->since_ns), (int64_t)f->after_seq);
+				 " AND seq > ?3 AND (?4 = '' OR guest = ?4) ORDER BY seq", "siis",
+				 f->guest ? f->guest : "", sql_time(f->since_ns),
+				 (int64_t)f->after_seq, f->key ? f->key : "");
 
 	if (r < 0)
 		return r;
@@ -231,7 +254,7 @@ int ledger_report(struct ledger *ledger, uint64_t seq, struct blob *ret, struct 
 	uint8_t digest[LEDGER_HASH_BYTES];
 	struct blob blob;
 	const void *text;
-	int r = database_prepare(ledger->database, &statement, err,
+	int r = !ledger ? ledger_none(err) : database_prepare(ledger->database, &statement, err,
 				 "SELECT content.text, digest FROM record"
 				 " JOIN content ON digest = content"
 				 " WHERE seq = ? AND kind < 2", "i", (int64_t)seq);
@@ -260,7 +283,7 @@ int ledger_report(struct ledger *ledger, uint64_t seq, struct blob *ret, struct 
 
 int ledger_head(struct ledger *ledger, struct ledger_head *ret, struct err *err)
 {
-	int r = chain_head(ledger, ret, err);
+	int r = ledger ? chain_head(ledger, ret, err) : ledger_none(err);
 
 	return r < 0 ? r : 0;
 }

@@ -80,12 +80,16 @@ struct ledger_added {
  * conclusive (clean; or with findings, and nothing left unseen) and no longer has it: as
  * well in a later boot.
  *
- * Return: 0, -EBADMSG (it is no such report), -ELOOP (it is too large, or nests too deep),
- *         -EINVAL (@origin, or opened to read), as ledger_open().
+ * Return: 0, -EBADMSG (it is no such report), -ELOOP (it is too large, or nests too deep,
+ *         or too much is open in its guest), -EINVAL (@origin, or opened to read), -ESTALE (the
+ *         file was removed or replaced meanwhile: open the ledger again), as ledger_open().
  */
 nodiscard int ledger_add(struct ledger *ledger, const struct ledger_origin *origin,
 			 const void *json, size_t size, struct ledger_added *ret,
 			 struct err *err);
+
+/* Was its file removed, or replaced? Then open it again. @ledger may be NULL. */
+bool ledger_is_moved(const struct ledger *ledger);
 
 /* How long, and how much, to keep. */
 struct ledger_retention {
@@ -101,12 +105,18 @@ struct ledger_retention {
  * A signed checkpoint is added to the chain that stands for them. The newest record stays, and
  * so do findings that are open. What is closed goes with the last record that had it.
  *
+ * The caller vouches for the clock. A record that a wrong clock put into the future keeps those
+ * after it, whose age is not known for certain, until @bytes_max counts.
+ *
  * Return: 0, -EINVAL (opened to read), as ledger_open().
  */
 nodiscard int ledger_expire(struct ledger *ledger, const struct ledger_retention *keep,
 			    uint64_t now_ns, uint64_t *removed, struct err *err);
 
-/* --- reading --- */
+/*
+ * --- reading ---
+ * Where there is no ledger (NULL) at the moment these, and ledger_add(), return -ENOTCONN.
+ */
 
 enum ledger_kind {
 	LEDGER_REPORT,		/* a report */
@@ -144,6 +154,8 @@ struct ledger_record {
 /* Which ones: those for which all holds. */
 struct ledger_filter {
 	const char *guest;	/* its key or its name; NULL: all */
+	const char *key;	/* its key, if that is known: findings are looked up by it, where
+				   by its name all records are searched; NULL: all */
 	uint64_t since_ns;	/* records: made since; findings: seen since, or closed */
 	uint64_t after_seq;	/* records: later ones; findings: opened or closed by later ones */
 	bool open;		/* findings: only those */
@@ -173,10 +185,12 @@ nodiscard int ledger_report(struct ledger *ledger, uint64_t seq, struct blob *re
 /* One finding over sweeps. Texts are escaped already, and valid while it is visited. */
 struct ledger_finding {
 	const char *guest, *boot;
+	const char *name;	/* of the guest, as @last_in has it; else @guest */
 	const char *id;		/* 16 hex digits */
 	const char *check, *severity, *title;
 	uint64_t first_seen_ns, last_seen_ns;	/* when the reports were stored */
 	uint64_t closed_ns;	/* 0: it is open */
+	/* None is before the one above, even where the clock was set back. */
 	uint64_t sweeps;	/* how many had it */
 	uint64_t opened_in, last_in, closed_in;	/* records; it may have been back since the first */
 };
@@ -198,6 +212,9 @@ struct ledger_head {
 
 /* Not verified. Return: 0, as ledger_open(). */
 nodiscard int ledger_head(struct ledger *ledger, struct ledger_head *ret, struct err *err);
+
+/* Bytes of the database that are in use: what struct ledger_retention bounds. As ledger_head(). */
+nodiscard int ledger_bytes(struct ledger *ledger, uint64_t *ret, struct err *err);
 
 /* --- proving --- */
 

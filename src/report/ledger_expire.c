@@ -40,6 +40,11 @@ static int used_bytes(struct database *database, uint64_t *ret, struct err *err)
 	return 0;
 }
 
+int ledger_bytes(struct ledger *ledger, uint64_t *ret, struct err *err)
+{
+	return used_bytes(ledger->database, ret, err);
+}
+
 static int remove_through(struct database *database, uint64_t seq, struct err *err)
 {
 	int r = database_do(database, err, "DELETE FROM record WHERE seq <= ?", "i",

@@ -24,7 +24,7 @@ static int open_finding(struct database *database, const struct ledger_record *r
 		"INSERT INTO finding VALUES(?1,?2,?3,?4,?5,?6,?7,?7,0,1,?8,?8,0)"
 		" ON CONFLICT(guest, boot, id) DO UPDATE SET check_id = excluded.check_id,"
 		" severity = excluded.severity, title = excluded.title,"
-		" last_seen = excluded.last_seen, closed = 0,"
+		" last_seen = max(first_seen, excluded.last_seen), closed = 0,"
 		" sweeps = sweeps + (last_in <> excluded.last_in),"
 		" opened_in = iif(closed_in, excluded.opened_in, opened_in),"
 		" last_in = excluded.last_in, closed_in = 0",
@@ -38,8 +38,9 @@ static int close_earlier(struct database *database, const struct ledger_record *
 			 const json_t *finding, struct err *err)
 {
 	return database_do(database, err,
-			   "UPDATE finding SET closed = ?, closed_in = ? WHERE guest = ?"
-			   " AND boot <> ? AND id = ? AND check_id = ? AND closed_in = 0", "iissss",
+			   "UPDATE finding SET closed = max(last_seen, ?), closed_in = ? WHERE"
+			   " guest = ? AND boot <> ? AND id = ? AND check_id = ?"
+			   " AND closed_in = 0", "iissss",
 			   (int64_t)record->time_ns, (int64_t)record->seq, record->guest,
 			   record->boot, string_at(finding, "id"), string_at(finding, "check"));
 }
@@ -49,8 +50,9 @@ static int close_missing(struct database *database, const struct ledger_record *
 			 const char *check, struct err *err)
 {
 	return database_do(database, err,
-			   "UPDATE finding SET closed = ?1, closed_in = ?2 WHERE guest = ?3"
-			   " AND check_id = ?4 AND closed_in = 0 AND last_in <> ?2", "iiss",
+			   "UPDATE finding SET closed = max(last_seen, ?1), closed_in = ?2"
+			   " WHERE guest = ?3 AND check_id = ?4 AND closed_in = 0"
+			   " AND last_in <> ?2", "iiss",
 			   (int64_t)record->time_ns, (int64_t)record->seq, record->guest, check);
 }
 
@@ -103,6 +105,10 @@ int findings_apply(struct database *database, const struct ledger_record *record
 #define TEXTS_N   6
 #define COLUMNS_N 13
 
+/* No column of the table: what a guest is called is in its records. */
+#define NAME   ", ifnull((SELECT nullif(name, '') FROM record WHERE seq = last_in), guest)"
+#define NAME_N COLUMNS_N
+
 int findings_digest(struct database *database, const char *table,
 		    uint8_t ret[LEDGER_HASH_BYTES], struct err *err)
 {
@@ -142,6 +148,7 @@ static int visit_finding(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx,
 		.last_seen_ns = statement_number(row, 7), .closed_ns = statement_number(row, 8),
 		.sweeps = statement_number(row, 9), .opened_in = statement_number(row, 10),
 		.last_in = statement_number(row, 11), .closed_in = statement_number(row, 12),
+		.name = statement_text(row, NAME_N),
 	};
 
 	return visit(&finding, ctx, err);
@@ -149,8 +156,9 @@ static int visit_finding(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx,
 
 static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, struct err *err)
 {
-	for (int i = 0; i < TEXTS_N; i++) {
-		const char *text = (const char *)sqlite3_column_text(row, i);
+	for (int i = 0; i <= TEXTS_N; i++) {
+		const char *text = (const char *)
+			sqlite3_column_text(row, i < TEXTS_N ? i : NAME_N);
 
 		if (!text)
 			return err_set(err, -ENOMEM, "no memory for a finding");
@@ -160,20 +168,23 @@ static int visit_row(sqlite3_stmt *row, ledger_finding_fn *visit, void *ctx, str
 	return visit_finding(row, visit, ctx, err);
 }
 
+#define AND_THE_REST \
+	" AND max(last_seen, closed) >= ?2 AND max(opened_in, closed_in) > ?3" \
+	" AND (?4 = 0 OR closed_in = 0) ORDER BY guest, boot, id"
+
 int ledger_each_finding(struct ledger *ledger, const struct ledger_filter *filter,
 			ledger_finding_fn *visit, void *ctx, struct err *err)
 {
 	static const struct ledger_filter all;
 	const struct ledger_filter *f = filter ? filter : &all;
 	cleanup(statement_end) sqlite3_stmt *statement = NULL;
-	int r = database_prepare(
-		ledger->database, &statement, err,
-		"SELECT " COLUMNS " FROM finding WHERE"
-		" (?1 = '' OR guest = ?1 OR guest IN (SELECT guest FROM record WHERE name = ?1))"
-		" AND max(last_seen, closed) >= ?2 AND max(opened_in, closed_in) > ?3"
-		" AND (?4 = 0 OR closed_in = 0) ORDER BY guest, boot, id", "siii",
-		f->guest ? f->guest : "", sql_time(f->since_ns), (int64_t)f->after_seq,
-		(int64_t)f->open);
+	int r = !ledger ? ledger_none(err) : database_prepare(
+		ledger->database, &statement, err, f->key ?
+		"SELECT " COLUMNS NAME " FROM finding WHERE guest = ?1" AND_THE_REST :
+		"SELECT " COLUMNS NAME " FROM finding WHERE (?1 = '' OR guest = ?1"
+		" OR guest IN (SELECT guest FROM record WHERE name = ?1))" AND_THE_REST, "siii",
+		f->key ? f->key : f->guest ? f->guest : "", sql_time(f->since_ns),
+		(int64_t)f->after_seq, (int64_t)f->open);
 
 	if (r < 0)
 		return r;

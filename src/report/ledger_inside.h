@@ -79,4 +79,7 @@ nodiscard int findings_apply(struct database *database, const struct ledger_reco
 nodiscard int findings_digest(struct database *database, const char *table,
 			      uint8_t ret[LEDGER_HASH_BYTES], struct err *err);
 
+/* -ENOTCONN, in words. */
+int ledger_none(struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/escape.h"
 #include "base/limits.h"
 
@@ -18,7 +19,10 @@ static int bad(struct err *err, const char *what)
 	return err_set(err, -EBADMSG, "no hvsm.report/1: %s", what);
 }
 
-/* jansson builds what it reads at once, and by recursion: so look first how much that will be. */
+/*
+ * jansson builds what it reads at once, and by recursion: [[],[],[],… becomes fifty times as large.
+ * So look first how much that will be.
+ */
 static int measure(const char *json, size_t size, struct err *err)
 {
 	size_t depth = 0, values = 0;
@@ -261,7 +265,7 @@ static json_t *member(const json_t *object, const char *key)
 static int digest_of(json_t *document, size_t flags, struct blob *text, uint8_t digest[32],
 		     struct err *err)
 {
-	char *dump = document ? json_dumps(document, flags | JSON_COMPACT) : NULL;
+	char *dump = json_dump_text(document, flags);
 
 	if (!dump)
 		return err_set(err, -ENOMEM, "no memory for a report");
@@ -287,27 +291,30 @@ static int fingerprint(struct parsed *parsed, struct err *err)
 	return r;
 }
 
-static int load(const void *json, size_t size, json_t **ret, struct err *err)
+int parsed_load(const char *json, size_t size, json_t **ret, struct err *err)
 {
-	json_error_t error = {0};
-	const char *schema;
+	json_t *document;
+	int r = measure(json, size, err);
 
-	*ret = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
-	if (!*ret && (!*error.text || json_error_code(&error) == json_error_out_of_memory))
-		return err_set(err, -ENOMEM, "no memory for a report");
-	if (!*ret)
-		return bad(err, "no JSON");
-	schema = string_at(*ret, "schema");
-	return schema && !strcmp(schema, "hvsm.report/1") ? 0 : bad(err, "another schema");
+	if (r < 0)
+		return r;
+	r = json_load_text(json, size, JSON_REJECT_DUPLICATES, &document, NULL);
+	if (r < 0)
+		return r == -ENOMEM ? err_set(err, r, "no memory for a report") :
+				      bad(err, "no JSON");
+	*ret = document;
+	return 0;
 }
 
 int parsed_read(const void *json, size_t size, struct parsed *ret, struct err *err)
 {
 	cleanup(parsed_free) struct parsed parsed = {0};
-	int r = measure(json, size, err);
+	int r = parsed_load(json, size, &parsed.document, err);
 
-	if (r >= 0)
-		r = load(json, size, &parsed.document, err);
+	const char *schema = string_at(parsed.document, "schema");
+
+	if (r >= 0 && (!schema || strcmp(schema, "hvsm.report/1") != 0))
+		r = bad(err, "another schema");
 	if (r >= 0)
 		r = read_guest(&parsed, err);
 	if (r >= 0)

@@ -27,6 +27,13 @@ struct parsed {
 };
 
 /**
+ * parsed_load - read what should be JSON, if it is not too much
+ * @ret: a new reference
+ * Return: 0, -EBADMSG (it is none), -ELOOP (too large, too deep, too many values), -ENOMEM.
+ */
+nodiscard int parsed_load(const char *json, size_t size, json_t **ret, struct err *err);
+
+/**
  * parsed_read - read hvsm.report/1
  * @ret: for parsed_free()
  *

@@ -84,12 +84,13 @@ static json_t *covered_json(const struct check_result *result)
 
 static json_t *check_json(const struct check_result *result)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}",
 			 "id", result->check->id,
 			 "result", check_state_name(result->state),
 			 "reason", encode_text_or_null(result->reason),
 			 "covered", covered_json(result),
 			 "duration_us", encode_count(result->duration_ns / 1000),
+			 "cpu_us", encode_count(result->cpu_ns / 1000),
 			 "repeats", encode_count(result->repeats));
 }
 

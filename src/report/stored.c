@@ -74,6 +74,29 @@ static void put_evidence(const json_t *fact, FILE *to)
 		put_labelled(to, FINDING_INDENT + 2, VALUE_INDENT, "found", at(fact, "found"));
 }
 
+/* What the policy says of it: a rule that allows it, or did once; how bad it counts. */
+static void put_policy(const json_t *finding, FILE *to)
+{
+	const json_t *policy = json_object_get(finding, "policy");
+	const json_t *allowed = json_object_get(policy, "allowed");
+	const json_t *expired = json_object_get(policy, "expired");
+	const char *severity = at(policy, "severity");
+	cleanup(freep) char *text = NULL;
+	int r = 0;
+
+	if (json_is_object(allowed))
+		r = asprintf(&text, "allowed, expires %s: %s", at(allowed, "expires"),
+			     at(allowed, "reason"));
+	else if (json_is_object(expired))
+		r = asprintf(&text, "was allowed, expired %s: %s", at(expired, "expires"),
+			     at(expired, "reason"));
+	else if (*severity && strcmp(severity, at(finding, "severity")) != 0)
+		r = asprintf(&text, "counts as %s", severity);
+	if (r)
+		put_labelled(to, FINDING_INDENT, FINDING_INDENT + 9, "policy",
+			     r > 0 ? text : "(no memory)");
+}
+
 static void put_finding(const json_t *finding, FILE *to)
 {
 	const json_t *object = json_object_get(finding, "object"), *item;
@@ -85,6 +108,7 @@ static void put_finding(const json_t *finding, FILE *to)
 	    "%s %s", at(object, "kind"), at(object, "name"));
 	if (*at(finding, "owner"))
 		put_labelled(to, FINDING_INDENT, FINDING_INDENT + 9, "owner", at(finding, "owner"));
+	put_policy(finding, to);
 	json_array_foreach(json_object_get(finding, "evidence"), i, item)
 		put_evidence(item, to);
 	fprintf(to, "%*sfinding  %s", FINDING_INDENT, "", at(finding, "id"));

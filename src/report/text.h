@@ -12,6 +12,7 @@
 #define TEXT_YELLOW "\033[1;33m"
 #define TEXT_GREEN  "\033[1;32m"
 #define TEXT_BLUE   "\033[1;34m"
+#define TEXT_BOLD   "\033[1m"
 #define TEXT_PLAIN  "\033[0m"
 
 /**

@@ -19,6 +19,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "vm"))
 
+import latency  # noqa: E402
 from lab import agent  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 
@@ -156,6 +157,7 @@ def show(kernel: str, title: str, result: Any) -> None:
 
 
 def main() -> None:
+    latency.main()
     for kernel in ("6.1-cloud", "new-generic"):
         for backend in ("anon", "memfd"):
             show(kernel, f"{kernel}, {backend} RAM", measure(kernel, backend=backend))

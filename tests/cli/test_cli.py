@@ -17,6 +17,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 import termios
@@ -28,6 +29,10 @@ from pathlib import Path
 import jsonschema
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from schemas import DOCS, validate  # noqa: E402
+
 HVSM = os.environ.get("HVSM", str(TOP / "build" / "src" / "hvsm"))
 LIMIT_S = 60
 
@@ -52,23 +57,6 @@ def hvsm(*args: str, **how: object) -> subprocess.CompletedProcess[str]:
     assert done.returncode in (0, 1, 2, 3), f"{args}: {done}"
     assert "Sanitizer" not in done.stderr, done.stderr
     return done
-
-
-def schema(name: str) -> dict[str, object]:
-    return json.loads((TOP / "docs" / name).read_text(encoding="utf-8"))
-
-
-def validate(document: dict[str, object]) -> None:
-    """A document against the schema that it names."""
-    views = schema("hvsm.views.1.schema.json")
-    if document["schema"] == "hvsm.report/1":
-        jsonschema.validate(document, schema("hvsm.report.1.schema.json"))
-        return
-    if document["schema"] == "hvsm.event/1":
-        jsonschema.validate(document, schema("hvsm.event.1.schema.json"))
-        return
-    kind = re.fullmatch(r"hvsm\.([a-z]+)/1", str(document["schema"]))
-    jsonschema.validate(document, {**views, "oneOf": [{"$ref": f"#/$defs/{kind.group(1)}"}]})
 
 
 def on_terminal(*args: str, columns: int, env: dict[str, str] | None = None) -> str:
@@ -147,7 +135,9 @@ class Usage(Case):
         self.assert_refused(done, "hvsm checks")
 
     def test_watch_wants_a_target_and_sense(self) -> None:
-        self.assert_refused(hvsm("watch"), "hvsm watch TARGET")
+        nowhere = {**os.environ, "HVSM_SOCKET": "/nonexistent/socket"}
+        self.assert_refused(hvsm("watch", env=nowhere), "hvsm watch TARGET")
+        self.assert_refused(hvsm("watch", "--period", "5", env=nowhere), "--period")
         self.assert_refused(hvsm("watch", "x", "--only", "exce"), "'exce'", "exec", "watch --help")
         for option in ("--period", "--count", "--for"):
             for value in ("0", "-1", "1x", " 1", "99999999999999999999"):
@@ -220,7 +210,7 @@ class Output(Case):
 
 class Documents(Case):
     def test_schemas_are_schemas(self) -> None:
-        for path in (TOP / "docs").glob("*.schema.json"):
+        for path in DOCS.glob("*.schema.json"):
             document = json.loads(path.read_text(encoding="utf-8"))
             jsonschema.Draft202012Validator.check_schema(document)
 
@@ -591,6 +581,18 @@ class Guests(Case):
                      if guest["pid"] == process.pid]
             self.assertEqual([guest["name"] for guest in found], [ESCAPED])
             self.assert_refused(hvsm("scan", HOSTILE), ESCAPED)
+
+    def test_device_model_of_xen_is_no_guest(self) -> None:
+        """A process that is called so, as it does nothing: a shell that waits."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder, "qemu-system-i386")
+            shutil.copy("/bin/sh", program)
+            for words, listed in (("-xen-domid", "3"), False), (("-m", "32M"), True):
+                with subprocess.Popen([program, "-c", "read line", *words],
+                                      stdin=subprocess.PIPE) as process:
+                    found = [guest["pid"] for guest in json.loads(hvsm("list", "--json").stdout)["items"]]
+                    process.communicate(b"\n")
+                self.assertEqual(process.pid in found, listed, words)
 
     def test_rows_are_cut_to_the_terminal_only(self) -> None:
         with qemu("-name", "n" * 60) as process:

@@ -122,6 +122,26 @@ class Ledger(Case):
         self.assertIn("a\\x1b[2J]", self.run_on("findings"))
         self.assert_fits(on_terminal("report", "findings", "--ledger", self.good, columns=80))
 
+    def test_allowed(self) -> None:
+        """What the policy allowed when it was seen last says so."""
+        rule = {"reason": "the vendor's tracer", "expires": "never", "line": 7}
+        past = {"reason": "until the upgrade", "expires": "2025-02-01", "line": 9}
+        found = [finding(1, "idt") | {"policy": {"severity": "high", "allowed": rule, "expired": None}},
+                 finding(2, "idt") | {"policy": {"severity": "low", "allowed": None, "expired": None}},
+                 finding(3, "idt") | {"policy": {"severity": "high", "allowed": None, "expired": past}}]
+        ledger = f"{self.folder.name}/allowed"
+        store(ledger, [report("web1", 1, [check("idt", "finding")], found)])
+        document = json.loads(self.run_on("findings", "--json", ledger=ledger))
+        self.assertEqual({item["id"][15]: (item["allowed"], item["state"]) for item in document["items"]},
+                         {"1": (True, "open"), "2": (False, "open"), "3": (False, "open")})
+        rows = self.run_on("findings", ledger=ledger).splitlines()[1:]
+        self.assertEqual(sorted(row.split()[1] for row in rows), ["allowed", "open", "open"])
+        text = self.run_on("show", "1", ledger=ledger)
+        self.assert_fits(text)
+        for words in ("policy   allowed, expires never: the vendor's tracer\n", "policy   counts as low\n",
+                      "policy   was allowed, expired 2025-02-01: until the upgrade\n"):
+            self.assertIn(words, text)
+
     def test_show(self) -> None:
         for number, wanted in ((1, 0), (2, 1), (3, 1), (5, 4)):
             self.assertEqual(json.loads(self.run_on("show", str(number), "--json")),

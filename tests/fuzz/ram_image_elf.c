@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "ram/image_map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,6 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				abort();
 			end = part->start + part->size_bytes;
 		}
+		/* Of a core of Xen: no more than can be followed. */
+		if (!map.frames != !map.frames_n || map.frames_n > MACHINE_FRAMES_MAX)
+			abort();
 	}
 	image_map_free(&map);
 	return 0;

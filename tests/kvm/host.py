@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real KVM host: a Debian kernel with kvm-amd, and QEMU and hvsm in its initramfs, under emulation.
+"""A real KVM host: Debian with systemd and kvm-amd, under emulation.
 
-The host is a guest of the lab (tests/vm/lab) whose emulated CPU has SVM. What runs on it are
-programs of the machine that runs the test, with the libraries they need.
+The host is a guest of the lab (tests/vm/lab) whose emulated CPU has SVM. It has what hvsm's package
+depends on, and the package itself, not installed. Its QEMU is that of the machine that runs the
+test, with the libraries it needs, in a directory of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vm"))
 
-from lab import LabError, image, kernels, modules  # noqa: E402
-from lab.cache import TOP, run  # noqa: E402
+from lab import LabError, debian, image, kernels, modules  # noqa: E402
+from lab.cache import run  # noqa: E402
 from lab.guest import Guest, host_tsc_khz  # noqa: E402
-from lab.product import binary  # noqa: E402
+from lab.product import packages  # noqa: E402
 
 HOST_KERNEL = "6.1-generic"     # the cloud flavour has no kvm-amd
 GUEST_KERNEL = "6.1-cloud"
@@ -27,6 +28,11 @@ KVM_MODULES = ("irqbypass", "ccp", "kvm", "kvm-amd")    # in this order
 FIRMWARE = ("/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/kvmvapic.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/pvh.bin", "/usr/share/qemu/qboot.rom",
             "/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/bios-microvm.bin")
+QEMU = "/opt/qemu"
+# These are one with the dynamic loader, and the host has its own.
+LIBC = re.compile(r"/(ld-linux|libc\.|libm\.|libpthread\.|libdl\.|librt\.|libresolv\.)")
+SYSTEM = "systemd-sysv,dbus,udev,kmod"
+DEBS = "/root/in"
 WAIT_S = 120        # a guard against what hangs, no measure of anything
 # What the guest does instead of the lab's labd: it tells what it is, and does what it is told.
 GUEST_INIT = """#!/bin/sh
@@ -57,12 +63,10 @@ def libraries(*programs: Path) -> list[Path]:
     return sorted(found)
 
 
-def add_directories(cpio: image.Cpio, files: list[Path]) -> None:
-    """The kernel does not make the directories that an archive leaves out."""
-    parents = {parent for file in files for parent in file.parents if parent != Path("/")}
-    for parent in sorted(parents):
-        if str(parent).lstrip("/") not in image.DIRECTORIES:
-            cpio.add(str(parent).lstrip("/"), 0o040755)
+def needed(deb: Path) -> list[str]:
+    """What a package depends on; of alternatives the first, or what the host has in any case."""
+    items = run("dpkg-deb", "-f", deb, "Depends", what=deb.name).split(",")
+    return sorted({re.split(r"[\s(|]", item.strip())[0] for item in items} - {"systemd", "libc6"})
 
 
 def unpack(kernel: kernels.Kernel, target: Path) -> None:
@@ -76,29 +80,30 @@ class Host(Guest):
 
     def __init__(self) -> None:
         # Without what QEMU's emulation of SVM does not hand to a nested guest.
-        super().__init__(HOST_KERNEL, machine="q35", memory="3G", smp=1,
+        super().__init__(HOST_KERNEL, machine="q35", memory="3G", smp=1, system="debian",
                          cpu="EPYC,-monitor,-xsave", append="mitigations=off")
         self.inner = kernels.fetch(GUEST_KERNEL)
         self.qemu = Path(run("sh", "-c", "command -v qemu-system-x86_64", what="QEMU").strip())
+        self.deb = packages()[0]
 
     def _initrd(self) -> Path:
-        """The lab's root, and behind it in the same file what makes a host of it."""
+        """Debian, and behind it in the same file what makes a host of it."""
         path = self.dir / "initrd"
         if not path.exists():
-            path.write_bytes(super()._initrd().read_bytes() + self._own_root())
+            system = debian.root(self.kernel, ",".join([SYSTEM, *needed(self.deb)]))
+            path.write_bytes(system.read_bytes() + self._own_root())
         return path
 
     def _own_root(self) -> bytes:
         cpio = image.Cpio()
-        programs = {self.qemu: "/usr/bin/qemu-system-x86_64", binary(): "/bin/hvsm",
-                    TOP / "build/src/hvsm-agent": "/bin/hvsm-agent"}
-        shared = libraries(self.qemu, binary())
-        firmware = [Path(path) for path in FIRMWARE]
-        add_directories(cpio, [*shared, *firmware, Path("/kvm/x")])
-        for source, name in programs.items():
-            add_file(cpio, source, name)
-        for path in [*shared, *firmware]:
-            add_file(cpio, path)
+        for name in ("opt", QEMU, f"{QEMU}/lib", f"{QEMU}/share", "kvm", DEBS):
+            cpio.add(name.lstrip("/"), 0o040755)
+        add_file(cpio, self.qemu, "/usr/bin/qemu-system-x86_64")
+        for path in libraries(self.qemu):
+            if not LIBC.search(str(path)):
+                add_file(cpio, path, f"{QEMU}/lib/{path.name}")
+        for path in map(Path, FIRMWARE):
+            add_file(cpio, path, f"{QEMU}/share/{path.name}")
         with tempfile.TemporaryDirectory() as temp:
             unpack(self.kernel, Path(temp))
             for name in KVM_MODULES:
@@ -106,6 +111,7 @@ class Host(Guest):
                 add_file(cpio, module, f"/kvm/{name}.ko")
         add_file(cpio, self.inner.vmlinuz, "/kvm/vmlinuz")
         cpio.add("kvm/initrd", 0o100644, self._inner_root())
+        add_file(cpio, self.deb, f"{DEBS}/{self.deb.name}")
         return cpio.finish()
 
     def _inner_root(self) -> bytes:
@@ -127,7 +133,7 @@ class Host(Guest):
         self.sh("mkfifo /run/port.in /run/port.out; (cat /run/port.out >/run/said) >/dev/null 2>&1 &")
         # On a busy machine the guest fails to measure its clocks, and waits for ever.
         append = f"console=ttyS0 quiet panic=-1 no_timer_check tsc_early_khz={host_tsc_khz()}"
-        self.sh(f"/usr/bin/qemu-system-x86_64 -name {name} -accel kvm -cpu host,-xsave -machine microvm,rtc=on"
+        self.sh(f"LD_LIBRARY_PATH={QEMU}/lib /usr/bin/qemu-system-x86_64 -L {QEMU}/share -name {name} -accel kvm -cpu host,-xsave -machine microvm,rtc=on"
                 " -nodefaults -m 256 -no-reboot -display none -serial pipe:/run/port"
                 f" -kernel /kvm/vmlinuz -initrd /kvm/initrd -append '{append}'"
                 " </dev/null >/dev/null 2>/run/qemu.err &")

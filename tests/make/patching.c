@@ -105,7 +105,7 @@ static void make_patcher(struct patching *m)
 		.types = kernel->types, .borrows_types = true, .text = kernel->text,
 		.etext = symbols_lookup(kernel->symbols, "_etext"), .caps_n = 24,
 		.nop_max = 8, .return_thunk = symbols_lookup(kernel->symbols, "__x86_return_thunk"),
-		.pv_ops = m->pv_ops, .pv_iret = UINT32_MAX, .return0 = m->return0,
+		.pv_ops = m->pv_ops, .pv_iret = UINT32_MAX, .pv_sysret = UINT32_MAX, .return0 = m->return0,
 	};
 	for (unsigned i = 1; i < ARRAY_SIZE(nops); i++)
 		memcpy(p->nop[i], nops[i], i);

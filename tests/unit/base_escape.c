@@ -137,6 +137,25 @@ static void unescaping_gives_the_original_back(void **state)
 	}
 }
 
+static void what_is_escaped_is_not_escaped_again(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} texts[] = {
+		{ "web1", "web1" }, { "a\\x1b[2J", "a\\x1b[2J" }, { "a\x1b[2J", "a\\x1b[2J" },
+		/* Half of it is not: then none of it counts as escaped. */
+		{ "\\x1b \x1b", "\\x5cx1b \\x1b" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		char *text = escape_once(texts[i].in);
+
+		assert_string_equal(text, texts[i].out);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +168,7 @@ int main(void)
 		cmocka_unit_test(nul_bytes_are_escaped),
 		cmocka_unit_test(cut_between_characters),
 		cmocka_unit_test(unescaping_gives_the_original_back),
+		cmocka_unit_test(what_is_escaped_is_not_escaped_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,12 +72,35 @@ static void size_that_cannot_be_is_refused(void **state)
 	assert_null(v);
 }
 
+static void settled_array_may_still_grow(void **state)
+{
+	VEC(uint32_t) numbers = {0};
+
+	(void)state;
+	vec_settle(&numbers);
+	assert_null(numbers.v);
+	for (uint32_t i = 0; i < 100; i++) {
+		uint32_t *number = vec_add(&numbers);
+
+		assert_non_null(number);
+		*number = i;
+		if (i % 10 == 0)
+			vec_settle(&numbers);
+		if (i % 10 == 0)
+			assert_int_equal(numbers.room, numbers.n);
+	}
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(numbers.v[i], i);
+	vec_free(&numbers);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(elements_keep_their_order),
 		cmocka_unit_test(new_elements_are_zero),
 		cmocka_unit_test(freed_array_may_be_used_again),
+		cmocka_unit_test(settled_array_may_still_grow),
 		cmocka_unit_test(size_that_cannot_be_is_refused),
 	};
 

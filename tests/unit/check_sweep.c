@@ -19,8 +19,10 @@
  *	.   clean			?   something could not be seen
  *	A B a finding			!   -EFAULT		-   -ENOENT
  *	+   findings A and B		*   all fuel spent, and no word of it
+ *	Q   A, and nobody is changing anything
  *	R   the guest is reset		r   … while A was found
  *	D   the guest ends		d   … while A was found
+ *	L   it leads to memory that may be plugged in, and A was found
  */
 static const char *script;
 static unsigned runs;
@@ -60,7 +62,13 @@ static int play(struct check_run *run, struct err *err)
 		script++;
 	if (what != '*')
 		check_covered(run, "things", 1);
-	if (what == 'A' || what == '+' || what == 'r' || what == 'd')
+	if (what == 'Q')
+		check_quiet(run);
+	if (what == 'L' && view_ram(check_view(run))->room.size_bytes)
+		(void)!ram_read(view_ram(check_view(run)), view_ram(check_view(run))->room.start,
+				&value, 8, NULL);
+	if (what == 'A' || what == 'Q' || what == '+' || what == 'r' || what == 'd' ||
+	    what == 'L')
 		find(run, "A");
 	if (what == 'B' || what == '+')
 		find(run, "B");
@@ -162,6 +170,29 @@ static void clean_is_clean_at_once(void **state)
 	assert_int_equal(runs, 1);
 	assert_int_equal(g.sweep->repeats, 0);
 	assert_true(g.sweep->pages_read > 0 && g.sweep->bytes_read > 0 && g.sweep->started_ns);
+}
+
+/* Of a guest that has memory, it may be, of which nobody knows where it is on the host. */
+static void what_unseen_memory_may_explain_is_no_finding(void **state)
+{
+	const struct check_result *result;
+
+	(void)state;
+	assert_finding("L", "A");
+	g.ram->room = (struct ram_range){ gpa_of(1ull << 40), 1ull << 30 };
+	/* All that was plugged in is known: it leads nowhere. */
+	assert_finding("L", "A");
+	assert_true(g.ram->in_room);
+	g.ram->unsure = true;
+	result = sweep("L");
+	assert_int_equal(result->state, CHECK_INCONCLUSIVE);
+	assert_int_equal(result->findings.n, 0);
+	assert_non_null(strstr(result->reason, "plugged in"));
+	/* … and what was found without it stays; what only one run found does not. */
+	assert_finding("A", "A");
+	assert_int_equal(sweep("AL")->state, CHECK_INCONCLUSIVE);
+	g.ram->room.size_bytes = 0;
+	g.ram->unsure = false;
 }
 
 static void finding_that_persists_is_reported(void **state)
@@ -355,6 +386,31 @@ static void finding_in_a_running_guest_is_looked_at_later(void **state)
 	assert_int_equal(runs, 1);
 }
 
+/* … but not of what nobody was changing in any of these runs. */
+static void finding_of_what_is_not_updated_is_not_looked_at_later(void **state)
+{
+	static struct ram_ops ops;
+
+	(void)state;
+	g.image_ops = g.ram->ops;
+	g.jiffies = 1ull << 33;
+	ops = *g.ram->ops;
+	ops.alive = alive;
+	ops.read = read_later;
+	g.ram->ops = &ops;
+
+	assert_finding("Q", "A");
+	assert_int_equal(runs, 6);
+	assert_finding("AQ", "A");
+	assert_int_equal(runs, 7);
+	assert_finding("QQQQQA", "A");
+	assert_int_equal(runs, 7);
+	assert_int_equal(sweep("QQQAQQ.")->state, CHECK_CLEAN);
+	assert_int_equal(sweep("QQQ.")->state, CHECK_CLEAN);
+	assert_finding("QQQ?QQ", "A");
+	assert_int_equal(runs, 7);
+}
+
 static void memory_runs_out_at_every_allocation(void **state)
 {
 	const struct sweep_options options = { .wanted = ours, .pause_us = 1 };
@@ -390,6 +446,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(clean_is_clean_at_once),
 		T(finding_that_persists_is_reported),
+		T(what_unseen_memory_may_explain_is_no_finding),
 		T(finding_that_vanishes_is_none),
 		T(findings_that_change_are_inconclusive),
 		T(run_that_saw_less_takes_nothing_back),
@@ -403,6 +460,7 @@ int main(void)
 		T(kernel_that_boots_is_not_looked_at),
 		T(clock_that_stands_still_is_not_believed),
 		T(finding_in_a_running_guest_is_looked_at_later),
+		T(finding_of_what_is_not_updated_is_not_looked_at_later),
 		T(memory_runs_out_at_every_allocation),
 	};
 

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/vec.h"
 #include "make/memory.h"
+#include "ram/machine.h"
 
 #define FUEL	100000u
 #define RWX	(PTE_PRESENT | PTE_WRITE | PTE_USER)
@@ -89,6 +90,76 @@ static void large_pages_keep_the_offset(void **state)
 	assert_int_equal(translate(g, 0x00200000 + 0x1ff000, &to), 0);
 	assert_int_equal(to.at.v, 0x00c00000 + 0x1ff000);
 	assert_int_equal(to.page_bytes, 2u << 20);
+}
+
+/* --- a PV guest of Xen: machine frame i + 0x500 is the guest's frame i --- */
+
+#define MACHINE 0x500000ull
+
+static struct view *look_pv(struct guest *g)
+{
+	struct view *view = look(g, FUEL);
+	uint32_t frames[16];
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(frames); i++)
+		frames[i] = 0x500 + i;
+	assert_int_equal(machine_new(ARRAY_SIZE(frames), &g->ram->machine, NULL), 0);
+	assert_true(machine_set(g->ram->machine, frames));
+	return view;
+}
+
+static uint64_t *entry_of(struct guest *g, uint64_t table, uint64_t at, unsigned level)
+{
+	return (uint64_t *)memory_page(&g->m, table) + paging_index(gva_of(at), level);
+}
+
+/* Tables 0x1000 to 0x4000, then the page at 0x7000; entries hold machine addresses. */
+static void map_pv(struct guest *g)
+{
+	for (unsigned level = 4; level >= 1; level--)
+		*entry_of(g, (5ull - level) << 12, VIRT, level) = RWX | (MACHINE +
+			(level == 1 ? 0x7000 : (6ull - level) << 12));
+	memory_page(&g->m, 0x7000);
+}
+
+static void tables_of_a_pv_guest_hold_machine_addresses(void **state)
+{
+	struct guest *g = *state;
+	struct mapping to;
+
+	map_pv(g);
+	assert_int_equal(paging_translate(look_pv(g), g->space, gva_of(VIRT), &to, NULL), 0);
+	assert_int_equal(to.at.v, 0x7000);
+	assert_int_equal(to.rights, ALL);
+
+	/* Xen opens the kernel's own pages, and marks them. */
+	*entry_of(g, 0x4000, VIRT, 1) |= PTE_XEN_KERNEL;
+	assert_int_equal(paging_translate(look_pv(g), g->space, gva_of(VIRT), &to, NULL), 0);
+	assert_int_equal(to.rights, ALL & ~MAP_USER);
+
+	/* A page of somebody else's is none of its RAM. */
+	*entry_of(g, 0x4000, VIRT, 1) = 0x7000 | RWX;
+	assert_int_equal(paging_translate(look_pv(g), g->space, gva_of(VIRT), &to, NULL), 0);
+	assert_int_equal(to.at.v, MACHINE_FOREIGN | 0x7000);
+	assert_false(ram_has(g->ram, to.at, GUEST_PAGE_SIZE));
+}
+
+static void a_table_of_a_pv_guest_that_is_not_its_own_is_not_followed(void **state)
+{
+	struct guest *g = *state;
+	struct mapping to;
+
+	for (unsigned level = 2; level <= 4; level++) {
+		map_pv(g);
+		/* Were it taken for one of the guest's, it would lead on. */
+		*entry_of(g, (5ull - level) << 12, VIRT, level) = RWX | (6ull - level) << 12;
+		assert_int_equal(paging_translate(look_pv(g), g->space, gva_of(VIRT), &to, NULL),
+				 -EFAULT);
+	}
+	map_pv(g);
+	*entry_of(g, 0x3000, VIRT, 2) |= PTE_LARGE;
+	assert_int_equal(paging_translate(look_pv(g), g->space, gva_of(VIRT), &to, NULL),
+			 -EBADMSG);
 }
 
 /* Each right taken away at each level in turn. */
@@ -225,6 +296,32 @@ static void walk_gives_runs_of_equal_rights(void **state)
 	assert_true(seen.v[1].start.v == 0x3000 && seen.v[1].rights == (MAP_WRITE | MAP_USER));
 	assert_true(seen.v[2].start.v == 0x5000 && seen.v[2].size_bytes == 0x1000);
 	assert_true(seen.v[3].start.v == 0xfffffffffffff000 && seen.v[3].size_bytes == 0x1000);
+	vec_free(&seen);
+}
+
+/* Xen's entries lead to its own tables, which nobody can read. */
+static void xens_part_of_a_pv_guests_table_is_left_out(void **state)
+{
+	struct guest *g = *state;
+	struct extents seen = {0};
+	struct mapping to;
+	struct view *view;
+
+	map_pv(g);
+	for (unsigned i = 256; i < 272; i++)
+		memory_u64(&g->m, ROOT + 8 * i, 0x900000 | RWX);
+	view = look_pv(g);
+	assert_int_equal(view_walk(view, g->space, gva_of(0), gva_of(UINT64_MAX), 0, keep, &seen,
+				   NULL), 0);
+	assert_int_equal(seen.n, 1);
+	assert_true(seen.v[0].start.v == VIRT);
+	assert_int_equal(view_translate(view, g->space, gva_of(0xffff800000000000), &to, NULL),
+			 -EFAULT);
+	vec_free(&seen);
+
+	/* Of all other guests they are the guest's own: here they lead to nothing that is there. */
+	assert_int_equal(view_walk(look(g, FUEL), g->space, gva_of(0xffff800000000000),
+				   gva_of(0xffff87ffffffffff), 0, keep, &seen, NULL), -EFAULT);
 	vec_free(&seen);
 }
 
@@ -493,6 +590,9 @@ int main(void)
 		T(four_and_five_levels_lead_to_the_page),
 		T(large_pages_keep_the_offset),
 		T(rights_are_the_weakest_of_all_levels),
+		T(tables_of_a_pv_guest_hold_machine_addresses),
+		T(a_table_of_a_pv_guest_that_is_not_its_own_is_not_followed),
+		T(xens_part_of_a_pv_guests_table_is_left_out),
 		T(addresses_that_are_not_canonical_are_not_mapped),
 		T(reserved_bits_are_no_mapping),
 		T(no_other_number_of_levels),

@@ -487,6 +487,30 @@ static void every_page_missing(void **state)
 	memcpy(&g.m, &copy, sizeof(copy));
 }
 
+/*
+ * Init memory that the kernel freed and a balloon gave back lies in the middle of its image:
+ * there is RAM, but no page. What lies behind it is read all the same.
+ */
+static void page_of_the_image_that_was_given_back(void **state)
+{
+	uint8_t **page = NULL, *bytes;
+
+	(void)state;
+	make();
+	for (size_t i = 0; i < g.m.pages_n; i++)
+		if (g.m.pages[i].at == g.in.image + KERNEL_BTF)
+			page = &g.m.pages[i].bytes;
+	assert_non_null(page);
+	bytes = *page;
+	*page = NULL;
+	/* The symbols behind it are known, so it is the types that are missed. */
+	assert_int_equal(look(), -EBADMSG);
+	assert_non_null(strstr(g.err.text, "BTF"));
+	*page = bytes;
+	assert_int_equal(look(), 0);
+	assert_is_default(g.kernel);
+}
+
 static void memory_runs_out_at_every_allocation(void **state)
 {
 	uint64_t n = 0, count;
@@ -540,6 +564,7 @@ int main(void)
 		T(members_are_read_as_numbers),
 		T(fault_at_every_read),
 		T(every_page_missing),
+		T(page_of_the_image_that_was_given_back),
 		T(memory_runs_out_at_every_allocation),
 	};
 

@@ -118,6 +118,19 @@ static void members_lie_where_they_lie(void **state)
 	assert_string_equal(types_name(types, UINT32_MAX), "");
 }
 
+static void what_is_shared_goes_with_its_last_user(void **state)
+{
+	struct btf b = {0};
+	struct types *types = example(&b), *other = types_share(types);
+
+	(void)state;
+	types_free(&types);
+	assert_null(types);
+	assert_int_equal(get(other, "outer").size_bytes, 168);
+	types_free(&other);
+	assert_null(other);
+}
+
 static void anonymous_members_are_looked_into(void **state)
 {
 	struct btf b = {0};
@@ -665,6 +678,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_lie_where_they_lie),
+		cmocka_unit_test(what_is_shared_goes_with_its_last_user),
 		cmocka_unit_test(all_members_are_told),
 		cmocka_unit_test(prototypes_are_compared_by_what_is_passed),
 		cmocka_unit_test(a_parameter_of_no_type_is_refused),

@@ -190,9 +190,9 @@ static void baseline_lies_with_the_starter(void **state)
 	assert_int_equal(baseline_compare(baseline, "b", large, LARGE, NULL, NULL), BASELINE_NEW);
 	assert_int_equal(baseline_compare(baseline, "c", "y", 1, NULL, NULL), BASELINE_NEW);
 	baseline_drop(baseline, "c");
-	assert_int_equal(baseline_noted(baseline, "n", &blob, NULL), -ENOENT);
-	assert_int_equal(baseline_note(baseline, "n", large, LARGE, NULL), 0);
-	assert_int_equal(baseline_noted(baseline, "n", &blob, NULL), 0);
+	assert_int_equal(baseline_noted(baseline, BASELINE_AGENT_ITEM, &blob, NULL), -ENOENT);
+	assert_int_equal(baseline_note(baseline, BASELINE_AGENT_ITEM, large, LARGE, NULL), 0);
+	assert_int_equal(baseline_noted(baseline, BASELINE_AGENT_ITEM, &blob, NULL), 0);
 	assert_int_equal(blob.size, LARGE);
 	blob_free(&blob);
 	assert_int_equal(baseline_commit(both.broker.baseline, NULL), 0);
@@ -307,6 +307,79 @@ static void too_many_questions_end_the_scanner(void **state)
 	assert_int_equal(finish(&both), -EPROTO);
 }
 
+/* It asks on and on: the broker must be done with it before its thread is waited for. */
+static void answers_that_nobody_reads_end_the_scanner(void **state)
+{
+	struct both both;
+
+	(void)state;
+	open_all(&both);
+	begin(&both);
+	while (channel_send(&both.scanner, MSG_NEED_TRUST, NULL, 0, NULL, 0, -1, NULL) >= 0)
+		;
+	assert_int_equal(pthread_join(both.thread, NULL), 0);
+	assert_int_equal(both.end, -EPROTO);
+	channel_close(&both.scanner);
+	close_all(&both);
+}
+
+static void questions_that_take_too_long_end_the_scanner(void **state)
+{
+	struct both both = {0};
+	struct trust_elsewhere trust;
+
+	(void)state;
+	both.broker.cpu_ns = BROKER_CPU_NS_MAX + 1;
+	begin(&both);
+	trust = need_trust(&both.scanner);
+	assert_true(trust.is_empty(trust.ctx, NULL) < 0);
+	assert_int_equal(finish(&both), -EPROTO);
+	/* That was in this sweep; another one may ask again, and all of it is on the bill. */
+	broker_renew(&both.broker);
+	begin(&both);
+	trust = need_trust(&both.scanner);
+	assert_int_equal(trust.is_empty(trust.ctx, NULL), -ENOENT);
+	assert_int_equal(finish(&both), -EPIPE);
+	assert_true(both.broker.cpu_ns > BROKER_CPU_NS_MAX);
+}
+
+/* What the guest looked like stays what was recorded, whoever has the scanner. */
+static void a_note_replaces_nothing_that_is_compared(void **state)
+{
+	struct both both;
+	struct baseline_elsewhere elsewhere;
+
+	(void)state;
+	open_all(&both);
+	assert_int_equal(baseline_compare(both.broker.baseline, "ro_after_init", "as it was", 9,
+					  NULL, NULL), BASELINE_NEW);
+	assert_int_equal(baseline_commit(both.broker.baseline, NULL), 0);
+	begin(&both);
+	elsewhere = need_baseline(&both.scanner);
+	assert_true(elsewhere.note(elsewhere.ctx, "ro_after_init", "tampered", 8, NULL) < 0);
+	assert_int_equal(finish(&both), -EPROTO);
+	assert_int_equal(baseline_compare(both.broker.baseline, "ro_after_init", "as it was", 9,
+					  NULL, NULL), BASELINE_SAME);
+	close_all(&both);
+}
+
+static void notes_without_end_end_the_scanner(void **state)
+{
+	struct both both;
+	struct baseline_elsewhere elsewhere;
+
+	(void)state;
+	open_all(&both);
+	begin(&both);
+	elsewhere = need_baseline(&both.scanner);
+	for (unsigned i = 0; i < BROKER_NOTES_MAX; i++)
+		assert_int_equal(elsewhere.note(elsewhere.ctx, BASELINE_AGENT_ITEM, "x", 1, NULL),
+				 0);
+	assert_true(elsewhere.note(elsewhere.ctx, BASELINE_AGENT_ITEM, "x", 1, NULL) < 0);
+	assert_int_equal(finish(&both), -EPROTO);
+	close_all(&both);
+}
+
 /* --- memory runs out --- */
 
 static int ask_everything(struct both *both)
@@ -323,7 +396,7 @@ static int ask_everything(struct both *both)
 	if (r >= 0)
 		assert_int_equal(r, BASELINE_DIFFERS);
 	if (r >= 0)
-		r = baseline.note(baseline.ctx, "n", "x", 1, NULL);
+		r = baseline.note(baseline.ctx, BASELINE_AGENT_ITEM, "x", 1, NULL);
 	if (r >= 0)
 		r = trust_ask(&elsewhere, &trust, NULL);
 	if (r >= 0)
@@ -365,6 +438,10 @@ int main(void)
 		cmocka_unit_test(nothing_there_is_an_answer),
 		cmocka_unit_test(what_is_no_question_ends_the_scanner),
 		cmocka_unit_test(too_many_questions_end_the_scanner),
+		cmocka_unit_test(answers_that_nobody_reads_end_the_scanner),
+		cmocka_unit_test(questions_that_take_too_long_end_the_scanner),
+		cmocka_unit_test(a_note_replaces_nothing_that_is_compared),
+		cmocka_unit_test(notes_without_end_end_the_scanner),
 		cmocka_unit_test(no_memory_anywhere),
 	};
 

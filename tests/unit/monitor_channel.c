@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <cmocka.h>
 
@@ -255,6 +256,37 @@ static void more_descriptors_than_any_message_has_end_the_peer(void **state)
 	is_ended(*state, "too large");
 }
 
+/* That is not its fault, and said so; what did arrive is closed. */
+static void descriptors_for_which_there_is_no_room(void **state)
+{
+	struct two *two = *state;
+
+	for (unsigned room = 0; room < 2; room++) {
+		unsigned before = open_fds();
+		struct rlimit limit, less;
+		struct err err = {0};
+		int next = dup(STDERR_FILENO), r;
+
+		if (room) {
+			tear_down(state);
+			set_up(state);
+			two = *state;
+		}
+		close(next);
+		send_raw(two, GIVE, 0, NULL, 0, 2);
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+		less = limit;
+		less.rlim_cur = (rlim_t)next + room;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+		r = channel_dispatch(&two->starter, &seen, 1000, &err);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		assert_int_equal(r, -EMFILE);
+		assert_non_null(strstr(err.text, "could not be received"));
+		assert_true(two->starter.dead);
+		assert_int_equal(open_fds(), before);
+	}
+}
+
 static void descriptors_without_a_message_end_the_peer(void **state)
 {
 	struct two *two = *state;
@@ -365,6 +397,7 @@ int main(void)
 		TWO(unexpected_descriptor_ends_the_peer),
 		TWO(missing_descriptor_ends_the_peer),
 		TWO(more_descriptors_than_any_message_has_end_the_peer),
+		TWO(descriptors_for_which_there_is_no_room),
 		TWO(descriptors_without_a_message_end_the_peer),
 		TWO(body_that_its_handler_refuses_ends_the_peer),
 		TWO(string_with_a_nul_ends_the_peer),

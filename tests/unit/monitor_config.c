@@ -24,6 +24,24 @@ static struct config *good(const char *text)
 	return config;
 }
 
+static void its_text_makes_the_same_of_it_elsewhere(void **state)
+{
+	static const char text[] = "mode = enforce\n# a remark\nguest 'a*' { watch = no }";
+	struct config *config = good(text), *again;
+
+	(void)state;
+	assert_int_equal(config->text_n, sizeof(text) - 1);
+	assert_memory_equal(config->text, text, sizeof(text));
+	again = good(config->text);
+	assert_int_equal(again->mode, MODE_ENFORCE);
+	assert_int_equal(again->guests.n, 1);
+	config_free(&config);
+	config_free(&again);
+	config = good("");
+	assert_string_equal(config->text, "");
+	config_free(&config);
+}
+
 /* The text is refused, with these words; what was loaded before stays. */
 static void bad(const char *text, const char *why)
 {
@@ -61,6 +79,7 @@ static void an_empty_file_is_all_defaults(void **state)
 	"mode = enforce\n"                                                               \
 	"user = monitor # another\n"                                                     \
 	"state_dir = /srv/hvsm\nagents_dir = '/srv/agents'\nsocket = \"/run/s\"\n"       \
+	"libvirt = 'test:///default'\n"                                                 \
 	"reference = { /srv/a, '/srv/b c' }\n"                                           \
 	"look_period_ms = 50\ncheap_period_ms = 60\nmiddle_period_ms = 70\n"             \
 	"dear_period_ms = 80\njitter_percent = 0\nguest_cpu_percent = 0.5\n"          \
@@ -131,6 +150,7 @@ static void every_key_arrives(void **state)
 	assert_string_equal(config->state_dir, "/srv/hvsm");
 	assert_string_equal(config->agents_dir, "/srv/agents");
 	assert_string_equal(config->socket, "/run/s");
+	assert_string_equal(config->libvirt, "test:///default");
 	assert_int_equal(config->reference.n, 2);
 	assert_string_equal(config->reference.v[1], "/srv/b c");
 	assert_int_equal(config->look_period_ms, 50);
@@ -173,7 +193,7 @@ static void every_key_arrives(void **state)
 	assert_int_equal(guest->allow.v[0].expires_s, 1798761600);
 	assert_string_equal(guest->allow.v[0].expires_text, "2026-12-31");
 	assert_int_equal(guest->allow.v[1].expires_s, EXPIRES_NEVER);
-	assert_int_equal(guest->allow.v[1].line, 62);
+	assert_int_equal(guest->allow.v[1].line, 63);
 	config_free(&config);
 }
 
@@ -377,12 +397,13 @@ static void later_sections_replace_what_they_set(void **state)
 		"guest '*' { skip = { idt, vdso }\nreactions = { r }\ncpu_percent = 2\n"
 		" allow { check = idt\nobject = a\nreason = b\nexpires = never }\n}\n"
 		"guest 'db-?' { watch = no\nmode = enforce\nskip = {}\nlook_period_ms = 700 }\n"
-		"guest '0c8e*' { watch = yes\nchecks = { idt }\n}\n");
+		"guest '0c8e*' { watch = yes\nxen_events = yes\nchecks = { idt }\n}\n");
 	struct guest_config guest;
 
 	(void)state;
 	assert_int_equal(config_guest(config, "web", NULL, &guest), 0);
 	assert_true(guest.watch);
+	assert_false(guest.xen_events);
 	assert_int_equal(guest.mode, MODE_OBSERVE);
 	assert_int_equal(guest.cpu_permille, 20);
 	assert_int_equal(guest.look_period_ms, 100);
@@ -402,6 +423,7 @@ static void later_sections_replace_what_they_set(void **state)
 
 	assert_int_equal(config_guest(config, "db-1", "0c8e-1", &guest), 0);
 	assert_true(guest.watch);
+	assert_true(guest.xen_events);
 	assert_int_equal(guest.sections.n, 3);
 	assert_true(guest_config_runs(&guest, "idt"));
 	assert_false(guest_config_runs(&guest, "vdso"));
@@ -477,6 +499,7 @@ static void a_file_has_a_largest_size(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(its_text_makes_the_same_of_it_elsewhere),
 		cmocka_unit_test(an_empty_file_is_all_defaults),
 		cmocka_unit_test(the_default_file_is_right),
 		cmocka_unit_test(every_key_arrives),

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* What was told, one letter for each change and the number of the guest: "C1 W1". */
@@ -146,6 +148,118 @@ static void the_host_can_be_looked_at(void **state)
 	fleet_free(&fleet);
 }
 
+static struct guest domain(const char *target, const char *uuid)
+{
+	return (struct guest){ .xen = true, .name = (char *)"web", .uuid = (char *)uuid,
+			       .target = (char *)target, .hypervisor = (char *)"Xen (pvh)" };
+}
+
+static void a_domain_is_its_number_and_its_uuid(void **state)
+{
+	struct guest a = domain("xen:7", "u-1"), rebooted = domain("xen:8", "u-1");
+	struct guest another = domain("xen:8", "u-2"), nobody = domain("xen:9", NULL);
+	struct fleet fleet = { 0 };
+
+	(void)state;
+	update(&fleet, &a, NULL, 0, "C1");
+	update(&fleet, &a, NULL, 0, "");
+	assert_true(fleet_by_number(&fleet, 1)->xen);
+	assert_string_equal(fleet_by_number(&fleet, 1)->key, "u-1");
+	/* It is a new one, which the ledger knows; so is one that has its number later. */
+	update(&fleet, &rebooted, NULL, 0, "W1 C2");
+	assert_string_equal(fleet_by_number(&fleet, 2)->key, "u-1");
+	update(&fleet, &another, NULL, 0, "W2 C3");
+	update(&fleet, &another, &nobody, 0, "C4");
+	assert_string_equal(fleet_by_number(&fleet, 4)->key, "web");
+	fleet_free(&fleet);
+}
+
+static void two_domains_of_one_uuid_have_keys_of_their_own(void **state)
+{
+	struct guest source = domain("xen:7", "u-1"), target = domain("xen:8", "u-1");
+	struct fleet fleet = { 0 };
+
+	(void)state;
+	update(&fleet, &source, &target, 0, "C1 C2");
+	assert_string_equal(fleet_by_number(&fleet, 1)->key, "u-1");
+	assert_string_equal(fleet_by_number(&fleet, 2)->key, "u-1@xen:8");
+	fleet_free(&fleet);
+}
+
+static void found(struct fleet *fleet, struct guest *list, size_t n, int xen,
+		  const char *expected)
+{
+	struct guests guests = { .xen.code = xen };
+	struct told told = { "" };
+
+	guests.list.v = (void *)list;
+	guests.list.n = n;
+	assert_int_equal(fleet_update_found(fleet, &guests, note, &told), 0);
+	assert_string_equal(told.text, expected);
+	assert_int_equal(fleet->xen.code, xen);
+}
+
+static void a_silent_xenstore_is_no_end_of_its_domains(void **state)
+{
+	struct guest own = process(getpid(), "q", "u-9");
+	struct guest all[] = { domain("xen:7", "u-1"), domain("xen:8", "u-2") };
+	struct fleet fleet = { 0 };
+
+	(void)state;
+	err_set(&all[1].why_not, -ENOTSUP, "a PV guest");
+	found(&fleet, all, 2, 0, "C1 C2");
+	/* One was found before it fell silent; a guest of QEMU comes all the same. */
+	found(&fleet, all, 1, -EIO, "");
+	found(&fleet, &own, 1, -EIO, "C3");
+	assert_int_equal(fleet_by_number(&fleet, 2)->why_not.code, -ENOTSUP);
+	found(&fleet, all, 1, 0, "W3 W2");
+	fleet_free(&fleet);
+}
+
+static void the_domain_we_are_in_is_no_guest(void **state)
+{
+	struct guest all[] = { domain("xen:0", NULL), domain("xen:7", "u-1") };
+	struct fleet fleet = { 0 };
+
+	(void)state;
+	all[0].self = true;
+	found(&fleet, all, 2, 0, "C1");
+	assert_string_equal(fleet_by_number(&fleet, 1)->target, "xen:7");
+	fleet_free(&fleet);
+}
+
+/* How it is when the first descriptor that is asked for is one too many, or a later one is. */
+static void without_descriptors_nobody_goes(void **state)
+{
+	struct guest self = process(getpid(), "web", "u-1");
+	const struct guests found = { .list = { .v = &self, .n = 1 } };
+	struct fleet fleet = { 0 };
+	struct told told = { "" };
+	struct rlimit before, limit;
+	int next = dup(0);
+
+	(void)state;
+	close(next);
+	assert_int_equal(fleet_update_found(&fleet, &found, note, &told), 0);
+	assert_string_equal(told.text, "C1");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (rlim_t more = 0; more < 4; more++) {
+		struct err err = { 0 };
+		int r;
+
+		limit = (struct rlimit){ (rlim_t)next + more, before.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		r = fleet_update_found(&fleet, &found, note, &told);
+		assert_int_equal(r, more ? 0 : -EMFILE);
+		/* The host's processes want up to three at once, and there is at least ours. */
+		if (more < 3)
+			assert_int_equal(fleet_scan(&fleet, note, &told, &err), -EMFILE);
+		assert_string_equal(told.text, "C1");
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fleet_free(&fleet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +270,11 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_attached_may_be_later),
 		cmocka_unit_test(an_end_is_told_at_once_and_once),
 		cmocka_unit_test(the_host_can_be_looked_at),
+		cmocka_unit_test(a_domain_is_its_number_and_its_uuid),
+		cmocka_unit_test(two_domains_of_one_uuid_have_keys_of_their_own),
+		cmocka_unit_test(a_silent_xenstore_is_no_end_of_its_domains),
+		cmocka_unit_test(the_domain_we_are_in_is_no_guest),
+		cmocka_unit_test(without_descriptors_nobody_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

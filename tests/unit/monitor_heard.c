@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -92,6 +93,79 @@ static void any_other_report_is_not(void **state)
 	assert_int_equal(hear(REPORT, VERDICT_COMPROMISED), -EPROTO);
 }
 
+/* Strings are printed by whoever reads them, so what they are made of counts. */
+static void report_whose_strings_steer_a_terminal_is_not(void **state)
+{
+	(void)state;
+	assert_int_equal(hear("{\"schema\":\"hvsm.report/1\"," GUEST ",\"kernel\":{\"banner\":"
+			      "\"\\u001b[2J\"},\"reference\":null,\"agent\":null,\"sweep\":{},"
+			      "\"verdict\":\"clean\",\"assurance\":\"none\",\"checks\":[],"
+			      "\"findings\":[],\"processes\":[]}\n", VERDICT_CLEAN), -EPROTO);
+}
+
+/* A list with @n lists in it, in a report. */
+static int hear_lists(size_t n, const char *list, const char *end)
+{
+	static const char head[] = "{\"schema\":\"hvsm.report/1\"," GUEST ",\"more\":[";
+	size_t size = sizeof(head) + n * strlen(list) + strlen(end) + sizeof(REST) + 2;
+	char *text = malloc(size), *at;
+	int r;
+
+	assert_non_null(text);
+	at = stpcpy(text, head);
+	while (n--)
+		at = stpcpy(at, list);
+	stpcpy(stpcpy(at, end), "]" REST);
+	r = hear(text, VERDICT_CLEAN);
+	free(text);
+	return r;
+}
+
+static size_t most, used;
+
+static void *counted(size_t size)
+{
+	used += size;
+	most = used > most ? used : most;
+	return malloc(size);
+}
+
+/* What it costs to read is no multiple of what was sent. */
+static void report_that_becomes_huge_is_not_read(void **state)
+{
+	(void)state;
+	most = used = 0;
+	json_set_alloc_funcs(counted, free);
+	assert_int_equal(hear_lists(3u << 20, "[],", "[]"), -EPROTO);
+	assert_int_equal(hear_lists(1000, "[", "x"), -EPROTO);
+	json_set_alloc_funcs(malloc, free);
+	assert_true(most < 1u << 20);
+}
+
+static unsigned left;
+
+static void *scarce(size_t size)
+{
+	return left && left-- ? malloc(size) : NULL;
+}
+
+/* Who runs out of memory has not been lied to: a scanner would be ended for nothing. */
+static void lack_of_memory_is_no_lie(void **state)
+{
+	unsigned n = 0;
+	int r = -ENOMEM;
+
+	(void)state;
+	while (r == -ENOMEM && n < 1000) {
+		left = n++;
+		json_set_alloc_funcs(scarce, free);
+		r = hear(REPORT, VERDICT_CLEAN);
+		json_set_alloc_funcs(malloc, free);
+	}
+	assert_int_equal(r, 0);
+	assert_true(n > 10);
+}
+
 static void build_ids_are_hex(void **state)
 {
 	(void)state;
@@ -109,6 +183,9 @@ int main(void)
 		cmocka_unit_test(what_steers_a_terminal_is_not),
 		cmocka_unit_test(report_about_this_guest_is_heard),
 		cmocka_unit_test(any_other_report_is_not),
+		cmocka_unit_test(report_whose_strings_steer_a_terminal_is_not),
+		cmocka_unit_test(report_that_becomes_huge_is_not_read),
+		cmocka_unit_test(lack_of_memory_is_no_lie),
 		cmocka_unit_test(build_ids_are_hex),
 	};
 

@@ -42,7 +42,7 @@ static int read_report(struct picture *picture, const char *text, bool taken, bo
 	return 0;
 }
 
-#define CHECK(id, result) "{\"id\":\"" id "\",\"result\":\"" result "\",\"duration_us\":5}"
+#define RAN(id, result) "{\"id\":\"" id "\",\"result\":\"" result "\",\"cpu_us\":5}"
 #define FINDING(check, id, severity) \
 	"{\"check\":\"" check "\",\"id\":\"" id "\",\"severity\":\"" severity "\"}"
 #define REPORT(checks, findings) "{\"checks\":[" checks "],\"findings\":[" findings "]}"
@@ -54,12 +54,12 @@ static void what_is_told_twice_is_no_change(void **state)
 
 	(void)state;
 	assert_string_equal(picture_guest(&picture, 7)->key, "u\\x1b-1");
-	assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "clean"), ""), true, &changed), 0);
+	assert_int_equal(read_report(&picture, REPORT(RAN("idt", "clean"), ""), true, &changed), 0);
 	assert_true(changed);
-	assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "clean"), ""), true, &changed), 0);
+	assert_int_equal(read_report(&picture, REPORT(RAN("idt", "clean"), ""), true, &changed), 0);
 	assert_false(changed);
 	/* A check that ran for the first time is news. */
-	assert_int_equal(read_report(&picture, REPORT(CHECK("hidden-task", "clean"), ""), true,
+	assert_int_equal(read_report(&picture, REPORT(RAN("hidden-task", "clean"), ""), true,
 				     &changed), 0);
 	assert_true(changed);
 	picture_free(&picture);
@@ -67,13 +67,13 @@ static void what_is_told_twice_is_no_change(void **state)
 
 static void other_findings_are_a_change_in_whatever_order(void **state)
 {
-	const char *ab = REPORT(CHECK("idt", "finding"), FINDING("idt", "a", "high") ","
+	const char *ab = REPORT(RAN("idt", "finding"), FINDING("idt", "a", "high") ","
 				FINDING("idt", "b", "low"));
-	const char *ba = REPORT(CHECK("idt", "finding"), FINDING("idt", "b", "low") ","
+	const char *ba = REPORT(RAN("idt", "finding"), FINDING("idt", "b", "low") ","
 				FINDING("idt", "a", "high"));
-	const char *ac = REPORT(CHECK("idt", "finding"), FINDING("idt", "a", "high") ","
+	const char *ac = REPORT(RAN("idt", "finding"), FINDING("idt", "a", "high") ","
 				FINDING("idt", "c", "low"));
-	const char *graver = REPORT(CHECK("idt", "finding"), FINDING("idt", "a", "high") ","
+	const char *graver = REPORT(RAN("idt", "finding"), FINDING("idt", "a", "high") ","
 				    FINDING("idt", "c", "critical"));
 	struct picture picture = picture_of_one();
 	bool changed;
@@ -97,7 +97,7 @@ static void what_was_not_stored_stays_a_change(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "finding"),
+		assert_int_equal(read_report(&picture, REPORT(RAN("idt", "finding"),
 							      FINDING("idt", "a", "high")), false,
 					     &changed), 0);
 		assert_true(changed);
@@ -106,7 +106,7 @@ static void what_was_not_stored_stays_a_change(void **state)
 	picture_free(&picture);
 }
 
-static void inconclusive_is_what_one_check_is(void **state)
+static void what_is_not_covered_is_not_swept(void **state)
 {
 	struct picture picture = picture_of_one();
 	const struct picture_guest *guest = picture_guest(&picture, 7);
@@ -114,16 +114,56 @@ static void inconclusive_is_what_one_check_is(void **state)
 
 	(void)state;
 	assert_false(picture_swept(&picture, guest));
-	assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "not-covered"), ""), true,
+	assert_int_equal(read_report(&picture, REPORT(RAN("idt", "not-covered"), ""), true,
 				     &changed), 0);
 	assert_false(picture_swept(&picture, guest));
-	assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "inconclusive") ","
-						      CHECK("kernel-code", "clean"), ""), true,
+	assert_int_equal(read_report(&picture, REPORT(RAN("idt", "inconclusive") ","
+						      RAN("kernel-code", "clean"), ""), true,
 				     &changed), 0);
 	assert_true(picture_swept(&picture, guest));
-	assert_true(picture_inconclusive(&picture, guest));
-	assert_int_equal(read_report(&picture, REPORT(CHECK("idt", "clean"), ""), true, &changed), 0);
-	assert_false(picture_inconclusive(&picture, guest));
+	picture_free(&picture);
+}
+
+static void what_the_policy_says_of_a_finding_is_news(void **state)
+{
+#define MARKED(id, allowed, as)                                                        \
+	"{\"check\":\"idt\",\"id\":\"" id "\",\"severity\":\"high\",\"policy\":{"     \
+	"\"severity\":\"" as "\",\"expired\":null,\"allowed\":" allowed "}}"
+	static const char *const reports[] = {
+		REPORT(RAN("idt", "finding"), MARKED("a", "null", "high") ","
+		       MARKED("b", "null", "high")),
+		REPORT(RAN("idt", "finding"), MARKED("a", "{}", "high") ","
+		       MARKED("b", "null", "high")),
+		/* As many are allowed as before, but it is the other one. */
+		REPORT(RAN("idt", "finding"), MARKED("a", "null", "high") ","
+		       MARKED("b", "{}", "high")),
+		REPORT(RAN("idt", "finding"), MARKED("a", "null", "low") ","
+		       MARKED("b", "{}", "high")),
+		REPORT(RAN("idt", "finding"), MARKED("a", "null", "high") ","
+		       MARKED("b", "{}", "low")),
+	};
+	struct picture picture = picture_of_one();
+	bool changed;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(reports) / sizeof(*reports); i++) {
+		assert_int_equal(read_report(&picture, reports[i], true, &changed), 0);
+		assert_true(changed);
+		assert_int_equal(read_report(&picture, reports[i], true, &changed), 0);
+		assert_false(changed);
+	}
+	picture_free(&picture);
+}
+
+static void a_key_is_known_as_the_parent_has_it(void **state)
+{
+	struct picture picture = picture_of_one();
+	const struct picture_guest *guest = picture_guest(&picture, 7);
+
+	(void)state;
+	assert_true(picture_has_key(guest, "u\x1b-1"));
+	assert_false(picture_has_key(guest, "u\\x1b-1"));
+	assert_false(picture_has_key(guest, ""));
 	picture_free(&picture);
 }
 
@@ -132,13 +172,13 @@ static void reports_that_cannot_be_are_refused(void **state)
 	static const char *const forged[] = {
 		"{}",
 		"[]",
-		REPORT(CHECK("no-such-check", "clean"), ""),
-		REPORT(CHECK("idt", "splendid"), ""),
-		REPORT(CHECK("idt", "clean") "," CHECK("idt", "clean"), ""),
-		REPORT(CHECK("idt", "clean"), FINDING("kernel-code", "a", "high")),
-		REPORT(CHECK("idt", "clean"), "{}"),
+		REPORT(RAN("no-such-check", "clean"), ""),
+		REPORT(RAN("idt", "splendid"), ""),
+		REPORT(RAN("idt", "clean") "," RAN("idt", "clean"), ""),
+		REPORT(RAN("idt", "clean"), FINDING("kernel-code", "a", "high")),
+		REPORT(RAN("idt", "clean"), "{}"),
 		REPORT("1,2,3,4", ""),
-		REPORT("{\"id\":\"idt\",\"result\":\"clean\",\"duration_us\":-1}", ""),
+		REPORT("{\"id\":\"idt\",\"result\":\"clean\",\"cpu_us\":-1}", ""),
 	};
 	struct picture picture = picture_of_one();
 	bool changed;
@@ -157,7 +197,9 @@ int main(void)
 		cmocka_unit_test(what_is_told_twice_is_no_change),
 		cmocka_unit_test(other_findings_are_a_change_in_whatever_order),
 		cmocka_unit_test(what_was_not_stored_stays_a_change),
-		cmocka_unit_test(inconclusive_is_what_one_check_is),
+		cmocka_unit_test(what_is_not_covered_is_not_swept),
+		cmocka_unit_test(what_the_policy_says_of_a_finding_is_news),
+		cmocka_unit_test(a_key_is_known_as_the_parent_has_it),
 		cmocka_unit_test(reports_that_cannot_be_are_refused),
 	};
 

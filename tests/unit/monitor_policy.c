@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 
 #define NOW 1780315200	/* 2026-06-01T12:00:00Z */
 
@@ -410,6 +411,54 @@ static void a_verdict_is_put_together_from_reports(void **state)
 	tear_down(&s);
 }
 
+static void what_is_allowed_is_known_until_a_report_says_otherwise(void **state)
+{
+	struct setting s;
+
+	(void)state;
+	set_up(&s, REACTIONS "guest '*' { reactions = { bad }\n"
+		   ALLOW("sys_call_table[62]", "*", "never") "}");
+	assert_false(policy_is_allowed(&s.memory, A));
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK "," HOOK_2)),
+			    "bad:verdict ");
+	assert_true(policy_is_allowed(&s.memory, A));
+	assert_false(policy_is_allowed(&s.memory, B));
+	/* A report of other checks, and one that could not see it, say nothing of it. */
+	decisions(&s, REPORT("clean", IDT_CLEAN, ""));
+	decisions(&s, REPORT("inconclusive", RAN("syscall-table", "inconclusive", "\"x\""), ""));
+	assert_true(policy_is_allowed(&s.memory, A));
+	decisions(&s, REPORT("clean", TABLE_CLEAN, ""));
+	assert_false(policy_is_allowed(&s.memory, A));
+	/* Found where no rule is for it, by the same memory: a reload took the rule away. */
+	decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK));
+	assert_true(policy_is_allowed(&s.memory, A));
+	s.guest.sections.n = 0;
+	decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK));
+	assert_false(policy_is_allowed(&s.memory, A));
+	tear_down(&s);
+}
+
+static void what_is_kept_of_a_guest_has_a_limit(void **state)
+{
+	struct setting s;
+
+	(void)state;
+	set_up(&s, REACTIONS "guest '*' { reactions = { bad } }");
+	for (uint64_t i = 0; i <= POLICY_KEPT_MAX; i++) {
+		struct policy_done *done = vec_add(&s.memory.done);
+		struct policy_allowed *allowed = vec_add(&s.memory.allowed);
+
+		assert_true(done && allowed);
+		*done = (struct policy_done){ .reaction = 3, .finding = 2 * i + 1, .check = 5 };
+		*allowed = (struct policy_allowed){ .finding = 2 * i + 1, .check = 5 };
+	}
+	/* No report is of that check. */
+	decisions(&s, REPORT("clean", IDT_CLEAN, ""));
+	assert_int_equal(s.memory.done.n, 0);
+	assert_int_equal(s.memory.allowed.n, POLICY_KEPT_MAX);
+	tear_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +476,8 @@ int main(void)
 		cmocka_unit_test(a_guest_is_paused_once_whatever_was_found),
 		cmocka_unit_test(allowed_findings_are_not_reacted_to),
 		cmocka_unit_test(a_verdict_is_put_together_from_reports),
+		cmocka_unit_test(what_is_allowed_is_known_until_a_report_says_otherwise),
+		cmocka_unit_test(what_is_kept_of_a_guest_has_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -551,6 +551,50 @@ static void the_message_says_what_and_where(void **state)
 	json_decref(report);
 }
 
+/* One of Xen is left to Xen's toolstack, which is not here: QEMU's or libvirt's guests are others. */
+static void a_domain_is_no_guest_of_others(void **state)
+{
+	const struct reaction_guest guest = { .key = "g", .domain = 0x7fef, .uuid = "x" };
+	struct setting s;
+
+	(void)state;
+	set_up(&s, "reaction stop { kind = pause }");
+	assert_int_equal(reactor_submit(s.reactor, config_reaction(s.config, "stop"), &guest,
+					MODE_ENFORCE, "", "{}"), AUDIT_STARTED);
+	finish(&s);
+	assert_int_equal(s.told.last, AUDIT_FAILED);
+	assert_non_null(strstr(s.told.text, "failed stop"));
+	assert_null(strstr(s.told.text, "QMP"));
+	assert_null(strstr(s.told.text, "libvirt"));
+	tear_down(&s);
+}
+
+/* Who starts a QEMU with another guest's UUID must not have that one ended in its place. */
+static void a_domain_is_the_process_that_was_looked_into(void **state)
+{
+	char directory[] = "/tmp/hvsm-pids-XXXXXX", path[64];
+	struct err err = {0};
+	FILE *file;
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/web1.pid", directory);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("4711", file);
+	fclose(file);
+	assert_int_equal(reaction_libvirt_is(directory, "web1", 4711, NULL), 0);
+	assert_int_equal(reaction_libvirt_is(directory, "web1", 4712, &err), -ENOENT);
+	assert_string_equal(err.text, "libvirt's domain of this UUID is process 4711, not 4712");
+	assert_int_equal(reaction_libvirt_is(directory, "web1", 0, NULL), -ENOENT);
+	assert_int_equal(reaction_libvirt_is(directory, "db1", 4712, NULL), 0);
+	assert_int_equal(reaction_libvirt_is("/tmp", "../etc/passwd", 1, NULL), -ENOENT);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(reaction_libvirt_is(directory, "web1", 4711, NULL), -EIO);
+	unlink(path);
+	rmdir(directory);
+}
+
 /* libvirt's own make-believe host has one guest, with this UUID. */
 static void libvirt_is_asked_where_there_is_no_monitor(void **state)
 {
@@ -562,7 +606,7 @@ static void libvirt_is_asked_where_there_is_no_monitor(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct config_reaction reaction = { .kind = kinds[i], .timeout_s = 10 };
-		struct reaction_job job = { .reaction = &reaction, .uuid = uuid,
+		struct reaction_job job = { .reaction = &reaction, .uuid = uuid, .pid = getpid(),
 					    .libvirt = "test:///default" };
 		struct err err = {0};
 		int status, r;
@@ -602,6 +646,8 @@ int main(void)
 		cmocka_unit_test(a_path_that_others_could_change_is_not_trusted),
 		cmocka_unit_test(what_is_not_usable_is_told_before_it_is_needed),
 		cmocka_unit_test(the_message_says_what_and_where),
+		cmocka_unit_test(a_domain_is_no_guest_of_others),
+		cmocka_unit_test(a_domain_is_the_process_that_was_looked_into),
 		cmocka_unit_test(libvirt_is_asked_where_there_is_no_monitor),
 	};
 

@@ -183,6 +183,11 @@ ACT(act_pidfd_signal, SYS_pidfd_send_signal, 0, SIGKILL, NULL, 0)
 ACT(act_pidfd_getfd, SYS_pidfd_getfd, 0, 0, 0)
 ACT(act_mmap_exec, SYS_mmap, NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
     -1, 0)
+ACT(act_mmap_shared, SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+    0)
+ACT(act_mmap_huge, SYS_mmap, NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+    0)
+ACT(act_memfd_huge, SYS_memfd_create, "x", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB)
 ACT(act_mprotect_exec, SYS_mprotect, (uintptr_t)act_open & ~4095ul, 4096, PROT_READ | PROT_EXEC)
 ACT(act_mount, SYS_mount, "none", "/", "tmpfs", 0, NULL)
 ACT(act_unshare, SYS_unshare, CLONE_NEWUSER)
@@ -223,6 +228,8 @@ static void what_is_not_on_the_list_ends_it(void **state)
 		{ act_pidfd_signal, SYS_pidfd_send_signal },
 		{ act_pidfd_getfd, SYS_pidfd_getfd },
 		{ act_mmap_exec, SYS_mmap }, { act_mprotect_exec, SYS_mprotect },
+		{ act_mmap_shared, SYS_mmap }, { act_mmap_huge, SYS_mmap },
+		{ act_memfd_huge, SYS_memfd_create },
 		{ act_mount, SYS_mount }, { act_unshare, SYS_unshare },
 		{ act_setns, SYS_setns }, { act_chroot, SYS_chroot },
 		{ act_setuid, SYS_setuid }, { act_capset, SYS_capset },
@@ -276,6 +283,7 @@ static void calls_of_other_kinds_of_programs_end_it(void **state)
 static long act_write_to_ram(struct channel *channel)
 {
 	struct message message;
+	void *shared;
 	long r;
 
 	if (channel_receive(channel, &message, -1, NULL) < 0 || message.fds_n != 2)
@@ -289,9 +297,10 @@ static long act_write_to_ram(struct channel *channel)
 	r = result_of(write(message.fds[1], "x", 1));
 	if (r != -EBADF)
 		return r;
-	if (mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, message.fds[0], 0) != MAP_FAILED)
+	shared = mmap(NULL, 4096, PROT_READ, MAP_SHARED, message.fds[0], 0);
+	if (shared == MAP_FAILED)
 		return -3;
-	return -errno;
+	return result_of(mprotect(shared, 4096, PROT_READ | PROT_WRITE));
 }
 
 /* A file of RAM, and a process's memory, as the starter hands them over. */
@@ -318,6 +327,26 @@ static void guest_memory_cannot_be_written(void **state)
 	close(fds[1]);
 }
 
+/* Files in memory that are mapped, and closed: no limit of descriptors counts them. */
+static long act_mapped_files(struct channel *channel)
+{
+	static char page[4096];
+
+	(void)channel;
+	for (unsigned n = 0; n < 4096; n++) {
+		int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+		/* One page of it is there, and all of it is mapped. */
+		if (fd < 0 || lseek(fd, (1 << 20) - (off_t)sizeof(page), SEEK_SET) < 0 ||
+		    write(fd, page, sizeof(page)) != sizeof(page))
+			return -1;
+		if (mmap(NULL, 1 << 20, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+			return -errno;
+		close(fd);
+	}
+	return 0;
+}
+
 static long act_memory(struct channel *channel)
 {
 	void *small = mmap(NULL, 16u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -334,7 +363,7 @@ static long act_descriptors(struct channel *channel)
 {
 	(void)channel;
 	for (unsigned i = 0; i < 64; i++)
-		if (memfd_create("x", 0) < 0)
+		if (memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING) < 0)
 			return -errno;
 	return 0;
 }
@@ -342,7 +371,7 @@ static long act_descriptors(struct channel *channel)
 static long act_large_file(struct channel *channel)
 {
 	static char data[1u << 16];
-	int fd = memfd_create("x", 0);
+	int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	(void)channel;
 	for (unsigned i = 0; i < 32; i++)
@@ -358,8 +387,10 @@ static void limits_hold(void **state)
 	int status;
 
 	(void)state;
-	if (!SANDBOX_SANITIZED)		/* their shadow has terabytes */
+	if (!SANDBOX_SANITIZED) {	/* their shadow has terabytes */
 		returns(act_memory, -ENOMEM);
+		returns(act_mapped_files, -ENOMEM);
+	}
 	returns(act_descriptors, -EMFILE);
 	child_start(&child, act_large_file);
 	assert_int_equal(child_says(&child, &number), 0);

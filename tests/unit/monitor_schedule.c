@@ -59,7 +59,7 @@ static struct world *world_new(void)
 		for (size_t c = 0; c < CHECKS; c++)
 			world->costs[g][c] = c < 30 ? MS / 20 : c < 38 ? 9 * MS / 10 : 8 * MS;
 	}
-	assert_int_equal(schedule_create(&usual, CHECKS, chance, world, &world->schedule), 0);
+	assert_int_equal(schedule_create(&usual, CHECKS, NULL, chance, world, &world->schedule), 0);
 	return world;
 }
 
@@ -191,6 +191,29 @@ static void everything_runs_within_its_period_and_jitter(void **state)
 	world_free(world);
 }
 
+/* A dear one that is worth much runs with the cheap ones, and takes none of them away. */
+static void what_is_attacked_most_runs_as_often_as_the_cheap(void **state)
+{
+	static const uint8_t worth[CHECKS] = { [38] = 100 };
+	struct world *world = world_new();
+
+	(void)state;
+	schedule_free(&world->schedule);
+	assert_int_equal(schedule_create(&usual, CHECKS, worth, chance, world, &world->schedule),
+			 0);
+	world->plan.us_per_s = 100000;
+	add_guests(world, 1);
+	run_until(world, world->now + 300 * S);
+	for (uint32_t c = 0; c < CHECKS; c++) {
+		uint64_t period = c < 30 || c == 38 ? 500 : c < 38 ? 2000 : 15000;
+
+		assert_in_range(world->gap_max[0][c], 1, (period * 3 / 2 + 20) * MS);
+		assert_in_range(world->runs[0][c], 300000 / period * 8 / 10,
+				300000 / period * 12 / 10 + 1);
+	}
+	world_free(world);
+}
+
 static void the_pauses_are_spread_over_the_whole_jitter(void **state)
 {
 	struct world *world = world_new();
@@ -297,6 +320,127 @@ static void a_dear_guest_slows_none_but_itself(void **state)
 	world_free(world);
 }
 
+/* Guests that reset themselves 2 s after they were attached to, each time; CPUs that it takes. */
+static double reset_in_a_loop(struct world *world, size_t n, uint64_t attach, uint64_t time,
+			      uint64_t *attaches)
+{
+	uint64_t end = world->now + time, reset[GUESTS] = { 0 }, sum = 0;
+
+	*attaches = 0;
+	add_guests(world, n);
+	for (; world->now < end; world->now += 100 * MS) {
+		for (size_t g = 0; g < n; g++) {
+			if (world->now < reset[g])
+				continue;
+			schedule_hold(world->schedule, g, true, world->now);
+			if (schedule_attach_at(world->schedule, g, world->now) > world->now)
+				continue;
+			schedule_attached(world->schedule, g, world->now, attach);
+			schedule_all(world->schedule, g, world->now);
+			schedule_hold(world->schedule, g, false, world->now);
+			reset[g] = world->now + 2 * S;
+			sum += attach;
+			++*attaches;
+		}
+	}
+	return (double)sum / (double)time;
+}
+
+static void who_resets_itself_in_a_loop_cannot_take_a_cpu(void **state)
+{
+	static const struct {
+		size_t guests;
+		uint64_t attach;
+		double most;	/* of a CPU */
+	} cases[] = {
+		{ 1, S, 0.04 },			/* waits 30 s each time */
+		{ 1, S / 10, 0.012 },		/* has its 1 %, and what may be owed */
+		{ 10, S, 0.35 },
+		{ GUESTS, S, 0.6 },	/* the host has half a CPU, and what may be owed */
+		{ GUESTS, S / 5, 0.6 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *world = world_new();
+		uint64_t time = 3600 * S, attaches;
+		double took = reset_in_a_loop(world, cases[i].guests, cases[i].attach, time,
+					      &attaches);
+
+		assert_true(took < cases[i].most);
+		/* And nobody is given up. */
+		assert_true(attaches > cases[i].guests * 8);
+		world_free(world);
+	}
+}
+
+static void a_reset_now_and_then_is_followed_at_once(void **state)
+{
+	struct world *world = world_new();
+	uint64_t looks;
+
+	(void)state;
+	add_guests(world, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		run_until(world, world->now + 90 * S);
+		schedule_hold(world->schedule, 0, true, world->now);
+		assert_true(schedule_attach_at(world->schedule, 0, world->now) == world->now);
+		schedule_attached(world->schedule, 0, world->now, S / 2);
+		schedule_all(world->schedule, 0, world->now);
+		schedule_hold(world->schedule, 0, false, world->now);
+		/* It is paid for by and by, not by being blind. */
+		looks = world->looks[0];
+		run_until(world, world->now + 10 * S);
+		assert_true(world->looks[0] - looks > 15);
+	}
+	world_free(world);
+}
+
+static void news_of_code_is_followed_by_a_sweep_at_once(void **state)
+{
+	struct world *world = world_new();
+	struct schedule_job job = { 0 };
+	uint64_t spent, began;
+
+	(void)state;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	/* Though the guest has just had more than its share. */
+	schedule_alarm(world->schedule, 0, world->now);
+	assert_int_equal(schedule_next(world->schedule, world->now, &job), 1);
+	assert_false(job.look);
+	assert_int_equal(job.checks_n, 38);	/* none of those that take long */
+	work(world, &job);
+	/* Who makes such news all the time cannot have more than that for long. */
+	spent = world->spent[0];
+	began = world->now;
+	while (world->now < began + 600 * S) {
+		schedule_alarm(world->schedule, 0, world->now);
+		run_until(world, world->now + S / 10);
+	}
+	assert_true(used(world, spent, 600 * S) < 0.011);
+	world_free(world);
+}
+
+static void what_a_check_costs_is_not_what_it_took_first(void **state)
+{
+	struct world *world = world_new();
+	struct schedule_stats stats;
+
+	(void)state;
+	/* It makes what later sweeps use. */
+	for (size_t c = 30; c < CHECKS; c++)
+		world->costs[0][c] *= 20;
+	add_guests(world, 1);
+	run_until(world, world->now + MS);
+	for (size_t c = 30; c < CHECKS; c++)
+		world->costs[0][c] /= 20;
+	run_until(world, world->now + 30 * S);
+	assert_int_equal(schedule_stats(world->schedule, 0, world->now, &stats), 0);
+	assert_true(stats.stretch < 1.2);
+	world_free(world);
+}
+
 static void with_defaults_all_has_run_again_within_thirty_seconds(void **state)
 {
 	struct world *world = world_new();
@@ -328,7 +472,8 @@ static void who_is_held_gets_no_jobs_and_goes_on_after(void **state)
 	assert_int_equal(world->looks[0], looks);
 	schedule_hold(world->schedule, 0, false, world->now);
 	run_until(world, world->now + 10 * S);
-	assert_true(world->looks[0] > looks + 50);
+	/* What is due by then comes first. */
+	assert_true(world->looks[0] > looks + 40);
 	/* Who is gone is asked for nothing, and what it still did is nobody's. */
 	schedule_remove(world->schedule, 0);
 	schedule_done(world->schedule, 0, world->now, S, NULL, 0);
@@ -402,10 +547,10 @@ static void options_that_make_no_sense_are_refused(void **state)
 
 	(void)state;
 	options.jitter_percent = 91;
-	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
+	assert_int_equal(schedule_create(&options, 1, NULL, chance, NULL, &schedule), -EINVAL);
 	options = usual;
 	options.host_us_per_s = 0;
-	assert_int_equal(schedule_create(&options, 1, chance, NULL, &schedule), -EINVAL);
+	assert_int_equal(schedule_create(&options, 1, NULL, chance, NULL, &schedule), -EINVAL);
 	assert_null(schedule);
 	world->plan.period_ms[SCHEDULE_DEAR] = 0;
 	assert_int_equal(schedule_add(world->schedule, 1, &world->plan, world->now), -EINVAL);
@@ -417,10 +562,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_job_of_a_guest_is_everything),
 		cmocka_unit_test(everything_runs_within_its_period_and_jitter),
+		cmocka_unit_test(what_is_attacked_most_runs_as_often_as_the_cheap),
 		cmocka_unit_test(the_pauses_are_spread_over_the_whole_jitter),
 		cmocka_unit_test(a_guest_keeps_its_budget_by_longer_periods),
 		cmocka_unit_test(a_hundred_guests_keep_the_budget_of_two_cpus),
 		cmocka_unit_test(a_dear_guest_slows_none_but_itself),
+		cmocka_unit_test(who_resets_itself_in_a_loop_cannot_take_a_cpu),
+		cmocka_unit_test(a_reset_now_and_then_is_followed_at_once),
+		cmocka_unit_test(news_of_code_is_followed_by_a_sweep_at_once),
+		cmocka_unit_test(what_a_check_costs_is_not_what_it_took_first),
 		cmocka_unit_test(with_defaults_all_has_run_again_within_thirty_seconds),
 		cmocka_unit_test(who_is_held_gets_no_jobs_and_goes_on_after),
 		cmocka_unit_test(a_paused_guest_is_only_looked_at),

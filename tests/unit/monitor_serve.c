@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/now.h"
+
 /* A server in this process, and the loop it needs; a client's step is one pass of the loop. */
 struct world {
 	struct loop loop;
@@ -145,8 +147,10 @@ static void who_watches_is_told(void **state)
 	int watcher = join(world), other = join(world);
 
 	(void)state;
+	assert_false(serve_is_watched(&world->server));
 	assert_int_equal(send(watcher, "watch\n", 6, 0), 6);
 	expect(world, watcher, "watch\n");
+	assert_true(serve_is_watched(&world->server));
 	assert_int_equal(send(other, "x\n", 2, 0), 2);
 	expect(world, other, "x\n");
 	serve_publish(&world->server, "news", 4);
@@ -215,6 +219,36 @@ static void there_is_room_for_so_many_clients(void **state)
 	world_free(world);
 }
 
+/* Who asks, or watches, stays. */
+static void who_does_nothing_makes_room(void **state)
+{
+	struct world *world = world_new();
+	const uint64_t idle = SERVE_IDLE_S * 1000000000ull;
+	int watcher = join(world), quiet = join(world), asker;
+	uint64_t later;
+
+	(void)state;
+	assert_int_equal(send(watcher, "watch\n", 6, 0), 6);
+	expect(world, watcher, "watch\n");
+	serve_tick(&world->server, now_ns(CLOCK_MONOTONIC));
+	assert_non_null(world->server.clients[1]);
+	later = now_ns(CLOCK_MONOTONIC) + 1;
+	asker = join(world);
+	assert_int_equal(send(asker, "x\n", 2, 0), 2);
+	expect(world, asker, "x\n");
+	serve_tick(&world->server, later + idle);
+	expect_end(world, quiet);
+	assert_int_equal(send(asker, "y\n", 2, 0), 2);
+	expect(world, asker, "y\n");
+	serve_tick(&world->server, now_ns(CLOCK_MONOTONIC) + 2 * idle);
+	expect_end(world, asker);
+	assert_true(serve_is_watched(&world->server));
+	close(watcher);
+	close(quiet);
+	close(asker);
+	world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +257,7 @@ int main(void)
 		cmocka_unit_test(who_says_what_may_not_be_said_is_dropped),
 		cmocka_unit_test(a_watcher_that_does_not_read_is_dropped),
 		cmocka_unit_test(there_is_room_for_so_many_clients),
+		cmocka_unit_test(who_does_nothing_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,11 +76,12 @@ static void say_ready(struct two *two, const char *release, const char *build_id
 
 static void say_report(struct two *two, uint32_t verdict, uint32_t flags, int fd)
 {
-	uint8_t room[12];
+	uint8_t room[16];
 	struct writer w = writer_of(room, sizeof(room));
 
 	write_u32(&w, verdict);
 	write_u32(&w, 1);
+	write_u32(&w, 0);
 	write_u32(&w, flags);
 	assert_int_equal(channel_send_written(&two->scanner, MSG_REPORT, &w, &fd, 1, -1, NULL),
 			 0);
@@ -202,6 +203,119 @@ static void report_that_can_still_be_changed_ends_it(void **state)
 	is_ended(*state, "not sealed");
 }
 
+/* Nobody here reads it; but it is handed on, and a way into the guest must not be. */
+static void report_that_is_no_bytes_is_not_handed_on(void **state)
+{
+	struct two *two = *state;
+
+	two->session.unread = true;
+	sweeping(two, SWEEP_JSON);
+	say_report(two, VERDICT_CLEAN, SWEEP_JSON, open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+	is_ended(two, "not sealed");
+	assert_int_equal(two->session.report.fd, -1);
+}
+
+static void events_that_are_no_bytes_are_not_handed_on(void **state)
+{
+	struct two *two = *state;
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(session_look(&two->session, NULL), 0);
+	assert_int_equal(channel_send(&two->scanner, MSG_EVENTS, "\1\0\0\0", 4, &fd, 1, -1, NULL),
+			 0);
+	close(fd);
+	is_ended(two, "not sealed");
+	assert_int_equal(two->session.events, -1);
+}
+
+static void say_prepared(struct two *two, int fd)
+{
+	assert_true(fd >= 0);
+	assert_int_equal(channel_send(&two->scanner, MSG_PREPARED, NULL, 0, &fd, 1, -1, NULL), 0);
+	close(fd);
+}
+
+static void profile_is_told(void **state)
+{
+	struct two *two = *state;
+	cleanup(fd_close) int vmlinux = seal("a kernel");
+
+	assert_int_equal(session_prepare(&two->session, vmlinux, NULL), 0);
+	say_prepared(two, seal("a profile"));
+	assert_int_equal(session_next(&two->session, 1000, NULL), 0);
+	assert_int_equal(two->session.news, NEWS_PREPARED);
+	assert_true(two->session.profile >= 0);
+	/* Once. */
+	say_prepared(two, seal("another"));
+	is_ended(two, "nobody asked for");
+}
+
+/* A scanner has a guest, and says nothing to those of others. */
+static void profile_that_nobody_asked_for_ends_it(void **state)
+{
+	struct two *two = *state;
+
+	sweeping(two, 0);
+	say_prepared(two, seal("a profile"));
+	is_ended(two, "nobody asked for");
+	assert_int_equal(two->session.profile, -1);
+}
+
+static void profile_that_can_still_be_changed_ends_it(void **state)
+{
+	struct two *two = *state;
+	cleanup(fd_close) int vmlinux = seal("a kernel");
+
+	assert_int_equal(session_prepare(&two->session, vmlinux, NULL), 0);
+	say_prepared(two, open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+	is_ended(two, "not sealed");
+	assert_int_equal(two->session.profile, -1);
+}
+
+/* A line of the log each. */
+static void remarks_without_end_end_it(void **state)
+{
+	struct two *two = *state;
+	unsigned n = 0;
+	int r;
+
+	do {
+		assert_int_equal(channel_send(&two->scanner, MSG_SAID, "\1\0\0\0a\0", 6, NULL, 0,
+					      -1, NULL), 0);
+		r = session_next(&two->session, 1000, NULL);
+		assert_true(r < 0 || two->session.news == NEWS_SAID);
+	} while (r >= 0 && ++n < 1000);
+	assert_int_equal(r, -EPROTO);
+	assert_true(n > 4);
+	assert_true(n < 1000);
+}
+
+static void last_words_are_the_last(void **state)
+{
+	struct two *two = *state;
+
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(channel_send(&two->scanner, MSG_FORBIDDEN, "*\0\0\0", 4, NULL, 0,
+					      -1, NULL), 0);
+	assert_int_equal(session_next(&two->session, 1000, NULL), 0);
+	is_ended(two, "after its last");
+}
+
+/* It says that it is done with what it never read: who tells it more does not wait for it. */
+static void scanner_that_does_not_read_is_not_waited_for(void **state)
+{
+	struct two *two = *state;
+	struct err err = {0};
+	int r;
+
+	do
+		r = session_look(&two->session, &err);
+	while (r >= 0);
+	assert_int_equal(r, -EPROTO);
+	assert_non_null(strstr(err.text, "does not read"));
+	assert_true(two->session.channel.dead);
+}
+
 static void report_that_steers_a_terminal_ends_it(void **state)
 {
 	sweeping(*state, 0);
@@ -244,9 +358,20 @@ static void question_that_is_none_ends_it(void **state)
 {
 	struct two *two = *state;
 
+	sweeping(two, 0);
 	assert_int_equal(channel_send(&two->scanner, MSG_NEED_TRUST, "1234", 4, NULL, 0, -1,
 				      NULL), 0);
 	is_ended(two, "NEED_TRUST that is none");
+}
+
+static void question_outside_of_a_sweep_ends_it(void **state)
+{
+	struct two *two = *state;
+
+	two->session.state = SESSION_IDLE;
+	assert_int_equal(channel_send(&two->scanner, MSG_NEED_TRUST, NULL, 0, NULL, 0, -1, NULL),
+			 0);
+	is_ended(two, "NEED_TRUST outside of a sweep");
 }
 
 /* --- processes --- */
@@ -334,7 +459,16 @@ int main(void)
 		TWO(report_that_steers_a_terminal_ends_it),
 		TWO(failure_is_told_and_another_sweep_may_follow),
 		TWO(failure_that_is_none_ends_it),
+		TWO(report_that_is_no_bytes_is_not_handed_on),
+		TWO(events_that_are_no_bytes_are_not_handed_on),
+		TWO(profile_is_told),
+		TWO(profile_that_nobody_asked_for_ends_it),
+		TWO(profile_that_can_still_be_changed_ends_it),
+		TWO(remarks_without_end_end_it),
+		TWO(last_words_are_the_last),
+		TWO(scanner_that_does_not_read_is_not_waited_for),
 		TWO(question_that_is_none_ends_it),
+		TWO(question_outside_of_a_sweep_ends_it),
 		TWO(forbidden_system_call_is_named),
 		TWO(signal_is_named),
 		TWO(early_end_is_told),

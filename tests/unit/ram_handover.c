@@ -57,7 +57,7 @@ static int take(const struct handover *handover, size_t text_bytes, struct ram *
 
 	for (size_t i = 0; i < handover->fds_n; i++)
 		fds[i] = fcntl(handover->fds[i], F_DUPFD_CLOEXEC, 0);
-	r = handover_take(handover->text.data, text_bytes, fds, handover->fds_n, ret, NULL);
+	r = handover_take(handover->text.data, text_bytes, fds, handover->fds_n, NULL, ret, NULL);
 	for (size_t i = 0; i < handover->fds_n && r < 0; i++)
 		close(fds[i]);
 	return r;
@@ -126,6 +126,9 @@ static void hand_over_self(struct handover *handover, const uint8_t *memory)
 	write_u64(w, 3 * PAGE);
 	write_u64(w, 1ull << 32);
 	write_u64(w, PAGE);
+	write_u64(w, 2ull << 32);	/* room for more */
+	write_u64(w, 8 * PAGE);
+	write_u8(w, true);
 	write_u32(w, 3);
 	write_u64(w, 0);		/* segment: private memory */
 	write_u64(w, 2 * PAGE);
@@ -175,6 +178,9 @@ static void process_is_read_by_who_takes_it(void **state)
 	assert_true(ram_is_live(taken));
 	assert_int_equal(ram_alive(taken, NULL), 0);
 	assert_string_equal(taken->layout, "a test");
+	assert_int_equal(taken->room.start.v, 2ull << 32);
+	assert_int_equal(taken->room.size_bytes, 8 * PAGE);
+	assert_true(taken->unsure);
 	assert_int_equal(ram_read(taken, gpa_of(0), bytes, sizeof(bytes), NULL), 0);
 	assert_int_equal(bytes[1], 'm');
 	assert_int_equal(bytes[PAGE], 0);

@@ -235,17 +235,25 @@ static void confidential_guests_are_known(void **state)
 	}
 }
 
-static void memory_beside_the_machines_is_noticed(void **state)
+static void room_for_more_memory_is_known(void **state)
 {
-	struct qemu_args args;
+	static const struct { const char *words; uint64_t slots, max_bytes; } table[] = {
+		{ "qemu|-m|512,slots=3,maxmem=4G", 3, 4ull << 30 },
+		{ "qemu|-m|size=524288k,slots=16,maxmem=1048576k", 16, 1ull << 30 },
+		{ "qemu|-machine|q35,memory.size=512M,memory.slots=2,memory.max-size=2G", 2,
+		  2ull << 30 },
+		{ "qemu|-m|512", 0, 0 },
+	};
 
 	(void)state;
-	must_parse("qemu|-device|{\"driver\":\"pc-dimm\",\"memdev\":\"d\"}", &args);
-	assert_true(args.memory_devices);
-	qemu_args_free(&args);
-	must_parse("qemu|-device|virtio-net-pci,netdev=n", &args);
-	assert_false(args.memory_devices);
-	qemu_args_free(&args);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct qemu_args args;
+
+		must_parse(table[i].words, &args);
+		assert_int_equal(args.slots, table[i].slots);
+		assert_int_equal(args.max_bytes, table[i].max_bytes);
+		qemu_args_free(&args);
+	}
 }
 
 static void what_cannot_be_read_is_refused(void **state)
@@ -331,7 +339,7 @@ int main(void)
 		cmocka_unit_test(virtual_cpus_are_counted),
 		cmocka_unit_test(monitors_that_have_a_path),
 		cmocka_unit_test(confidential_guests_are_known),
-		cmocka_unit_test(memory_beside_the_machines_is_noticed),
+		cmocka_unit_test(room_for_more_memory_is_known),
 		cmocka_unit_test(what_cannot_be_read_is_refused),
 		cmocka_unit_test(a_command_line_that_is_none),
 		cmocka_unit_test(options_without_end_are_bounded),

@@ -54,6 +54,23 @@ static void reads_cross_into_a_range_that_touches(void **state)
 	assert_int_equal(ram->read_bytes, 4);
 }
 
+static void reads_where_memory_may_be_plugged_in_are_counted(void **state)
+{
+	struct ram *ram = *state;
+	char buf[4];
+
+	assert_int_equal(ram_read(ram, gpa_of(2u << 30), buf, 4, NULL), -EFAULT);
+	assert_int_equal(ram->in_room, 0);	/* there is no room */
+	ram->room = (struct ram_range){ gpa_of(1u << 30), 1u << 30 };
+	assert_int_equal(ram_read(ram, gpa_of(2u << 30), buf, 4, NULL), -EFAULT);
+	assert_int_equal(ram_read(ram, gpa_of((1u << 30) - 4), buf, 4, NULL), -EFAULT);
+	assert_int_equal(ram_read(ram, gpa_of(1u << 30), buf, 4, NULL), 0);
+	assert_int_equal(ram->in_room, 0);
+	assert_int_equal(ram_read(ram, gpa_of((2u << 30) - 4), buf, 4, NULL), -EFAULT);
+	assert_int_equal(ram->in_room, 1);
+	assert_int_equal(ram->outside, 4);
+}
+
 static void holes_are_faults(void **state)
 {
 	struct ram *ram = *state;
@@ -206,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(reads_cross_into_a_range_that_touches),
 		T(holes_are_faults),
+		T(reads_where_memory_may_be_plugged_in_are_counted),
 		T(nothing_is_no_read),
 		T(has_what_lies_wholly_inside),
 		T(populated_runs_follow_each_other),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ram/guests.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,10 +14,12 @@
 
 #include "base/cleanup.h"
 #include "make/torture.h"
+#include "ram/handover.h"
 #include "ram/image.h"
 #include "ram/layout.h"
 #include "ram/maps.h"
 #include "ram/qmp.h"
+#include "ram/served.h"
 
 /*
  * Memory runs out at every single allocation, one after the other: each time the end is an
@@ -112,6 +115,56 @@ static int image(void)
 	return r;
 }
 
+static int fetch_zeros(struct ram *ram, uint64_t first, uint32_t n, uint8_t *to, uint64_t *there,
+		       struct err *err)
+{
+	(void)ram;
+	(void)first;
+	(void)err;
+	memset(to, 0, (size_t)n * GUEST_PAGE_SIZE);
+	*there = UINT64_MAX;
+	return 0;
+}
+
+static void close_nothing(struct ram *ram)
+{
+	(void)ram;
+}
+
+static int ask(void *ctx, uint64_t first, uint32_t n, uint64_t *there, struct err *err)
+{
+	return ram_fetch(ctx, first, n, there, err);
+}
+
+/* From the process that may read it to the one that may not, and one page. */
+static int served(void)
+{
+	static const struct ram_ops ops = {
+		.name = "test", .fetch = fetch_zeros, .close = close_nothing,
+	};
+	const struct ram_range range = { gpa_of(0), 16 * GUEST_PAGE_SIZE };
+	cleanup(handover_free) struct handover handover = { 0 };
+	struct ram held = { .ops = &ops }, *ram = &held;
+	const struct memory_elsewhere starter = { ask, ram };
+	cleanup(ram_close) struct ram *taken = NULL;
+	uint64_t value;
+	int fd = -1, r = ram_set_ranges(ram, &range, 1, NULL);
+
+	if (r >= 0)
+		r = handover_of(ram, &handover, NULL);
+	if (r >= 0)
+		r = fd = fcntl(handover.fds[0], F_DUPFD_CLOEXEC, 0);
+	if (r >= 0)
+		r = handover_take(handover.text.data, handover.text.n, &fd, 1, &starter, &taken,
+				  NULL);
+	if (r >= 0)
+		r = ram_read(taken, gpa_of(0), &value, sizeof(value), NULL);
+	else
+		fd_close(&fd);
+	ram_close(&ram);
+	return r;
+}
+
 static int all_guests(void)
 {
 	struct guests guests = { 0 };
@@ -157,6 +210,7 @@ TORTURE(reading_a_memory_tree, memory_tree)
 TORTURE(reading_areas, areas)
 TORTURE(talking_to_a_monitor, monitor)
 TORTURE(opening_an_image, image)
+TORTURE(serving_a_guest, served)
 
 /* Most processes are no guest and need no memory; one that cannot be looked at ends the list. */
 static void listing_all_guests(void **state)
@@ -178,6 +232,7 @@ int main(void)
 		cmocka_unit_test(reading_areas),
 		cmocka_unit_test(talking_to_a_monitor),
 		cmocka_unit_test(opening_an_image),
+		cmocka_unit_test(serving_a_guest),
 		cmocka_unit_test(listing_all_guests),
 	};
 

@@ -107,6 +107,36 @@ static void what_was_dropped_is_not_committed(void **state)
 	assert_int_equal(compare(baseline, "bad", "y"), BASELINE_NEW);
 }
 
+/* As who gives something new in every sweep, for a day. */
+static void fill(const char *dir)
+{
+	char path[128];
+	sqlite3 *sqlite = NULL;
+
+	snprintf(path, sizeof(path), "%s/store.db", dir);
+	assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sqlite, "INSERT INTO record WITH RECURSIVE n(i) AS"
+				      " (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 65536)"
+				      " SELECT (SELECT id FROM boot), 'item ' || i, 1, x'00', x'00'"
+				      " FROM n", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sqlite);
+}
+
+static void record_does_not_grow_without_end(void **state)
+{
+	cleanup(baseline_close) struct baseline *baseline = NULL;
+
+	record(*state, GUEST, &boot, "first", "x");
+	fill(*state);
+	baseline = opened(*state, GUEST, &boot);
+	assert_int_equal(compare(baseline, "one too many", "x"), BASELINE_NEW);
+	assert_int_equal(baseline_commit(baseline, NULL), -ELOOP);
+	assert_int_equal(compare(baseline, "one too many", "y"), BASELINE_NEW);
+	assert_int_equal(compare(baseline, "first", "x"), BASELINE_SAME);
+	/* Another boot has room of its own. */
+	record(*state, "another guest", &boot, "first", "x");
+}
+
 static void records_are_of_one_boot_of_one_guest(void **state)
 {
 	struct kernel others[] = { boot, boot, boot, boot };
@@ -246,6 +276,7 @@ int main(void)
 		TEST(what_was_committed_is_compared),
 		TEST(what_was_not_committed_is_forgotten),
 		TEST(what_was_dropped_is_not_committed),
+		TEST(record_does_not_grow_without_end),
 		TEST(records_are_of_one_boot_of_one_guest),
 		TEST(old_boots_are_pruned),
 		TEST(first_record_counts),

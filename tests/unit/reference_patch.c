@@ -564,13 +564,17 @@ static void up_to_5_11_an_operation_may_be_an_instruction(void **state)
 
 	m->patcher.native[0] = (struct native_op){ 3, "\xfa", 1 };
 	m->patcher.native_n = 1;
+	m->patcher.pv_ident = true;
 	m->patcher.pv_iret = 5;
+	m->patcher.pv_sysret = 6;
 	paravirt(m, 3, 7, named(m, "native_irq_disable"));
 	CODE(m, 0, "\xfa\x66\x0f\x1f\x44\x00\x00\x55");
 	paravirt(m, 4, 7, named(m, "_paravirt_ident_64"));
 	CODE(m, 0, "\x48\x89\xf8\x0f\x1f\x40\x00\x55");
 	paravirt(m, 5, 7, m->target[1]);
 	branches(m, m->code, OP_JMP, m->target[1]);
+	paravirt(m, 6, 7, m->target[0]);
+	branches(m, m->code, OP_JMP, m->target[0]);
 }
 
 static void an_operation_that_is_no_function_of_the_kernel_is_not_called(void **state)
@@ -583,6 +587,14 @@ static void an_operation_that_is_no_function_of_the_kernel_is_not_called(void **
 	branches(m, m->code, OP_CALL, m->target[1]);
 	paravirt(m, 3, 7, gva_add(m->target[0], 1));
 	branches(m, m->code, OP_CALL, m->target[1]);
+}
+
+static void an_operation_that_nobody_has_is_a_trap(void **state)
+{
+	struct patching *m = *state;
+
+	paravirt(m, 3, 7, gva_of(0));
+	CODE(m, 0, "\x0f\x0b\x0f\x1f\x44\x00\x00\x55");
 }
 
 /* --- constants of the boot --- */
@@ -674,6 +686,7 @@ int main(void)
 		TEST(one_cpu_needs_no_lock),
 		TEST(the_modes_are_what_most_places_of_the_guest_show),
 		TEST(a_paravirt_call_is_what_pv_ops_says),
+		TEST(an_operation_that_nobody_has_is_a_trap),
 		TEST(up_to_5_11_an_operation_may_be_an_instruction),
 		TEST(an_operation_that_is_no_function_of_the_kernel_is_not_called),
 		TEST(a_runtime_constant_is_the_kernels_variable),

@@ -96,7 +96,7 @@ static int start(void **state)
 static void unload(struct loaded *l)
 {
 	shipped_free(&l->shipped);
-	vec_free(&l->relocations.list);
+	relocations_free(&l->relocations);
 }
 
 static int end(void **state)
@@ -170,6 +170,8 @@ static void tables_are_found_by_their_sections(void **state)
 
 static void three_lists_of_relocations(void **state)
 {
+	struct relocations_at walk = {0};
+	struct relocation found[4];
 	struct loaded *l = *state;
 
 	WORDS(l, 0, AT(8), 0, AT(0x210), 0, AT(0), AT(4));
@@ -179,9 +181,12 @@ static void three_lists_of_relocations(void **state)
 	assert_int_equal(number(l, 0, 4), 0x11111111 + 0x200000);
 	assert_int_equal(number(l, 4, 4), 0x11111111 + 0x200000);
 	assert_int_equal(l->relocations.list.n, 4);
-	assert_int_equal(l->relocations.list.v[2].at, 8);	/* ascending */
-	assert_int_equal(l->relocations.list.v[2].size_bytes, 8);
-	assert_true(l->relocations.list.v[3].inverse);
+	for (unsigned i = 0; i < 4; i++)	/* ascending */
+		assert_true(relocations_next(&l->relocations, &walk, &found[i]));
+	assert_false(relocations_next(&l->relocations, &walk, &found[0]));
+	assert_int_equal(found[2].at, 8);
+	assert_int_equal(found[2].size_bytes, 8);
+	assert_true(found[3].inverse);
 }
 
 static void two_lists_of_relocations(void **state)

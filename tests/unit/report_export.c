@@ -16,7 +16,7 @@
 static struct ledger_finding finding(void)
 {
 	return (struct ledger_finding){
-		.guest = "web]\"1\\x1b", .boot = "b1", .id = "0000000000000001", .check = "idt",
+		.guest = "web]\"1\\x1b", .name = "web]1", .boot = "b1", .id = "0000000000000001", .check = "idt",
 		.severity = "high", .title = "Gate of \"int3\" ] leads elsewhere",
 		.first_seen_ns = 1740837731 * SECOND + 123456000,
 		.last_seen_ns = 1740837800 * SECOND, .sweeps = 3,
@@ -122,7 +122,7 @@ static void syslog_is_escaped(void **state)
 	(void)state;
 	open = syslog_of(&one, with, "host1");
 	assert_string_equal(open, "<107>1 2025-03-01T14:02:11.123456Z host1 hvsm - finding-open "
-			    "[hvsm@32473 guest=\"web\\]\\\"1\\\\x1b\" boot=\"b1\" "
+			    "[hvsm@32473 guest=\"web\\]\\\"1\\\\x1b\" name=\"web\\]1\" boot=\"b1\" "
 			    "id=\"0000000000000001\" check=\"idt\" severity=\"high\" object=\"1\" "
 			    "sweeps=\"3\"] Gate of \"int3\" ] leads elsewhere\n");
 	one.closed_ns = one.last_seen_ns;

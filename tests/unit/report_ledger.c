@@ -173,6 +173,21 @@ static void guests_do_not_mix(void **state)
 	assert_int_equal(findings(f, &(struct ledger_filter){ .guest = "none" }).n, 0);
 }
 
+/* One of them is called by its process, for instance: what is the other's is not its own. */
+static void guests_of_one_name_do_not_mix_by_their_keys(void **state)
+{
+	const struct ledger_origin other = { .guest = "web1@4711.1" };
+	cleanup(freep) char *report = make_report("web1", 99, "idt=finding:2,3");
+	struct fixture *f = *state;
+
+	add(f, "b1", "idt=finding:1");
+	assert_int_equal(ledger_add(f->ledger, &other, report, strlen(report), NULL, NULL), 0);
+	assert_int_equal(findings(f, &(struct ledger_filter){ .guest = "web1" }).open, 3);
+	assert_int_equal(findings(f, &(struct ledger_filter){ .key = "web1" }).open, 1);
+	assert_int_equal(findings(f, &(struct ledger_filter){ .key = "web1@4711.1" }).open, 2);
+	assert_int_equal(findings(f, &(struct ledger_filter){ .key = "4711" }).n, 0);
+}
+
 static void what_is_the_same_is_not_stored_again(void **state)
 {
 	cleanup(blob_free) struct blob first = {0}, second = {0};
@@ -356,7 +371,7 @@ static unsigned flip_all(struct fixture *f, const struct blob *good, const char 
 	static const char *const changes[][4] = {
 		{ "INTEGER", "%s + 100", "-%s - 1", "%s + 4294967296" },
 		{ "TEXT", "'x' || %s", "%s || char(0) || 'x'", "%s || ' ' || %s" },
-		{ "BLOB", "CAST('x' || substr(%s, 2) AS BLOB)", "x''",
+		{ "BLOB", "CAST(substr(%s, 2) || 'x' AS BLOB)", "x''",
 		  "CAST(%s || x'00' AS BLOB)" },
 	};
 	char sql[512], columns[1024], keys[1024], *rest = NULL;
@@ -625,6 +640,31 @@ static void the_file_does_not_grow_beyond_its_limit(void **state)
 
 /* --- what is not ours --- */
 
+/* As of a scanner that has something else in every sweep, and never says that it is over. */
+static void what_is_open_does_not_grow_without_end(void **state)
+{
+	static const char more[] =
+		"INSERT INTO finding WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n"
+		" WHERE i < 131072) SELECT guest, boot, printf('%016x', i), check_id, severity,"
+		" title, first_seen, last_seen, closed, sweeps, opened_in, last_in, closed_in"
+		" FROM finding, n";
+	const struct ledger_origin origin = { .boot = "b" };
+	cleanup(freep) char *report = make_report("web1", 98, "log=finding?:ffffff");
+	struct fixture *f = *state;
+	struct err err = {0};
+
+	add(f, "b", "idt=finding?:1");
+	tamper(f, more);
+	assert_int_equal(ledger_open(f->dir, true, &f->ledger, NULL), 0);
+	assert_int_equal(ledger_add(f->ledger, &origin, report, strlen(report), NULL, &err),
+			 -ELOOP);
+	assert_string_equal(err.text, "over 131072 findings are open in this guest");
+	assert_int_equal(findings(f, NULL).n, 131072);
+	/* What is no more can be said, and then there is room. */
+	assert_int_equal(add(f, "b", "idt=clean").closed, 131072);
+	assert_int_equal(ledger_add(f->ledger, &origin, report, strlen(report), NULL, NULL), 0);
+}
+
 static void what_is_no_report_is_refused(void **state)
 {
 	static const struct {
@@ -728,6 +768,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(findings_of_an_earlier_boot_close_in_the_next,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(guests_do_not_mix, setup, teardown),
+		cmocka_unit_test_setup_teardown(guests_of_one_name_do_not_mix_by_their_keys, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(what_is_the_same_is_not_stored_again, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_very_same_report_is_there_once, setup,
@@ -741,6 +783,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(several_writers_and_a_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_expires_leaves_the_rest_provable, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_file_does_not_grow_beyond_its_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_open_does_not_grow_without_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_report_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(reading_creates_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_log_that_is_left_is_read, setup, teardown),

@@ -117,8 +117,8 @@ static int hand_over(struct ram **ram, struct err *err)
 	for (size_t i = 0; i < handover.fds_n && r >= 0; i++)
 		r = fds[i] = fcntl(handover.fds[i], F_DUPFD_CLOEXEC, 0);
 	if (r >= 0)
-		r = handover_take(handover.text.data, handover.text.n, fds, handover.fds_n, &taken,
-				  err);
+		r = handover_take(handover.text.data, handover.text.n, fds, handover.fds_n, NULL,
+				  &taken, err);
 	if (r < 0)
 		return r;
 	ram_close(ram);

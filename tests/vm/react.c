@@ -2,13 +2,15 @@
 
 /*
  * react CONFIG PID UUID REACTION [URI]   carry out one reaction of a configuration at a guest, as
- *                                        the daemon does; what is audited goes to stdout
+ *                                        the daemon does; what is audited goes to stdout.
+ *                                        PID is "xen:ID" for a domain of Xen.
  *
  * For tests/vm/test_reaction.py. The status is 0 where it was done.
  */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "monitor/reaction.h"
@@ -37,7 +39,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "react: %s\n", err.text);
 		return 2;
 	}
-	guest = (struct reaction_guest){ .key = argv[3], .pid = atoi(argv[2]), .uuid = argv[3] };
+	guest = (struct reaction_guest){ .key = argv[3], .uuid = argv[3] };
+	if (!strncmp(argv[2], "xen:", 4))
+		guest.domain = (uint16_t)atoi(argv[2] + 4);
+	else
+		guest.pid = atoi(argv[2]);
 	reaction = config_reaction(config, argv[4]);
 	if (!reaction) {
 		fprintf(stderr, "react: no reaction '%s'\n", argv[4]);

@@ -19,7 +19,11 @@ from typing import Any, Callable
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.guest import Guest  # noqa: E402
-from lab.product import Outcome, binary, hvsm  # noqa: E402
+from lab.product import TOP, Outcome, binary, hvsm  # noqa: E402
+
+sys.path.insert(0, str(TOP / "tests"))
+
+from schemas import validate  # noqa: E402
 
 # Reached only where something hangs: nothing here is about how long it takes.
 LIMIT_S = 300.0
@@ -30,8 +34,31 @@ user = nobody
 state_dir = "{folder}/state"
 socket = "{folder}/hvsmd.sock"
 guest_cpu_percent = 50
+reaction "page" {{
+	kind = run
+	program = "{folder}/page"
+	on_checks = {{ syscall-table }}
+	per_hour = 1000
+}}
 guest "*" {{ watch = no }}
-guest "{name}" {{ watch = yes }}
+guest "{name}" {{
+	watch = yes
+	mode = enforce
+	reactions = {{ page }}
+	{allow}
+}}
+"""
+ALLOW = """
+	allow {
+		check = syscall-table
+		object = '*'
+		reason = "the test's own"
+		expires = never
+	}
+"""
+# What a reaction runs: it keeps what it is told, each in a file that is whole once it has its name.
+PAGE = """#!/bin/sh
+cat > "{folder}/told.$$" && mv "{folder}/told.$$" "{folder}/told.$$.json"
 """
 
 
@@ -52,8 +79,28 @@ class Daemon:
         self.config = folder / "hvsmd.conf"
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.config.write_text(CONFIG.format(folder=folder, name=name))
+        self.name = name
+        self.configure()
+        page = folder / "page"
+        page.write_text(PAGE.format(folder=folder))
+        page.chmod(0o700)
+
+    def configure(self, allow: str = "") -> None:
+        self.config.write_text(CONFIG.format(folder=self.folder, name=self.name, allow=allow))
         self.config.chmod(0o600)
+
+    def reload(self) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGHUP)
+
+    def told(self) -> list[Any]:
+        """What the reaction's program was given."""
+        return [json.loads(path.read_text()) for path in self.folder.glob("told.*.json")]
+
+    def audits(self) -> list[Any]:
+        path = self.folder / "state" / "reports" / "audit.jsonl"
+        lines, _, _ = path.read_text().rpartition("\n")     # what follows is being written
+        return [json.loads(line) for line in lines.splitlines()]
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -64,7 +111,7 @@ class Daemon:
         return self.log.read_text(errors="replace")
 
     def children(self, role: str = "") -> list[int]:
-        """The processes that it has started, all or those of one role."""
+        """Its processes, all or those whose name ends so (`-scanner`, `-control`)."""
         assert self.process
         pids = []
         for path in Path("/proc").glob("[0-9]*/stat"):
@@ -132,19 +179,70 @@ class DaemonTest(unittest.TestCase):
     def ledger(self, *args: str) -> Outcome:
         return hvsm("report", *args, "--ledger", str(self.folder / "state" / "reports"))
 
-    def open_findings(self) -> set[str]:
+    def findings(self) -> list[Any]:
         done = subprocess.run([sys.executable, "-c", ASK, os.environ["HVSM_SOCKET"],
                                '{"request":"findings"}'], check=True, stdout=subprocess.PIPE)
-        return {item["check"] for item in json.loads(done.stdout)["items"]}
+        answer = json.loads(done.stdout)
+        validate(answer)
+        return list(answer["items"])
+
+    def open_findings(self) -> set[str]:
+        return {item["check"] for item in self.findings()}
 
     def attack(self) -> None:
         self.guest.insmod("hook_syscall64", nr=GETPID)
         self.wait("a finding", lambda: "syscall-table" in self.open_findings())
         self.assertEqual(self.daemon.status().status, 1)
         self.assertEqual(self.daemon.guest()["verdict"], "compromised")
+        self.reaction({item["id"] for item in self.findings() if item["check"] == "syscall-table"})
+        self.allowed()
         self.guest.rmmod("hook_syscall64")
         self.wait("no finding", lambda: not self.open_findings())
         self.watched("clean")
+
+    def started(self) -> list[str]:
+        return [audit["finding"] for audit in self.daemon.audits() if audit["outcome"] == "started"]
+
+    def reaction(self, ids: set[str]) -> None:
+        """The program has got each of these findings, and the audit says so."""
+        self.wait("a reaction", lambda: ids <= {one["finding"]["id"] for one in self.daemon.told()})
+        one = next(one for one in self.daemon.told() if one["finding"]["id"] in ids)
+        self.assertEqual((one["schema"], one["reaction"], one["kind"], one["mode"], one["verdict"]),
+                         ("hvsm.reaction/1", "page", "run", "enforce", "compromised"))
+        self.assertEqual((one["guest"]["name"], one["finding"]["check"], one["finding"]["policy"]["allowed"]),
+                         (self.guest.name, "syscall-table", None))
+        self.wait("its audit", lambda: ids <= {audit["finding"] for audit in self.daemon.audits()
+                                               if audit["outcome"] == "done"})
+        self.assertLessEqual(ids, set(self.started()))
+
+    def allowed(self) -> None:
+        """What a rule allows is marked, counts no more, and is reacted to by nobody."""
+        self.daemon.configure(ALLOW)
+        self.daemon.reload()
+        self.wait("what is allowed", lambda: all(item["allowed"] for item in self.findings()
+                                                 if item["check"] == "syscall-table"))
+        self.assertIn("syscall-table", self.open_findings())
+        others = {item["check"] for item in self.findings() if not item["allowed"]}
+        self.assertGreaterEqual(self.daemon.guest()["allowed_findings"], 1)
+        if not others:
+            self.watched("clean")
+        started = self.started()
+        self.swept_again()
+        self.assertEqual(self.started(), started)
+        self.daemon.configure()
+        self.daemon.reload()
+
+    def watch(self) -> None:
+        """`hvsm watch` without a target says what the daemon sees."""
+        with subprocess.Popen([binary(), "watch", "--json", "--count", "1", "--only", "process-start,exec,"
+                               "process-exit,processes-missed"], stdout=subprocess.PIPE) as watch:
+            assert watch.stdout
+            try:
+                self.wait("an event", lambda: watch.poll() is not None or self.guest.sh("sleep 0.2"))
+            finally:
+                watch.kill()
+            self.assertEqual(watch.returncode, 0)
+            self.assertEqual(json.loads(watch.stdout.read())["guest"]["name"], self.guest.name)
 
     def events(self) -> None:
         """Who asks for it is told what happens."""
@@ -157,8 +255,11 @@ class DaemonTest(unittest.TestCase):
                 self.guest.insmod("hook_syscall64", nr=GETPID)
                 for line in lines:
                     event = json.loads(line)
+                    validate(event)
                     if event.get("event") == "module-load":
                         break
+                else:
+                    self.fail(f"no module was loaded, hvsmd says\n{self.daemon.said()[-4000:]}")
         self.assertEqual((event["schema"], event["guest"]["name"]), ("hvsm.event/1", self.guest.name))
         self.assertLessEqual(event["after"], event["before"])
         self.guest.rmmod("hook_syscall64")
@@ -194,6 +295,25 @@ class DaemonTest(unittest.TestCase):
         self.wait("another control", lambda: self.daemon.children("-control") not in ([], pids))
         self.watched("clean")
 
+    def reset(self) -> None:
+        """Another boot is an event, with the time in which it began."""
+        before = self.daemon.guest()
+        self.assertEqual(before["reboots"], 0)
+        with socket.socket(socket.AF_UNIX) as to:
+            to.connect(os.environ["HVSM_SOCKET"])
+            to.settimeout(LIMIT_S)
+            to.sendall(b'{"request":"watch"}\n')
+            with to.makefile("r") as lines:
+                self.assertEqual(json.loads(lines.readline())["schema"], "hvsm.watching/1")
+                self.guest.reset()
+                event = next(line for line in map(json.loads, lines) if line.get("event") == "reboot")
+        self.assertEqual((event["schema"], event["guest"]["name"]), ("hvsm.event/1", self.guest.name))
+        self.assertEqual(event["object"], {"release": self.guest.release, "before": self.guest.release})
+        self.assertLess(event["after"], event["before"])
+        self.assertLess(before["last_sweep"][:19], event["before"])
+        self.swept_again()
+        self.assertEqual(self.watched("clean")["reboots"], 1)
+
     def kill_all(self) -> None:
         left = self.daemon.children()
         self.daemon.kill()
@@ -209,7 +329,7 @@ class DaemonTest(unittest.TestCase):
         self.assertGreaterEqual(len(children), 1)
         self.daemon.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.daemon.process.wait(LIMIT_S), 0, self.daemon.said())
-        self.assertFalse([pid for pid in children if runs(pid)])
+        self.wait("the end of all", lambda: not any(map(runs, children)))
         self.assertEqual(self.daemon.status().status, 2)
 
     def test_life_of_a_guest(self) -> None:
@@ -217,21 +337,24 @@ class DaemonTest(unittest.TestCase):
         self.addCleanup(self.daemon.kill)
         with self.guest:
             guest = self.watched("clean")
+            validate(self.daemon.status().json)
             self.assertEqual(guest["target"], f"qemu:{self.guest.pid}")
             self.assertEqual(guest["checks"]["inconclusive"], 0, self.daemon.status().out)
             self.events()
+            self.watch()
             self.attack()
             self.pause()
             self.kill_scanner()
             self.kill_control()
-            self.guest.reset()
-            self.swept_again()
-            self.watched("clean")
+            self.reset()
             self.kill_all()
         self.wait("a guest that is gone", lambda: self.daemon.guest() is None)
         self.assertEqual(self.daemon.status().status, 0)
         self.assertEqual(self.daemon.status().json["reports"]["trouble"], None)
+        validate(self.daemon.status().json)
         self.stop()
+        for said in (*self.daemon.audits(), *self.daemon.told()):
+            validate(said)
         self.assertEqual(self.ledger("verify").status, 0)
         self.assertIn(f"System call {GETPID}", self.ledger("findings").out)
         found = self.daemon.said()

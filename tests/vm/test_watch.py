@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """hvsm watch: what happens in a guest is told, in a window that holds the time, and nothing else is."""
 
 from __future__ import annotations

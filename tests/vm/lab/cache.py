@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from . import LabError
 
@@ -63,9 +64,13 @@ def made_whole(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole tree, if it is there."""
+    """Remove a file or a whole tree, if it is there; another process may be removing it, too."""
+    def gone(_function: object, _path: str, error: Any) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            raise error[1]
+
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=gone)
     else:
         path.unlink(missing_ok=True)
 

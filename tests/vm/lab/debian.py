@@ -36,9 +36,9 @@ WantedBy=multi-user.target
 """
 
 
-def root(kernel: Kernel) -> Path:
+def root(kernel: Kernel, packages: str = PACKAGES) -> Path:
     """The root of a guest with this kernel: one archive for all, one with what differs."""
-    base = _base()
+    base = _base(packages)
     contents = programs()
     key = digest(base.name, kernel.release, kernel.version, Path(__file__), *contents.values(),
                  " ".join(BOOT_MODULES))
@@ -68,25 +68,25 @@ def _own(kernel: Kernel, contents: dict[str, Path]) -> bytes:
     return cpio.finish()
 
 
-def _base() -> Path:
+def _base(packages: str) -> Path:
     """Debian's packages, installed: the same for every kernel."""
     if os.geteuid() != 0:
         raise LabError("installing Debian into a directory takes root")
-    file = cache_dir("images") / f"debian-base-{digest(SUITE, PACKAGES)}.cpio.zst"
+    file = cache_dir("images") / f"debian-base-{digest(SUITE, packages)}.cpio.zst"
     with lock("debian-base"):
         if not file.exists():
             progress(f"installing Debian {SUITE} for a guest (a minute or two)")
             part = file.with_suffix(".part")
-            _install(part)
+            _install(part, packages)
             part.rename(file)
     return file
 
 
-def _install(archive: Path) -> None:
+def _install(archive: Path, packages: str) -> None:
     directory = archive.with_suffix(".root")
     try:
         run("mmdebstrap", "--quiet", "--variant=minbase", "--architectures=amd64",
-            '--aptopt=Acquire::Check-Valid-Until "false"', f"--include={PACKAGES}",
+            '--aptopt=Acquire::Check-Valid-Until "false"', f"--include={packages}",
             "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/usr/share/doc/* "
             "\"$1\"/usr/share/locale/* \"$1\"/usr/share/man/*",
             SUITE, directory, *Apt(SUITE).source_lines(),

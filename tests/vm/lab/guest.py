@@ -318,11 +318,14 @@ class Guest:
         modules = built(self.kernel)
         if module not in modules:
             raise LabError(f"no test module '{module}' (there are: {' '.join(sorted(modules))})")
-        words = " ".join(f"{key}={value}" for key, value in params.items())
-        answer = self._request("load", modules[module].read_bytes(), words, REQUEST_S)
+        self.load(modules[module].read_bytes(), " ".join(f"{key}={value}" for key, value in params.items()))
+
+    def load(self, module: bytes, words: str = "") -> None:
+        """Load a module that the guest does not have as a file."""
+        answer = self._request("load", module, words, REQUEST_S)
         if answer.status:
             log = "\n  ".join(self.sh("dmesg").splitlines()[-8:])
-            raise LabError(f"{self.name}: loading {module} {words}: {os.strerror(answer.status)}\n  {log}")
+            raise LabError(f"{self.name}: loading a module {words}: {os.strerror(answer.status)}\n  {log}")
 
     def rmmod(self, module: str) -> None:
         answer = self._request("unload", module, REQUEST_S)

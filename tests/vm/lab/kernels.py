@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import re
 import shutil
 import subprocess
@@ -104,6 +105,18 @@ def fetch(name: str, refresh: bool = False) -> Kernel:
     if not kernel:
         raise LabError(f"{name}: not in the cache after it was put there")
     return kernel
+
+
+def shipped(kernel: Kernel, module: str) -> bytes:
+    """A module that the lab's guests have no use for elsewhere, out of the kernel's package."""
+    for deb in kernel.debs:
+        for line in run("dpkg-deb", "-c", deb, what=f"{deb.name}: listing").splitlines():
+            path = line.split()[-1]
+            if "/kernel/" in path and _module_name(path) == module:
+                data = subprocess.run(f"dpkg-deb --fsys-tarfile {deb} | tar -xO {path}", shell=True, check=True,
+                                      stdout=subprocess.PIPE).stdout
+                return lzma.decompress(data) if path.endswith(".xz") else data
+    raise LabError(f"{kernel.name}: no module {module} in {[deb.name for deb in kernel.debs]}")
 
 
 def _debs_of_old(name: str) -> list[Path] | None:

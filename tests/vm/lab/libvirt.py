@@ -16,17 +16,17 @@ from types import TracebackType
 from xml.sax.saxutils import escape
 
 from lab import LabError
+from lab.cache import cache_dir
 from lab.image import initramfs
 from lab.kernels import fetch
 
 START_S = 30.0
-TURN = Path(tempfile.gettempdir()) / "hvsm-libvirt.lock"
 
 DOMAIN = """<domain type='qemu'>
   <name>{name}</name>
   <uuid>{uuid}</uuid>
   <memory unit='MiB'>{memory_mib}</memory>
-  <vcpu>2</vcpu>
+  <vcpu>2</vcpu>{elements}
   <os>
     <type arch='x86_64' machine='{machine}'>hvm</type>
     <kernel>{kernel}</kernel>
@@ -52,7 +52,7 @@ class Libvirt:
         # QEMU runs as a user of its own, who has to reach the kernel.
         self.dir.chmod(0o755)
         # Two libvirtd of one host are in each other's way: suites that run side by side wait.
-        self._turn = open(TURN, "w")
+        self._turn = open(cache_dir("locks") / "libvirt", "w")
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
             if not self._answers():
@@ -73,8 +73,8 @@ class Libvirt:
         self._temp.cleanup()
 
     def create(self, name: str, uuid: str, kernel: str, machine: str = "q35",
-               memory_mib: int = 512, devices: str = "") -> None:
-        """Start a transient guest, as `virsh create` does for anybody. DEVICES: more of them, as XML."""
+               memory_mib: int = 512, devices: str = "", elements: str = "") -> None:
+        """Start a transient guest, as `virsh create` does for anybody. DEVICES, ELEMENTS: more, as XML."""
         image = fetch(kernel)
         files = {}
         for role, source in (("kernel", image.vmlinuz), ("initrd", initramfs(image))):
@@ -82,9 +82,16 @@ class Libvirt:
             shutil.copyfile(source, files[role])
         xml = self.dir / f"{uuid}.xml"
         xml.write_text(DOMAIN.format(name=escape(name), uuid=uuid, machine=machine,
-                                     memory_mib=memory_mib, devices=devices, **files))
+                                     memory_mib=memory_mib, devices=devices,
+                                     elements=elements, **files))
         self.virsh("create", str(xml))
         self._domains.append(uuid)
+
+    def change(self, uuid: str, verb: str, xml: str) -> None:
+        """Attach or detach a device of a running guest."""
+        file = self.dir / f"{uuid}-device.xml"
+        file.write_text(xml)
+        self.virsh(verb, uuid, str(file), "--live")
 
     def destroy(self, uuid: str) -> None:
         """Pull the plug."""
@@ -109,7 +116,19 @@ class Libvirt:
         config.write_text(f'unix_sock_dir = "{self.dir}"\nauth_unix_rw = "none"\n')
         self.uri = f"qemu+unix:///system?socket={self.dir}/libvirt-sock"
         self._spawn("virtlogd", "--pid-file", str(self.dir / "virtlogd.pid"))
-        self._spawn("libvirtd", "--config", str(config),
+        self.begin()
+
+    def end(self) -> None:
+        """End libvirtd, of which the guests know nothing. One that was there before stays."""
+        if not self._daemons:
+            raise LabError("the libvirtd of this host is not the lab's to end")
+        daemon = self._daemons.pop()
+        daemon.terminate()
+        daemon.wait()
+
+    def begin(self) -> None:
+        """Start libvirtd, again after end()."""
+        self._spawn("libvirtd", "--config", str(self.dir / "libvirtd.conf"),
                     "--pid-file", str(self.dir / "libvirtd.pid"))
         end = time.monotonic() + START_S
         while not self._answers():

@@ -34,6 +34,14 @@ def binary() -> Path:
     return Path(os.environ.get("HVSM", TOP / "build" / "src" / "hvsm"))
 
 
+def packages() -> list[Path]:
+    """The Debian packages that `make deb` built: the host's, the guests'."""
+    debs = [path for name in ("hvsm", "hvsm-agent") for path in (TOP / "build-deb").glob(f"{name}_*.deb")]
+    if len(debs) != 2:
+        raise FileNotFoundError("build-deb has no packages: run `make deb`")
+    return debs
+
+
 def hvsm(*args: object, limit_s: float = LIMIT_S) -> Outcome:
     """Call hvsm. A crash is a failure of the test whatever it was looking for."""
     done = subprocess.run([str(binary()), *map(str, args)], stdin=subprocess.DEVNULL,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """hvsm watch beside a guest: its events as they come, each against its schema."""
 
 from __future__ import annotations
@@ -6,6 +7,7 @@ import calendar
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,16 +15,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import jsonschema
-
 from .product import TOP, binary
+
+sys.path.insert(0, str(TOP / "tests"))
+
+from schemas import validate  # noqa: E402
 
 # Reached only where an event never comes.
 LIMIT_S = 90.0
 
 VALIDATED_MAX = 5
-
-SCHEMA = json.loads((TOP / "docs" / "hvsm.event.1.schema.json").read_text(encoding="utf-8"))
 
 Event = dict[str, Any]
 
@@ -76,7 +78,7 @@ class Watch:
         for event in self.events:
             kinds[event["event"]] += 1
             if kinds[event["event"]] <= VALIDATED_MAX:
-                jsonschema.validate(event, SCHEMA)
+                validate(event)
 
     def wait(self, kind: str, **fields: object) -> Event:
         """The first event of this kind whose object has all FIELDS, once it is there."""

@@ -13,6 +13,10 @@ static char *how = "wp";
 module_param(how, charp, 0444);
 MODULE_PARM_DESC(how, "wp, smep, smap");
 
+static uint times;
+module_param(times, uint, 0444);
+MODULE_PARM_DESC(times, "wp: so often off and on, and then on");
+
 static void set_wp(void *on)
 {
 	unsigned long cr0 = read_cr0();
@@ -58,10 +62,17 @@ static int set_all(bool on)
 static int __init control_init(void)
 {
 	int r = lab_init();
+	uint i;
 
 	if (r)
 		return r;
 	update_cr4 = lab_symbol("cr4_update_irqsoff");
+	for (i = 0; i < times; i++) {
+		set_wp(NULL);
+		set_wp((void *)1);
+	}
+	if (times)
+		return 0;
 	return update_cr4 ? set_all(false) : -ENOENT;
 }
 

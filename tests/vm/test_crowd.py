@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Many guests at once: each is found, swept, and swept again; what happens to one is said of that one."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lab.daemon import Daemon  # noqa: E402
+from lab.fake import Fake, frozen  # noqa: E402
+from lab.kernels import fetch  # noqa: E402
+
+GUESTS = 20
+GETPID = 39
+# More than by default, so that it does not take long; less than they would like to have.
+BUDGET = "guest_cpu_percent = 8\nhost_cpu_percent = 100"
+# Of a scanner's own between two sweeps, where the kernel is known: this one takes 7.6 MiB.
+MEMORY_MAX = 10 << 20
+
+
+class CrowdTest(unittest.TestCase):
+    def guests(self) -> dict[str, Any]:
+        return {guest["name"]: guest for guest in self.daemon.guests()}
+
+    def all_swept(self, names: Iterable[str]) -> None:
+        """Each of them three times more."""
+        before = self.guests()
+        self.daemon.wait("sweeps of each", lambda: min(
+            self.guests()[name]["sweeps"] - before[name]["sweeps"] for name in names) >= 3)
+
+    def test_scanners_share_what_is_known_of_a_kernel(self) -> None:
+        fakes = [Fake(frozen("6.1-cloud"), name=f"share-{i}") for i in range(2)]
+        least: dict[str, int] = {}
+
+        def small() -> bool:
+            for name, guest in self.guests().items():
+                least[name] = min(guest["memory_bytes"], least.get(name, guest["memory_bytes"]))
+            return all(memory <= MEMORY_MAX for memory in least.values())
+
+        with ExitStack() as stack:
+            for fake in fakes:
+                stack.callback(fake.stop)
+                fake.launch()
+            for fake in fakes:
+                fake.ready()
+            settings = ("guest_cpu_percent = 50\nhost_cpu_percent = 100\n"
+                        f'reference = {{ "{fetch("6.1-cloud").vmlinuz}" }}')
+            self.daemon = stack.enter_context(Daemon("share-*", settings))
+            self.daemon.wait("all swept", lambda: len(self.guests()) == len(fakes) and all(
+                guest["checks"]["not_run"] == 0 and guest["state"] == "watched" and
+                guest["verdict"] == "clean" for guest in self.guests().values()))
+            least.clear()
+            self.all_swept({fake.name for fake in fakes})
+            self.daemon.wait("little memory of each", small)
+            print(", ".join(f"{name}: {memory / 2 ** 20:.1f} MiB of its own" for name, memory in least.items()))
+            self.assertNotIn("are not shared", self.daemon.said())
+            self.assertEqual({guest["scanner_restarts"] for guest in self.guests().values()}, {0})
+            self.assertEqual(self.daemon.stop(), 0)
+
+    def test_each_of_many_is_watched(self) -> None:
+        image = frozen("6.1-cloud")
+        fakes = [Fake(image, name=f"crowd-{i:02}") for i in range(GUESTS)]
+        names = {fake.name for fake in fakes}
+        with ExitStack() as stack:
+            for fake in fakes:
+                stack.callback(fake.stop)
+                fake.launch()
+            for fake in fakes:
+                fake.ready()
+            self.daemon = stack.enter_context(Daemon("crowd-*", BUDGET))
+            self.daemon.wait("all found", lambda: set(self.guests()) == names)
+            self.daemon.wait("all swept", lambda: all(
+                guest["checks"]["not_run"] == 0 and guest["state"] == "watched" and
+                guest["verdict"] == "clean" for guest in self.guests().values()))
+            self.assertEqual({guest["uuid"] for guest in self.guests().values()}, {fake.uuid for fake in fakes})
+            self.all_swept(names)
+            hooked, paused, ended = fakes[3], fakes[7], fakes[11]
+            hooked.poke("sys_call_table", GETPID * 8, 0x1234)
+            paused.command("stop")
+            ended.stop()
+            self.daemon.wait("one found out, one paused, one gone", lambda: (
+                self.guests()[hooked.name]["verdict"] == "compromised" and
+                self.guests()[paused.name]["state"] == "paused" and ended.name not in self.guests()))
+            rest = names - {hooked.name, paused.name, ended.name}
+            self.all_swept(rest)
+            self.assertEqual({self.guests()[name]["verdict"] for name in rest}, {"clean"})
+            self.assertEqual(self.guests()[paused.name]["verdict"], "clean")
+            self.assertEqual({guest["scanner_restarts"] for guest in self.guests().values()}, {0})
+            self.assertEqual(self.daemon.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

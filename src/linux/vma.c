@@ -11,6 +11,14 @@
 
 #define ZERO_ENTRY	0x406u	/* XA_ZERO_ENTRY: a place that is kept (6.8, d24062914837) */
 
+/*
+ * A process that maps and unmaps all the time (each posix_spawn(3) of glibc does) has a new tree
+ * some thousand times a second. The view's pages are of different moments, and a root and a leaf
+ * that never were of one tree may lack any area: that there is none is said only by looks at pages
+ * that were read anew for each, which takes microseconds.
+ */
+#define FRESH_TRIES	6u
+
 struct vma_fields {
 	struct field size, start, end, mm, flags, page, file, anon, ops, next, node;
 	struct field list, tree, maple;
@@ -215,36 +223,52 @@ static int compare(gva node, void *ctx, int *r, struct err *err)
 	return search->address >= search->found.end;
 }
 
-int vma_find(const struct kernel *kernel, struct view *view, gva mm, uint64_t address,
-	     struct vma *ret, struct err *err)
+static int find_once(struct search *search, struct vma *ret, struct err *err)
 {
-	struct search search = { .address = address };
-	const struct vma_fields *f;
+	const struct vma_fields *f = search->walk.f;
+	const struct kernel *kernel = search->walk.kernel;
+	struct view *view = search->walk.view;
+	uint64_t address = search->address;
+	gva mm = search->walk.mm;
 	struct maple_range range;
 	gva node;
 	int r;
 
-	r = walk_open(kernel, view, mm, &search.walk, err);
-	if (r < 0)
-		return r;
-	f = search.walk.f;
 	if (f->maple.there) {
 		r = maple_find(kernel, view, field_at(mm, &f->maple), address, &range, err);
 		if (r >= 0 && range.entry == ZERO_ENTRY)
 			r = -ENOENT;
 		if (r >= 0)
-			r = read_vma(&search.walk, gva_of(range.entry), &search.found, err);
+			r = read_vma(&search->walk, gva_of(range.entry), &search->found, err);
 	} else if (f->tree.there && f->node.there) {
-		r = rbtree_find(kernel, view, field_at(mm, &f->tree), compare, &search, &node,
+		r = rbtree_find(kernel, view, field_at(mm, &f->tree), compare, search, &node,
 				err);
 	} else {
 		return err_set(err, -EBADMSG, "this kernel keeps memory areas in another way");
 	}
-	if (r >= 0 && (address < search.found.start || address >= search.found.end))
-		r = fail(err, -EBADMSG, search.found.at,
+	if (r >= 0 && (address < search->found.start || address >= search->found.end))
+		r = fail(err, -EBADMSG, search->found.at,
 			 "memory area is not where its tree has it");
 	if (r >= 0)
-		*ret = search.found;
+		*ret = search->found;
+	return r;
+}
+
+int vma_find(const struct kernel *kernel, struct view *view, gva mm, uint64_t address,
+	     struct vma *ret, struct err *err)
+{
+	struct search search = { .address = address };
+	int r = walk_open(kernel, view, mm, &search.walk, err);
+
+	if (r < 0)
+		return r;
+	r = find_once(&search, ret, err);
+	for (unsigned int i = 0; i < FRESH_TRIES && ram_is_live(view_ram(view)); i++) {
+		if (r != -ENOENT && r != -EBADMSG && r != -EFAULT)
+			break;
+		view_refresh(view);
+		r = find_once(&search, ret, err);
+	}
 	return r;
 }
 

@@ -66,6 +66,9 @@ nodiscard int vma_walk(const struct kernel *kernel, struct view *view, gva mm, v
 
 /**
  * vma_find - the area that holds an address
+ * In a running guest "none does" is what several looks at fresh pages agree on: the view may forget
+ * its pages.
+ *
  * Return: 0, -ENOENT (none does), or as vma_walk().
  */
 nodiscard int vma_find(const struct kernel *kernel, struct view *view, gva mm, uint64_t address,

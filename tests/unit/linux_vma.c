@@ -180,6 +180,33 @@ static void stack_and_heap(void **state)
 	assert_string_equal(vma_kind(&other, &space), "anonymous");
 }
 
+static int alive(struct ram *ram, struct err *err)
+{
+	(void)ram;
+	(void)err;
+	return 0;
+}
+
+/* The view's copy is of a moment at which the tree was another. */
+static void an_area_that_came_meanwhile(void **state)
+{
+	struct guest *g = *state;
+	struct view *view = world_view(g->world);
+	struct ram *ram = view_ram(view);
+	const struct ram_ops *image = ram->ops;
+	struct ram_ops ops = *image;
+	uint64_t leaf;
+	struct vma vma;
+
+	ops.alive = alive;
+	ram->ops = &ops;
+	assert_int_equal(view_u64(view, g->leaf, &leaf, NULL), 0);
+	add_vma(g, 0x1000, 0x3000, VMA_READ);
+	assert_int_equal(vma_find(world_kernel(g->world), view, g->mm, 0x1000, &vma, NULL), 0);
+	assert_int_equal(vma.start, 0x1000);
+	ram->ops = image;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +215,7 @@ int main(void)
 		TEST(an_area_that_was_taken_out),
 		TEST(areas_that_are_of_another),
 		TEST(an_area_that_is_nowhere),
+		TEST(an_area_that_came_meanwhile),
 		TEST(stack_and_heap),
 	};
 

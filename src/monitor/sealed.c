@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define TRIES 20	/* a try that meets a busy page takes the kernel 75 ms */
 
 static int write_all(int fd, const uint8_t *data, size_t size, struct err *err)
 {
@@ -25,6 +26,19 @@ static int write_all(int fd, const uint8_t *data, size_t size, struct err *err)
 	return 0;
 }
 
+/*
+ * A page that the kernel holds for a moment (on its way to a list, or being moved) is one that a
+ * device could still write to: it waits a little, and then says EBUSY (memfd_wait_for_pins() in
+ * mm/memfd.c of Linux). Nobody but us has the descriptor, so that it is a matter of time.
+ */
+static int seal(int fd, struct err *err)
+{
+	for (unsigned int i = 0; fcntl(fd, F_ADD_SEALS, SEALS) < 0; i++)
+		if (errno != EBUSY || i == TRIES)
+			return err_set(err, -errno, "memory to hand over: %s", strerror(errno));
+	return 0;
+}
+
 int sealed_make(const char *name, const void *data, size_t size, struct err *err)
 {
 	cleanup(fd_close) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -35,9 +49,8 @@ int sealed_make(const char *name, const void *data, size_t size, struct err *err
 	r = write_all(fd, data, size, err);
 	if (r < 0)
 		return r;
-	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
-		return err_set(err, -errno, "memory to hand over: %s", strerror(errno));
-	return take_fd(&fd);
+	r = seal(fd, err);
+	return r < 0 ? r : take_fd(&fd);
 }
 
 int64_t sealed_check(int fd, size_t max, struct err *err)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import unittest
@@ -89,8 +90,9 @@ class Calm(unittest.TestCase):
     def sweep(self, guest: Guest, *options: object) -> Outcome:
         """A whole scan: what is in flight may leave a doubt, never a finding or doubt about the agent."""
         outcome = scan_with_agent(guest, *options)
-        self.assertIn(outcome.status, (0, 3), outcome.out[:6000] + outcome.err)
-        self.assertEqual(findings(outcome.json), [], outcome.out[:6000])
+        found = json.dumps(outcome.json["findings"], indent=1) if outcome.status == 1 else outcome.out[:6000]
+        self.assertIn(outcome.status, (0, 3), found + outcome.err)
+        self.assertEqual(findings(outcome.json), [], found)
         # Stalled: its own checks say what could not be seen. What is clean says that all was.
         self.assertIn(outcome.json["agent"]["state"],
                       ("trusted",) if outcome.status == 0 else ("trusted", "stalled"), outcome.out[:6000])

@@ -34,7 +34,8 @@ static unsigned options_given(const struct arguments *args)
 	return (args->json ? OPTION_JSON : 0) | (args->wide ? OPTION_LONG : 0) |
 	       (args->open ? OPTION_OPEN : 0) | (args->since.n ? OPTION_SINCE : 0) |
 	       (args->format.n ? OPTION_FORMAT : 0) | (args->key.n ? OPTION_KEY : 0) |
-	       (args->head.n ? OPTION_HEAD : 0);
+	       (args->head.n ? OPTION_HEAD : 0) | (args->limit.n ? OPTION_LIMIT : 0) |
+	       (args->before.n ? OPTION_BEFORE : 0);
 }
 
 static const char *option_name(unsigned options)
@@ -46,6 +47,7 @@ static const char *option_name(unsigned options)
 		{ OPTION_JSON, "--json" }, { OPTION_LONG, "--long" }, { OPTION_OPEN, "--open" },
 		{ OPTION_SINCE, "--since" }, { OPTION_FORMAT, "--format" },
 		{ OPTION_KEY, "--key" }, { OPTION_HEAD, "--head" },
+		{ OPTION_LIMIT, "--limit" }, { OPTION_BEFORE, "--before" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)

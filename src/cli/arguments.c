@@ -42,6 +42,10 @@ static const struct option_entry {
 	  "where reports are kept: not /var/lib/hvsm/reports" },
 	{ OPTION_SINCE, "since", "TIME", offsetof(struct arguments, since),
 	  "no older ones: 2025-03-01, '2025-03-01 14:02', 12h, 7d" },
+	{ OPTION_LIMIT, "limit", "N", offsetof(struct arguments, limit),
+	  "so many at most, the newest first" },
+	{ OPTION_BEFORE, "before", "PLACE", offsetof(struct arguments, before),
+	  "older ones than these; the last page says which" },
 	{ OPTION_FORMAT, "format", "FORMAT", offsetof(struct arguments, format),
 	  "json (reports), ocsf or syslog (findings)" },
 	{ OPTION_KEY, "key", "HEX", offsetof(struct arguments, key),
@@ -185,6 +189,8 @@ void arguments_free(struct arguments *args)
 	words_free(&args->format);
 	words_free(&args->key);
 	words_free(&args->head);
+	words_free(&args->limit);
+	words_free(&args->before);
 }
 
 void arguments_help(const struct command *command, FILE *to)

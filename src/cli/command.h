@@ -33,6 +33,8 @@ enum {
 	OPTION_FORMAT = 1 << 16,
 	OPTION_KEY   = 1 << 17,
 	OPTION_HEAD  = 1 << 18,
+	OPTION_LIMIT = 1 << 19,
+	OPTION_BEFORE = 1 << 20,
 };
 
 struct listing;
@@ -57,6 +59,8 @@ struct arguments {
 	words format;
 	words key;
 	words head;
+	words limit;
+	words before;
 	char *const *operands;
 	size_t operands_n;
 };

@@ -2,6 +2,7 @@
 
 /* hvsm report - what was reported of guests, kept in the ledger. */
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "cli/say.h"
 #include "cli/table.h"
 #include "cli/when.h"
+#include "report/cursor.h"
 #include "report/encode.h"
 #include "report/export.h"
 #include "report/human.h"
@@ -124,9 +126,26 @@ struct listing_of {
 	struct ledger *ledger;
 	struct last_report last;
 	struct ledger_filter filter;
+	uint64_t limit;		/* of items; 0: none */
+	uint64_t n;		/* that were listed */
+	struct cursor before, place;	/* as was given; of the last item */
+	bool more;		/* there are others than these */
+	bool json;
 	json_t *items;
 	struct table table;
 };
+
+/* Is the page full? Then what would be listed next is only noted. */
+static bool is_full(struct listing_of *list, uint64_t seq, const char *id)
+{
+	list->more = list->limit && list->n == list->limit;
+	if (list->more)
+		return true;
+	list->n++;
+	list->place.seq = seq;
+	snprintf(list->place.id, sizeof(list->place.id), "%s", id);
+	return false;
+}
 
 static char *hex(const uint8_t *bytes, char text[HASH_TEXT])
 {
@@ -135,23 +154,10 @@ static char *hex(const uint8_t *bytes, char text[HASH_TEXT])
 
 /* --- list --- */
 
-static int record_json(const struct ledger_record *record, void *ctx, struct err *err)
+static void record_row(const struct ledger_record *record, struct table *table)
 {
-	struct listing_of *list = ctx;
-
-	(void)err;
-	encode_append(&list->items, listed_record(record));
-	return 0;
-}
-
-static int record_row(const struct ledger_record *record, void *ctx, struct err *err)
-{
-	struct table *table = &((struct listing_of *)ctx)->table;
 	char stored[HUMAN_MAX];
 
-	(void)err;
-	if (record->kind == LEDGER_CHECKPOINT)
-		return 0;
 	table_text(table, "%llu", (unsigned long long)record->seq);
 	table_text(table, "%s", human_time(record->time_ns, stored, sizeof(stored)));
 	table_escaped(table, record->verdict);
@@ -161,10 +167,26 @@ static int record_row(const struct ledger_record *record, void *ctx, struct err 
 	else
 		table_text(table, "-");
 	table_escaped(table, record->name);
+}
+
+static int list_record(const struct ledger_record *record, void *ctx, struct err *err)
+{
+	struct listing_of *list = ctx;
+
+	(void)err;
+	/* For people they are no reports. */
+	if (record->kind == LEDGER_CHECKPOINT && !list->json)
+		return 0;
+	if (is_full(list, record->seq, ""))
+		return -ECANCELED;
+	if (list->json)
+		encode_append(&list->items, listed_record(record));
+	else
+		record_row(record, &list->table);
 	return 0;
 }
 
-static int list_records(struct listing_of *list, bool json, struct err *err)
+static int list_records(struct listing_of *list, struct err *err)
 {
 	static const struct column columns[] = {
 		{ "ID", true }, { "STORED", false }, { "VERDICT", false }, { "FINDINGS", true },
@@ -172,27 +194,16 @@ static int list_records(struct listing_of *list, bool json, struct err *err)
 	};
 
 	list->table = table_of(columns, ARRAY_SIZE(columns));
-	return ledger_each(list->ledger, &list->filter, json ? record_json : record_row, list, err);
+	return ledger_each(list->ledger, &list->filter, list_record, list, err);
 }
 
 /* --- findings --- */
 
-static int finding_json(const struct ledger_finding *finding, void *ctx, struct err *err)
+static void finding_row(const struct ledger_finding *finding, struct listing_of *list)
 {
-	struct listing_of *list = ctx;
-
-	(void)err;
-	encode_append(&list->items, listed_finding(finding, was_allowed(&list->last, finding)));
-	return 0;
-}
-
-static int finding_row(const struct ledger_finding *finding, void *ctx, struct err *err)
-{
-	struct listing_of *list = ctx;
 	struct table *table = &list->table;
 	char first[HUMAN_MAX];
 
-	(void)err;
 	table_escaped(table, finding->severity);
 	table_text(table, "%s", finding->closed_ns ? "closed" :
 				was_allowed(&list->last, finding) ? "allowed" : "open");
@@ -200,10 +211,24 @@ static int finding_row(const struct ledger_finding *finding, void *ctx, struct e
 	table_text(table, "%llu", (unsigned long long)finding->last_in);
 	table_escaped(table, finding->name);
 	table_escaped(table, finding->title);
+}
+
+static int list_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct listing_of *list = ctx;
+
+	(void)err;
+	if (is_full(list, finding->opened_in, finding->id))
+		return -ECANCELED;
+	if (list->json)
+		encode_append(&list->items,
+			      listed_finding(finding, was_allowed(&list->last, finding)));
+	else
+		finding_row(finding, list);
 	return 0;
 }
 
-static int list_findings(struct listing_of *list, bool json, struct err *err)
+static int list_findings(struct listing_of *list, struct err *err)
 {
 	static const struct column columns[] = {
 		{ "SEVERITY", false }, { "STATE", false }, { "FIRST SEEN", false },
@@ -211,40 +236,69 @@ static int list_findings(struct listing_of *list, bool json, struct err *err)
 	};
 
 	list->table = table_of(columns, ARRAY_SIZE(columns));
-	return ledger_each_finding(list->ledger, &list->filter, json ? finding_json : finding_row,
-				   list, err);
+	return ledger_each_finding(list->ledger, &list->filter, list_finding, list, err);
 }
 
 /* --- both --- */
 
-static int print_list(struct listing_of *list, bool json, const char *schema, const char *none,
+static int print_list(struct listing_of *list, const char *schema, const char *none,
 		      struct err *err)
 {
-	if (json)
-		return encode_print(json_pack("{s:s, s:o}", "schema", schema, "items",
-					      take_ptr(&list->items)), stdout, err);
+	const struct cursor *next = list->more ? &list->place : NULL;
+	char text[CURSOR_TEXT_MAX];
+	int r = 0;
+
+	if (list->json)
+		return encode_print(json_pack("{s:s, s:o, s:o}", "schema", schema,
+					      "items", take_ptr(&list->items),
+					      "next", listed_next(next)), stdout, err);
 	if (list->table.cells.n)
-		return table_print(&list->table, output_columns(), stdout, err);
-	say("%s", none);
+		r = table_print(&list->table, output_columns(), stdout, err);
+	else
+		say("%s", none);
+	if (r >= 0 && next)
+		say("there are older ones: --before %s", cursor_text(next, text));
+	return r;
+}
+
+/* Which page: --limit, --before. */
+static int page_of(const struct arguments *args, bool findings, struct listing_of *list)
+{
+	const char *limit = last_of(&args->limit), *before = last_of(&args->before);
+	struct cursor number = { 0 };
+
+	if (limit && !cursor_read(limit, strlen(limit), false, &number)) {
+		say("report: --limit takes a number from 1, not '%s'", limit);
+		return -EINVAL;
+	}
+	if (before && !cursor_read(before, strlen(before), findings, &list->before)) {
+		say("report: --before takes what the page before it ended with, not '%s'", before);
+		return -EINVAL;
+	}
+	list->limit = number.seq;
+	list->filter.newest = limit || before;
+	list->filter.before_seq = list->before.seq;
+	list->filter.before_id = list->before.id;
 	return 0;
 }
 
-static int list_with(const struct arguments *args, char *const *operands, size_t n,
-		     int (*collect)(struct listing_of *list, bool json, struct err *err),
-		     const char *schema, const char *none)
+static int list_with(const struct arguments *args, char *const *operands, size_t n, bool findings)
 {
 	cleanup(ledger_close) struct ledger *ledger = NULL;
-	struct listing_of list = {0};
+	struct listing_of list = { .json = args->json };
 	struct err err = {0};
 	int r;
 
-	if (filter_of(args, operands, n, &list.filter) < 0 || open_ledger(args, &ledger) < 0)
+	if (filter_of(args, operands, n, &list.filter) < 0 || page_of(args, findings, &list) < 0 ||
+	    open_ledger(args, &ledger) < 0)
 		return EXIT_UNSCANNED;
 	list.ledger = list.last.ledger = ledger;
 	list.items = json_array();
-	r = collect(&list, args->json, &err);
-	if (r >= 0)
-		r = print_list(&list, args->json, schema, none, &err);
+	r = findings ? list_findings(&list, &err) : list_records(&list, &err);
+	if (r >= 0 || list.more)
+		r = findings ? print_list(&list, "hvsm.findings/1", "there is no such finding",
+					  &err) :
+			       print_list(&list, "hvsm.reports/1", "there is no such report", &err);
 	json_decref(list.items);
 	json_decref(list.last.json);
 	table_free(&list.table);
@@ -255,14 +309,12 @@ static int list_with(const struct arguments *args, char *const *operands, size_t
 
 static int list_run(const struct arguments *args, char *const *operands, size_t n)
 {
-	return list_with(args, operands, n, list_records, "hvsm.reports/1",
-			 "there is no such report");
+	return list_with(args, operands, n, false);
 }
 
 static int findings_run(const struct arguments *args, char *const *operands, size_t n)
 {
-	return list_with(args, operands, n, list_findings, "hvsm.findings/1",
-			 "there is no such finding");
+	return list_with(args, operands, n, true);
 }
 
 /* --- show --- */
@@ -511,9 +563,12 @@ static int export_run(const struct arguments *args, char *const *operands, size_
 	return r < 0 ? EXIT_UNSCANNED : EXIT_CLEAN;
 }
 
+#define OPTION_PAGE (OPTION_LIMIT | OPTION_BEFORE)
+
 static const struct action actions[] = {
-	{ "list", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE, list_run },
-	{ "findings", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE | OPTION_OPEN, findings_run },
+	{ "list", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE | OPTION_PAGE, list_run },
+	{ "findings", "[GUEST]", 0, 1, OPTION_JSON | OPTION_SINCE | OPTION_OPEN | OPTION_PAGE,
+	  findings_run },
 	{ "show", "ID", 1, 1, OPTION_JSON, show_run },
 	{ "verify", "", 0, 0, OPTION_JSON | OPTION_KEY | OPTION_HEAD, verify_run },
 	{ "export", "[GUEST]", 0, 1, OPTION_FORMAT | OPTION_SINCE, export_run },
@@ -531,19 +586,20 @@ const struct command report_command = {
 	.operands_min = 1,
 	.operands_max = SIZE_MAX,
 	.options = OPTION_LEDGER | OPTION_SINCE | OPTION_OPEN | OPTION_FORMAT | OPTION_KEY |
-		   OPTION_HEAD | OPTION_JSON,
+		   OPTION_HEAD | OPTION_JSON | OPTION_PAGE,
 	.summary = "what was reported of guests: list, prove, export",
 	.about =
 		"Read the ledger in which hvsmd keeps its reports: a chain of signed records, in\n"
 		"which nobody can change, remove or reorder one unseen. Nothing is changed.\n"
 		"\n"
-		"  list [GUEST]       reports, the oldest first\n"
+		"  list [GUEST]       reports, the oldest first; a page: the newest first\n"
 		"  findings [GUEST]   what they found, over all sweeps; --open: what is there now\n"
 		"  show ID            one report\n"
 		"  verify             is all as it was signed? 1: no\n"
 		"  export [GUEST]     for other programs: json, ocsf, syslog\n"
 		"  key                the public key, to be noted elsewhere",
-	.example = "  hvsm report findings --open\n"
+	.example = "  hvsm report list --limit 20\n"
+		   "  hvsm report findings --open\n"
 		   "  hvsm report list web1 --since 7d\n"
 		   "  hvsm report export --format ocsf --since 1h",
 	.run = report_run,

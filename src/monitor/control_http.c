@@ -90,7 +90,7 @@ static void answer_guest(const struct control *control, const char *name, struct
 			    "no guest is called that");
 }
 
-/* Of a guest that went only the key is known. */
+/* What a guest that went was called is known by what it left only. */
 static void answer_list(const struct control *control, const struct http_request *request,
 			struct http_answer *ret)
 {
@@ -98,9 +98,11 @@ static void answer_list(const struct control *control, const struct http_request
 	struct err why = { 0 };
 	size_t i;
 
-	if (*request->name)
-		query.guest = document_find(control, request->name, &i) == 1 ?
-				      control->picture.guests.v[i]->key : request->name;
+	if (*request->name) {
+		query.guest = request->name;
+		query.key = document_find(control, request->name, &i) == 1 ?
+				    control->picture.guests.v[i]->key : NULL;
+	}
 	answer_json(ret, request->route == HTTP_REPORTS ?
 		    document_reports(control, &query, &why) :
 		    document_findings(control, &query, &why), &why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/document.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 #include "report/encode.h"
 #include "report/listed.h"
 
-/* Records that one answer looks at: those of other guests count as well. Some 10 ms. */
-#define RECORDS_LOOKED_AT_MAX 10000u
+/* Findings that one page of the newest looks at: those that do not fit count, too. Some 10 ms. */
+#define FINDINGS_LOOKED_AT_MAX 10000u
 
 /* What a visitor returns when it has enough; no errno of the ledger. */
 #define ENOUGH (-ECANCELED)
@@ -282,8 +283,9 @@ struct list {
 	const struct control *control;
 	const struct document_query *query;
 	json_t *items;
-	uint64_t looked_at;	/* records; findings that fit */
-	uint64_t next;		/* where the next page begins; 0: this is the last one */
+	uint64_t looked_at;	/* of the newest: all; else those that fit */
+	struct cursor last;	/* what was looked at last: where the next page begins */
+	bool more;		/* there is one */
 };
 
 /* Of a guest that is not there any more nothing is known. */
@@ -298,9 +300,30 @@ static bool is_allowed(const struct control *control, const struct ledger_findin
 
 static bool fits(const struct document_query *query, const struct ledger_finding *finding)
 {
-	return (!query->guest || !strcmp(query->guest, finding->guest)) &&
-	       (!query->severity || !strcmp(query->severity, finding->severity)) &&
+	return (!query->severity || !strcmp(query->severity, finding->severity)) &&
 	       (query->state != DOCUMENT_CLOSED || finding->closed_ns);
+}
+
+static int put_finding(struct list *list, const struct ledger_finding *finding)
+{
+	encode_append(&list->items, listed_finding(finding, is_allowed(list->control, finding)));
+	return list->items ? 0 : -ENOMEM;
+}
+
+static int add_newest(const struct ledger_finding *finding, void *ctx, struct err *err)
+{
+	struct list *list = ctx;
+
+	(void)err;
+	if (json_array_size(list->items) == list->query->limit ||
+	    list->looked_at == FINDINGS_LOOKED_AT_MAX) {
+		list->more = true;
+		return ENOUGH;
+	}
+	list->looked_at++;
+	list->last.seq = finding->opened_in;
+	snprintf(list->last.id, sizeof(list->last.id), "%s", finding->id);
+	return fits(list->query, finding) ? put_finding(list, finding) : 0;
 }
 
 static int add_finding(const struct ledger_finding *finding, void *ctx, struct err *err)
@@ -311,11 +334,11 @@ static int add_finding(const struct ledger_finding *finding, void *ctx, struct e
 	if (!fits(list->query, finding) || list->looked_at++ < list->query->after)
 		return 0;
 	if (json_array_size(list->items) == list->query->limit) {
-		list->next = list->looked_at - 1;
+		list->last.seq = list->looked_at - 1;
+		list->more = true;
 		return ENOUGH;
 	}
-	encode_append(&list->items, listed_finding(finding, is_allowed(list->control, finding)));
-	return list->items ? 0 : -ENOMEM;
+	return put_finding(list, finding);
 }
 
 static int add_record(const struct ledger_record *record, void *ctx, struct err *err)
@@ -323,14 +346,12 @@ static int add_record(const struct ledger_record *record, void *ctx, struct err 
 	struct list *list = ctx;
 
 	(void)err;
-	if (json_array_size(list->items) == list->query->limit ||
-	    list->looked_at == RECORDS_LOOKED_AT_MAX) {
-		list->next = record->seq - 1;
+	if (json_array_size(list->items) == list->query->limit) {
+		list->more = true;
 		return ENOUGH;
 	}
-	list->looked_at++;
-	if (!list->query->guest || !strcmp(list->query->guest, record->guest))
-		encode_append(&list->items, listed_record(record));
+	list->last.seq = record->seq;
+	encode_append(&list->items, listed_record(record));
 	return list->items ? 0 : -ENOMEM;
 }
 
@@ -342,25 +363,36 @@ static json_t *page(const char *schema, struct list *list, int r)
 		return NULL;
 	}
 	return json_pack("{s:s, s:o, s:o}", "schema", schema, "items", list->items, "next",
-			 list->next ? encode_count(list->next) : json_null());
+			 listed_next(list->more ? &list->last : NULL));
+}
+
+static struct ledger_filter filter_of(const struct document_query *query)
+{
+	return (struct ledger_filter){
+		.guest = query->guest, .key = query->key, .newest = query->newest,
+		.before_seq = query->before.seq, .before_id = query->before.id,
+	};
 }
 
 json_t *document_findings(const struct control *control, const struct document_query *query,
 			  struct err *err)
 {
-	const struct ledger_filter filter = { .open = query->state == DOCUMENT_OPEN };
 	struct list list = { .control = control, .query = query, .items = json_array() };
+	struct ledger_filter filter = filter_of(query);
 
+	filter.open = query->state == DOCUMENT_OPEN;
 	return page("hvsm.findings/1", &list,
-		    ledger_each_finding(control->ledger, &filter, add_finding, &list, err));
+		    ledger_each_finding(control->ledger, &filter,
+					query->newest ? add_newest : add_finding, &list, err));
 }
 
 json_t *document_reports(const struct control *control, const struct document_query *query,
 			 struct err *err)
 {
-	const struct ledger_filter filter = { .after_seq = query->after };
 	struct list list = { .control = control, .query = query, .items = json_array() };
+	struct ledger_filter filter = filter_of(query);
 
+	filter.after_seq = query->after;
 	return page("hvsm.reports/1", &list,
 		    ledger_each(control->ledger, &filter, add_record, &list, err));
 }
@@ -385,8 +417,8 @@ static int add_open(const struct ledger_finding *finding, void *ctx, struct err 
 
 json_t *document_open_findings(const struct control *control, const char *guest, struct err *err)
 {
-	const struct document_query query = { .guest = guest };
-	const struct ledger_filter filter = { .open = true };
+	const struct document_query query = { .state = DOCUMENT_OPEN };
+	const struct ledger_filter filter = { .key = guest, .open = true };
 	struct list list = { .control = control, .query = &query, .items = json_array() };
 
 	if (ledger_each_finding(control->ledger, &filter, add_open, &list, err) < 0) {

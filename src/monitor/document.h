@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "check/finding.h"
+#include "report/cursor.h"
 #include "report/verdict.h"
 
 struct control;
@@ -32,16 +33,20 @@ enum document_state {
 
 /* What to list. */
 struct document_query {
-	const char *guest;	/* its key; NULL: all */
+	const char *guest;	/* its key, or what it was called; NULL: all */
+	const char *key;	/* its key, if that is known: then @guest is not looked at */
 	const char *severity;	/* as the check said; NULL: all */
 	enum document_state state;
-	uint64_t after;		/* records: later ones; findings: leave out so many */
+	bool newest;		/* the newest first, else records by id, findings by guest */
+	uint64_t after;		/* the oldest first: later ones; findings: leave out so many */
+	struct cursor before;	/* the newest first: those before; .seq 0: all */
 	uint64_t limit;		/* items at most */
 };
 
 /*
- * A page has "next", the "after" of the next one, or null. Of records it may have fewer items than
- * the limit, and a next page all the same: those of other guests are looked at as well.
+ * A page has "next", the "after" or "before" of the next one, or null. Of the newest findings it
+ * may have fewer items than the limit, and a next page all the same: those that do not fit are
+ * looked at as well.
  */
 json_t *document_findings(const struct control *control, const struct document_query *query,
 			  struct err *err);

@@ -13,9 +13,11 @@ enum {
 	TAKES_STATE = 4,
 	TAKES_AFTER = 8,
 	TAKES_LIMIT = 16,
+	TAKES_ORDER = 32,
+	TAKES_BEFORE = 64,
 };
 
-#define TAKES_PAGE (TAKES_AFTER | TAKES_LIMIT)
+#define TAKES_PAGE (TAKES_AFTER | TAKES_LIMIT | TAKES_ORDER | TAKES_BEFORE)
 
 static const struct {
 	const char *path;	/* a segment in braces is a variable */
@@ -129,6 +131,7 @@ static unsigned take(unsigned key, const char *value, size_t n, struct http_requ
 	static const char *const states[] = {
 		[DOCUMENT_OPEN] = "open", [DOCUMENT_CLOSED] = "closed", [DOCUMENT_ALL] = "all",
 	};
+	static const char *const orders[] = { "oldest", "newest" };
 	int word;
 
 	switch (key) {
@@ -150,6 +153,13 @@ static unsigned take(unsigned key, const char *value, size_t n, struct http_requ
 	case TAKES_AFTER:
 		return number_of(value, n, &ret->query.after) ? 200 :
 			refuse(err, 400, "after is a number, as next was");
+	case TAKES_BEFORE:
+		return cursor_read(value, n, ret->route == HTTP_FINDINGS, &ret->query.before) ?
+			200 : refuse(err, 400, "before is as next was, or the id of a report");
+	case TAKES_ORDER:
+		word = word_of(orders, ARRAY_SIZE(orders), value, n);
+		ret->query.newest = word > 0;
+		return word >= 0 ? 200 : refuse(err, 400, "order is oldest or newest");
 	default:
 		return number_of(value, n, &ret->query.limit) && ret->query.limit > 0 &&
 				       ret->query.limit <= HTTP_LIMIT_MAX ? 200 :
@@ -159,7 +169,9 @@ static unsigned take(unsigned key, const char *value, size_t n, struct http_requ
 
 static unsigned parse_query(const char *query, struct http_request *ret, struct err *err)
 {
-	static const char *const keys[] = { "guest", "severity", "state", "after", "limit" };
+	static const char *const keys[] = {
+		"guest", "severity", "state", "after", "limit", "order", "before",
+	};
 	unsigned taken = 0, status = 200;
 
 	while (status == 200 && *query) {
@@ -175,6 +187,9 @@ static unsigned parse_query(const char *query, struct http_request *ret, struct 
 		status = take(key, query + key_n + 1, n - key_n - 1, ret, err);
 		query += n + (query[n] == '&');
 	}
+	if (status == 200 && (taken & (ret->query.newest ? TAKES_AFTER : TAKES_BEFORE)))
+		return refuse(err, 400, "before goes with order=newest, and after with no other "
+			      "order than oldest");
 	return status;
 }
 

@@ -153,19 +153,25 @@ struct ledger_record {
 
 /* Which ones: those for which all holds. */
 struct ledger_filter {
-	const char *guest;	/* its key or its name; NULL: all */
-	const char *key;	/* its key, if that is known: findings are looked up by it, where
-				   by its name all records are searched; NULL: all */
+	const char *guest;	/* its key or its name; NULL, "": all */
+	const char *key;	/* its key, if that is known: then @guest is not looked at */
 	uint64_t since_ns;	/* records: made since; findings: seen since, or closed */
 	uint64_t after_seq;	/* records: later ones; findings: opened or closed by later ones */
+	uint64_t before_seq;	/* records: earlier; findings: opened by earlier ones; 0: all */
+	const char *before_id;	/* findings: also those that @before_seq opened whose id is less;
+				   NULL: none of these */
 	bool open;		/* findings: only those */
+	bool newest;		/* the newest first; findings by @opened_in, then by id */
 };
 
 typedef int ledger_record_fn(const struct ledger_record *record, void *ctx, struct err *err);
 
 /**
- * ledger_each - visit records, the oldest first
+ * ledger_each - visit records, the oldest first unless @filter says otherwise
  * @filter: NULL: all
+ *
+ * They are read one by one, in that order: who ends it early has not paid for the rest.
+ *
  * Return: 0, what @visit returned below 0 (which ends it), as ledger_open().
  */
 nodiscard int ledger_each(struct ledger *ledger, const struct ledger_filter *filter,
@@ -197,7 +203,10 @@ struct ledger_finding {
 
 typedef int ledger_finding_fn(const struct ledger_finding *finding, void *ctx, struct err *err);
 
-/* Visit findings by guest, boot and id. As ledger_each(). */
+/*
+ * Visit findings by guest, boot and id, or the newest first. As ledger_each(), but that those of
+ * a guest that is known by its name only are sorted first.
+ */
 nodiscard int ledger_each_finding(struct ledger *ledger, const struct ledger_filter *filter,
 				  ledger_finding_fn *visit, void *ctx, struct err *err);
 

@@ -44,6 +44,12 @@ static const char *const steps[] = {
 	"CREATE TABLE head("
 	"  seq INTEGER NOT NULL, removed INTEGER NOT NULL, time INTEGER NOT NULL,"
 	"  hash BLOB NOT NULL, signature BLOB NOT NULL) STRICT;",
+
+	/* What is listed in pages, of one guest as well: by its key, and by what it was called. */
+	"CREATE INDEX record_guest ON record(guest);"
+	"CREATE INDEX record_name ON record(name, seq, guest);"
+	"CREATE INDEX finding_opened ON finding(opened_in, id);"
+	"CREATE INDEX finding_guest ON finding(guest, opened_in, id);",
 };
 
 const struct database_kind ledger_database = {

@@ -19,10 +19,33 @@ struct ledger {
 	uint8_t secret[LEDGER_SECRET_BYTES];	/* only to write */
 };
 
-/* A time for SQLite, which knows no larger number. */
+/* A time, or a place in the chain, for SQLite, which knows no larger number. */
 static inline int64_t sql_time(uint64_t ns)
 {
 	return ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
+}
+
+static inline int64_t before_seq(const struct ledger_filter *filter)
+{
+	return filter->before_seq ? sql_time(filter->before_seq) : INT64_MAX;
+}
+
+/* By what a filter looks up. */
+enum filter_by {
+	FILTER_ALL,
+	FILTER_KEY,
+	FILTER_NAME,	/* or by the key: who asks does not know which it is */
+};
+
+static inline enum filter_by filter_by(const struct ledger_filter *filter)
+{
+	return filter->key ? FILTER_KEY : filter->guest && *filter->guest ? FILTER_NAME :
+									    FILTER_ALL;
+}
+
+static inline const char *filter_guest(const struct ledger_filter *filter)
+{
+	return filter->key ? filter->key : filter->guest ? filter->guest : "";
 }
 
 /* --- ledger_chain.c --- */

@@ -51,3 +51,12 @@ json_t *listed_finding(const struct ledger_finding *finding, bool allowed)
 		"last_in", encode_count(finding->last_in),
 		"closed_in", finding->closed_in ? encode_count(finding->closed_in) : json_null());
 }
+
+json_t *listed_next(const struct cursor *next)
+{
+	char text[CURSOR_TEXT_MAX];
+
+	if (!next)
+		return json_null();
+	return *next->id ? json_string(cursor_text(next, text)) : encode_count(next->seq);
+}

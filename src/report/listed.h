@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "report/cursor.h"
 #include "report/ledger.h"
 
 /*
@@ -14,5 +15,8 @@
  */
 json_t *listed_record(const struct ledger_record *record);
 json_t *listed_finding(const struct ledger_finding *finding, bool allowed);
+
+/* "next": where the next page begins; NULL: this is the last one. A number where that is all. */
+json_t *listed_next(const struct cursor *next);
 
 #endif

@@ -269,6 +269,36 @@ class Api(HttpCase):
         web = self.good("/v1/reports", "/v1/reports?guest=db1").json["items"]
         self.assertEqual({record["guest"] for record in web}, {"db1"})
 
+    def pages(self, path: str, query: str) -> list[Any]:
+        """All pages, the newest first."""
+        items, before = [], ""
+        while True:
+            page = self.good(path, f"{path}?order=newest&{query}{before}").json
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            before = f"&before={page['next']}"
+
+    def test_the_newest_come_first(self) -> None:
+        records = self.good("/v1/reports").json["items"]
+        self.assertEqual(self.pages("/v1/reports", "limit=2"), records[::-1])
+        self.assertEqual(self.pages("/v1/reports", "limit=1&guest=web1"),
+                         [record for record in records[::-1] if record["guest"] == "web1"])
+        findings = self.good("/v1/findings", "/v1/findings?state=all").json["items"]
+        findings.sort(key=lambda one: (one["opened_in"], one["id"]), reverse=True)
+        for query, fits_it in (("state=all", lambda one: True),
+                               ("state=open", lambda one: one["state"] == "open"),
+                               ("state=closed", lambda one: one["state"] == "closed"),
+                               ("state=all&guest=web1", lambda one: one["guest"] == "web1")):
+            self.assertEqual(self.pages("/v1/findings", f"limit=1&{query}"),
+                             [one for one in findings if fits_it(one)], query)
+        for path, query in (("/v1/reports", "before=3"), ("/v1/findings", "order=newest&after=1"),
+                            ("/v1/reports", "order=up"),
+                            ("/v1/reports", f"order=newest&before=2-{1:016x}")):
+            answer = self.daemon.get(f"{path}?{query}")
+            self.assertEqual(answer.status, 400, query)
+            fits(path, answer)
+
     def test_a_report_is_as_it_was_stored(self) -> None:
         for record, stored in zip(self.good("/v1/reports").json["items"], REPORTS):
             answer = self.good("/v1/reports/{n}", f"/v1/reports/{record['id']}").json

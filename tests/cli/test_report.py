@@ -101,6 +101,36 @@ class Ledger(Case):
         self.assertEqual(len(text.splitlines()), 6)
         self.assertRegex(text, r"(?m)^ *3 +\d{4}-.* compromised +2 +2 +web1$")
 
+    def pages(self, *args: str) -> list[list[Report]]:
+        """All pages of --limit; each names the next one, in JSON as for people."""
+        pages, more = [], []
+        while not pages or more:
+            document = json.loads(self.run_on(*args, *more, "--json"))
+            validate(document)
+            pages.append(document["items"])
+            following = f"--before {document['next']}"
+            done = hvsm("report", *args, *more, "--ledger", self.good)
+            self.assertEqual(done.stderr, f"hvsm: there are older ones: {following}\n"
+                             if document["next"] else "")
+            self.assertEqual(len(done.stdout.splitlines()), len(document["items"]) + 1)
+            more = following.split() if document["next"] else []
+        return pages
+
+    def test_pages(self) -> None:
+        self.assertEqual([[item["id"] for item in page] for page in
+                          self.pages("list", "--limit", "2")], [[5, 4], [3, 2], [1]])
+        self.assertEqual([[item["id"] for item in page] for page in
+                          self.pages("list", "web1", "--limit", "4")], [[5, 3, 2, 1]])
+        self.assertEqual([[item["id"][-1] for item in page] for page in
+                          self.pages("findings", "--limit", "1")], [["2"], ["1"]])
+        self.assertEqual([item["id"] for item in self.items("list", "--before", "3")], [2, 1])
+        self.assertEqual(self.items("findings", "--before", "2"), [])
+        self.assertIsNone(json.loads(self.run_on("list", "--json"))["next"])
+        for wrong in (["list", "--limit", "0"], ["list", "--limit", "x"], ["findings", "--before", "0"],
+                      ["findings", "--before", "2-12"], ["list", "--before", f"2-{1:016x}"]):
+            self.assert_refused(hvsm("report", *wrong, "--ledger", self.good), wrong[1])
+        self.assert_refused(hvsm("report", "export", "--limit", "1"), "--limit")
+
     def test_since(self) -> None:
         self.assertEqual(len(self.items("list", "--since", "1h")), 5)
         self.assertEqual(self.items("list", "--since", "2500-01-01"), [])

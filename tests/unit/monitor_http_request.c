@@ -122,6 +122,20 @@ static void parameters_are_taken_by_who_has_them(void **state)
 	assert_true(parsed.number == 18);
 }
 
+static void pages_go_in_one_direction(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("GET", "/v1/reports?order=newest&before=17"), 200);
+	assert_true(parsed.query.newest && parsed.query.before.seq == 17);
+	assert_int_equal(parse("GET", "/v1/findings?before=17-0123456789abcdef&order=newest"), 200);
+	assert_true(parsed.query.newest && parsed.query.before.seq == 17);
+	assert_string_equal(parsed.query.before.id, "0123456789abcdef");
+	assert_int_equal(parse("GET", "/v1/reports?order=oldest&after=17"), 200);
+	assert_true(!parsed.query.newest && parsed.query.after == 17);
+	assert_int_equal(parse("GET", "/v1/reports"), 200);
+	assert_true(!parsed.query.newest && !parsed.query.before.seq);
+}
+
 static void parameters_that_mean_nothing_are_refused(void **state)
 {
 	static const char *const targets[] = {
@@ -133,6 +147,11 @@ static void parameters_that_mean_nothing_are_refused(void **state)
 		"/v1/findings?severity=", "/v1/findings?state=shut", "/v1/findings?Limit=1",
 		"/v1/findings?limit=1&&after=1", "/v1/reports/0x1", "/v1/reports/-1",
 		"/v1/reports/1000000000000000000", "/v1/reports/a",
+		"/v1/reports?before=17", "/v1/reports?order=oldest&before=17",
+		"/v1/reports?order=newest&after=17", "/v1/reports?order=down",
+		"/v1/reports?order=newest&before=17-0123456789abcdef", "/v1/reports?order=",
+		"/v1/findings?order=newest&before=0", "/v1/findings?order=newest&before=",
+		"/v1/findings?order=newest&before=1&before=2", "/v1/status?order=newest",
 	};
 
 	(void)state;
@@ -164,6 +183,7 @@ int main(void)
 		cmocka_unit_test(names_are_decoded_once),
 		cmocka_unit_test(names_that_nothing_has_are_refused),
 		cmocka_unit_test(parameters_are_taken_by_who_has_them),
+		cmocka_unit_test(pages_go_in_one_direction),
 		cmocka_unit_test(parameters_that_mean_nothing_are_refused),
 		cmocka_unit_test(what_is_too_long_is_refused),
 	};

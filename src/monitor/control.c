@@ -27,9 +27,6 @@
 
 #define HOUR_US (3600ll * 1000000)
 
-/* Two clocks that were read within that were read at once. */
-#define CLOCKS_APART_NS 1000000000ull
-
 void control_incident(struct control *control, uint64_t number, const char *text)
 {
 	const struct picture_guest *guest = picture_guest(&control->picture, number);
@@ -85,6 +82,7 @@ static int on_setup(struct channel *channel, struct message *message, void *ctx,
 	/* Where there is none, guests are watched and reactions carried out all the same. */
 	control_ledger_open(control);
 	control->started_ns = setup.started_ns;
+	control->steady = setup.clock;
 	control->host_us_per_s = setup.host_us_per_s;
 	control->socket = take_fd(&message->fds[0]);
 	r = serve_start(&control->server, &control->loop, control->socket, setup.gid,
@@ -392,11 +390,10 @@ static int on_parent(int fd, uint32_t events, void *ctx, struct err *err)
 static int on_tick(void *ctx, struct err *err)
 {
 	struct control *control = ctx;
-	const uint64_t boot = now_ns(CLOCK_BOOTTIME), real = now_ns(CLOCK_REALTIME);
+	uint64_t real, boot;
 
 	(void)err;
-	/* Where others ran in between, the next one tells. */
-	if (now_ns(CLOCK_BOOTTIME) - boot < CLOCKS_APART_NS)
+	if (steady_read(&real, &boot))
 		control_clock(control, real, boot);
 	control_ledger_open(control);
 	control_expire(control, now_ns(CLOCK_MONOTONIC), real);

@@ -56,7 +56,7 @@ struct control {
 	struct control_counts counts;
 	int socket;		/* -1: not set up yet */
 	uint64_t started_ns;
-	struct steady steady;		/* the host's clock */
+	struct steady steady;		/* the host's clock; begins as the parent has it */
 	uint64_t expire_next;		/* when old reports are removed, CLOCK_MONOTONIC */
 	uint32_t host_us_per_s;
 	uint64_t received, stored;	/* reports */

@@ -27,16 +27,15 @@ void control_clock(struct control *control, uint64_t real, uint64_t boot)
 {
 	bool was = steady_is(&control->steady);
 	int64_t by = steady_look(&control->steady, real, boot);
-	uint64_t s = (by < 0 ? 0 - (uint64_t)by : (uint64_t)by) / NS_PER_S;
-	char text[160];
+	char text[160], jump[80];
 
 	/* What is too old is known from now on. */
 	if (!was && steady_is(&control->steady))
 		control->expire_next = 0;
 	if (!by)
 		return;
-	snprintf(text, sizeof(text), "the host's clock was set %s by %" PRIu64 " s: no report is "
-		 "removed for its age until it stood for an hour", by < 0 ? "back" : "forward", s);
+	snprintf(text, sizeof(text), "%s: no report is removed for its age until it stood for an "
+		 "hour", steady_jump_text(by, jump, sizeof(jump)));
 	journal(LOG_WARNING, "%s", text);
 	control_incident(control, 0, text);
 }

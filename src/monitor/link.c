@@ -54,6 +54,35 @@ const char *guest_state_name(enum guest_state state)
 	return names[state];
 }
 
+enum {
+	CLOCK_BEGUN = 1,
+	CLOCK_KNOWN = 2,
+	CLOCK_STANDS = 4,
+};
+
+static void write_clock(struct writer *w, const struct steady *clock)
+{
+	write_u8(w, (clock->begun ? CLOCK_BEGUN : 0) | (clock->known ? CLOCK_KNOWN : 0) |
+		    (clock->stands ? CLOCK_STANDS : 0));
+	write_u64(w, (uint64_t)clock->base_ns);
+	write_u64(w, (uint64_t)clock->seen_ns);
+	write_u64(w, clock->since_ns);
+}
+
+static struct steady read_clock(struct bytes *b)
+{
+	uint8_t flags = bytes_u8(b);
+	struct steady clock = {
+		.begun = flags & CLOCK_BEGUN, .known = flags & CLOCK_KNOWN,
+		.stands = flags & CLOCK_STANDS,
+	};
+
+	clock.base_ns = (int64_t)bytes_u64(b);
+	clock.seen_ns = (int64_t)bytes_u64(b);
+	clock.since_ns = bytes_u64(b);
+	return clock;
+}
+
 int link_send_setup(struct channel *channel, const struct link_setup *setup, int socket,
 		    struct err *err)
 {
@@ -65,6 +94,7 @@ int link_send_setup(struct channel *channel, const struct link_setup *setup, int
 	write_text(&w, setup->ledger);
 	write_u64(&w, setup->started_ns);
 	write_u32(&w, setup->host_us_per_s);
+	write_clock(&w, &setup->clock);
 	return channel_send_written(channel, LINK_SETUP, &w, &socket, 1, LINK_WAIT_MS, err);
 }
 
@@ -77,6 +107,7 @@ int link_read_setup(struct message *message, struct link_setup *ret, struct err 
 	setup.ledger = bytes_text(b);
 	setup.started_ns = bytes_u64(b);
 	setup.host_us_per_s = bytes_u32(b);
+	setup.clock = read_clock(b);
 	if (!bytes_at_end(b) || !setup.ledger)
 		return err_set(err, -EPROTO, "setup that cannot be read");
 	*ret = setup;

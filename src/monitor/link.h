@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "monitor/channel.h"
 #include "monitor/reaction.h"
+#include "monitor/steady.h"
 
 /*
  * What the parent and control say to each other. The parent knows processes and states, and
@@ -70,6 +71,7 @@ struct link_setup {
 	const char *ledger;	/* directory */
 	uint64_t started_ns;	/* of the daemon, CLOCK_REALTIME */
 	uint32_t host_us_per_s;	/* CPU time for all guests */
+	struct steady clock;	/* what the parent, which outlives control, knows of it */
 };
 
 /* Strings are the caller's, or inside the message, and never NULL. */

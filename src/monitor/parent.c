@@ -279,10 +279,13 @@ void parent_look(struct parent *parent)
 static int on_tick(void *ctx, struct err *err)
 {
 	struct parent *parent = ctx;
+	uint64_t real, boot;
 
 	(void)err;
 	if (parent->stopping)
 		return 0;
+	if (steady_read(&real, &boot))
+		parent_control_clock(parent, real, boot);
 	parent_look(parent);
 	try_again(parent);
 	for (size_t i = 0; i < parent->wards.n; i++) {

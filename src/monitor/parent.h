@@ -81,6 +81,7 @@ struct parent {
 	uint32_t http_serial;		/* of the last LINK_HTTP */
 	int signals, timer;
 	uint64_t started_ns;		/* CLOCK_REALTIME */
+	struct steady clock;		/* the host's, for each control that is started */
 	bool stopping;
 };
 
@@ -110,6 +111,12 @@ void parent_work(struct parent *parent);
 
 /* Start it where it does not run, and it is time. */
 void parent_control_tend(struct parent *parent);
+
+/*
+ * Look at the host's clock, which control does as well: whoever has control end does not have what
+ * waits for a clock that stood wait anew. As steady_look().
+ */
+void parent_control_clock(struct parent *parent, uint64_t real, uint64_t boot);
 
 /* It ends, after it has done what came before; waits for it for a while. */
 void parent_control_stop(struct parent *parent);

@@ -217,6 +217,7 @@ static int start(struct parent *parent, struct err *err)
 		.ledger = parent->ledger,
 		.started_ns = parent->started_ns,
 		.host_us_per_s = settings_host_us_per_s(parent->config),
+		.clock = parent->clock,
 	};
 	cleanup(fd_close) int ours = -1;
 	cleanup(fd_close) int theirs = -1;
@@ -241,6 +242,16 @@ static int start(struct parent *parent, struct err *err)
 	if (r >= 0)
 		r = loop_add(&parent->loop, parent->link.fd, EPOLLIN, on_message, parent, err);
 	return r;
+}
+
+void parent_control_clock(struct parent *parent, uint64_t real, uint64_t boot)
+{
+	int64_t by = steady_look(&parent->clock, real, boot);
+	char text[80];
+
+	/* Control tells what it sees; it does not see what was while it did not run. */
+	if (by && !parent->control_ready)
+		journal(LOG_WARNING, "%s", steady_jump_text(by, text, sizeof(text)));
 }
 
 void parent_control_tend(struct parent *parent)

@@ -30,6 +30,7 @@ struct setting {
 	struct channel_rule rules[LINK_RULES];
 	struct sockaddr_un address;
 	int listen;
+	struct steady clock;	/* as the parent knows it */
 };
 
 #define WAIT_MS 60000	/* reached only where it hangs */
@@ -64,6 +65,7 @@ static void start(struct setting *s, const char *config)
 	static const struct link_handlers nobody;
 	const struct link_setup setup = {
 		.uid = LINK_SELF, .gid = LINK_SELF, .ledger = s->ledger, .host_us_per_s = 1,
+		.clock = s->clock,
 	};
 	struct message message;
 	struct err err = { 0 };
@@ -89,6 +91,30 @@ static void start(struct setting *s, const char *config)
 	expect(s, LINK_READY, &message);
 	message_deinit(&message);
 	tell_guest(s);
+}
+
+/* Two reports of long ago, before control is started again. */
+static void store_old_ones(const struct setting *s)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+
+	assert_int_equal(ledger_open(s->ledger, true, &ledger, NULL), 0);
+	for (uint64_t i = 1; i <= 2; i++) {
+		const struct ledger_origin origin = { .boot = "b", .time_ns = i * 1000 };
+		cleanup(freep) char *text = make_report("web1", i, "idt=clean");
+
+		assert_int_equal(ledger_add(ledger, &origin, text, strlen(text), NULL, NULL), 0);
+	}
+}
+
+static uint64_t removed(const struct setting *s)
+{
+	cleanup(ledger_close) struct ledger *ledger = NULL;
+	struct ledger_head head;
+
+	assert_int_equal(ledger_open(s->ledger, false, &ledger, NULL), 0);
+	assert_int_equal(ledger_head(ledger, &head, NULL), 0);
+	return head.removed;
 }
 
 /* It ends as it is told to, and well. */
@@ -692,6 +718,30 @@ static void code_that_comes_into_a_kernel_is_told_at_once(void **state)
 	tear_down(&s);
 }
 
+/* Else whoever has it end again and again keeps what is too old. */
+static void who_is_started_anew_knows_that_the_clock_stood(void **state)
+{
+	struct setting s;
+	uint64_t real, boot;
+
+	(void)state;
+	set_up(&s, "retention_days = 1");
+	stop(&s);
+	store_old_ones(&s);
+	assert_true(steady_read(&real, &boot));
+	s.clock = (struct steady){
+		.begun = true, .known = true, .stands = true, .base_ns = (int64_t)(real - boot),
+		.seen_ns = (int64_t)(real - boot), .since_ns = boot,
+	};
+	start(&s, "retention_days = 1");
+	for (int ms = 0; !removed(&s); ms += 20) {
+		assert_true(ms < WAIT_MS);
+		usleep(20000);
+	}
+	assert_int_equal(removed(&s), 1);
+	tear_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -709,6 +759,7 @@ int main(void)
 		cmocka_unit_test(twins_have_metrics_of_their_own),
 		cmocka_unit_test(who_serves_may_be_told_of_another_place),
 		cmocka_unit_test(without_a_ledger_it_does_all_the_rest),
+		cmocka_unit_test(who_is_started_anew_knows_that_the_clock_stood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,7 @@ static void setup_brings_its_socket(void **state)
 {
 	const struct link_setup sent = {
 		.uid = LINK_SELF, .gid = 9, .ledger = "/l", .started_ns = 1, .host_us_per_s = 2,
+		.clock = { .known = true, .base_ns = -3, .seen_ns = 4, .since_ns = 5 },
 	};
 	struct channel parent, control;
 	struct message message;
@@ -78,6 +79,8 @@ static void setup_brings_its_socket(void **state)
 	assert_int_equal(link_read_setup(&message, &got, &err), 0);
 	assert_true(got.uid == LINK_SELF && got.gid == 9 && got.host_us_per_s == 2);
 	assert_string_equal(got.ledger, "/l");
+	assert_true(!got.clock.begun && got.clock.known && !got.clock.stands);
+	assert_true(got.clock.base_ns == -3 && got.clock.seen_ns == 4 && got.clock.since_ns == 5);
 	message_deinit(&message);
 	close(fd);
 	channel_close(&parent);

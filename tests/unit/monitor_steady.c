@@ -93,6 +93,38 @@ static void small_steps_count_together(void **state)
 	assert_false(steady_is(&steady));
 }
 
+/* One that is kept elsewhere, and is taken over each time that who uses it is started anew. */
+static void who_takes_one_over_goes_on(void **state)
+{
+	struct steady kept = { 0 }, used = { 0 };
+
+	(void)state;
+	for (uint64_t s = 0; s <= STEADY_NS / S; s++) {
+		steady_look(&kept, NOW + s * S, BOOT + s * S);
+		if (s % 60 == 0)
+			used = kept;
+		assert_int_equal(steady_look(&used, NOW + s * S, BOOT + s * S), 0);
+		assert_true(steady_is(&used) == (s == STEADY_NS / S));
+	}
+	/* While it was away the clock was set: it is not believed for that. */
+	steady_look(&kept, NOW + STEADY_NS + DAY, BOOT + STEADY_NS + S);
+	used = kept;
+	assert_false(steady_is(&used));
+	assert_true(steady_time(&used, NOW + STEADY_NS + DAY, BOOT + STEADY_NS + S) ==
+		    NOW + STEADY_NS + S);
+}
+
+static void a_jump_in_words(void **state)
+{
+	char text[80];
+
+	(void)state;
+	assert_string_equal(steady_jump_text(-7 * (int64_t)S, text, sizeof(text)),
+			    "the host's clock was set back by 7 s");
+	assert_string_equal(steady_jump_text(INT64_MIN, text, sizeof(text)),
+			    "the host's clock was set back by 9223372036 s");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +132,8 @@ int main(void)
 		cmocka_unit_test(a_jump_counts_after_an_hour),
 		cmocka_unit_test(a_jump_and_back),
 		cmocka_unit_test(small_steps_count_together),
+		cmocka_unit_test(who_takes_one_over_goes_on),
+		cmocka_unit_test(a_jump_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

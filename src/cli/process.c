@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/process.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static void read_args(const struct attached *guest, struct process *process)
 		return;
 	}
 	process->args_cut = args.cut || args.absent_bytes;
+	process->args_absent_bytes = args.absent_bytes;
 	if (!args.bytes)
 		return;
 	process->args = malloc(args.bytes + 1);
@@ -84,6 +86,14 @@ static void read_texts(const struct attached *guest, struct process *process)
 					    &process->ns, NULL) < 0;
 }
 
+static bool any_partial(const struct processes *processes)
+{
+	for (size_t i = 0; i < processes->tasks.n; i++)
+		if (processes->v[i].partial)
+			return true;
+	return false;
+}
+
 int processes_read(const struct attached *guest, struct processes *ret, struct err *err)
 {
 	int r = task_list(guest->kernel, guest->view, &ret->tasks, err);
@@ -105,6 +115,9 @@ int processes_read(const struct attached *guest, struct processes *ret, struct e
 			process->partial = true;
 		bytes += text_bytes(process);
 	}
+	/* Where it ended in the last read of all it was enough: none is partial for it. */
+	if (r >= 0 && !view_fuel(guest->view) && any_partial(ret))
+		return err_set(err, -ELOOP, "the fuel was spent before all processes were read");
 	if (r >= 0 && bytes > PROCESS_TEXT_MAX)
 		return err_set(err, -ELOOP, "over %u MiB of programs and arguments",
 			       PROCESS_TEXT_MAX >> 20);
@@ -197,12 +210,13 @@ static json_t *rest_part(const struct process *process)
 {
 	const struct task *task = process->task;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}",
 			 "start", task->started_ns ? encode_time(task->started_ns) : json_null(),
 			 "start_us", encode_count(task->start_ns / 1000),
 			 "exe", encode_text(process->exe),
 			 "args", args_json(process),
 			 "args_cut", process->args_cut,
+			 "args_absent_bytes", encode_count(process->args_absent_bytes),
 			 "capabilities", caps_json(&task->caps),
 			 "cgroup", encode_text(process->cgroup),
 			 "container", container_json(process),
@@ -222,6 +236,21 @@ json_t *process_json(const struct process *process)
 	}
 	json_decref(rest);
 	return item;
+}
+
+const char *process_note(const struct process *process, char *buf, size_t size)
+{
+	size_t absent = process->args_absent_bytes;
+
+	buf[0] = '\0';
+	if (absent)
+		snprintf(buf, size, "[%zu byte%s not in memory]", absent, absent == 1 ? "" : "s");
+	else if (process->args_cut)
+		snprintf(buf, size, "[cut]");
+	if (process->partial)
+		snprintf(buf + strlen(buf), size - strlen(buf), "%s[partly unreadable]",
+			 *buf ? " " : "");
+	return buf;
 }
 
 char *process_command(const struct process *process)

@@ -70,7 +70,7 @@ static void add_row(struct table *table, const struct process *process, size_t d
 {
 	const struct task *task = process->task;
 	cleanup(freep) char *command = process_command(process);
-	char start[HUMAN_MAX];
+	char start[HUMAN_MAX], note[PROCESS_NOTE_MAX];
 
 	table_text(table, "%" PRId32, task->tgid);
 	table_text(table, "%" PRId32, task->ppid);
@@ -81,10 +81,10 @@ static void add_row(struct table *table, const struct process *process, size_t d
 	table_text(table, "%s", start_text(task, start, sizeof(start)));
 	table_text(table, "%*s%s", 2 * (int)(depth < DEPTH_MAX ? depth : DEPTH_MAX), "",
 		   task->comm);
-	if (task->kernel_thread)
-		table_text(table, "[kernel thread]");
-	else
-		table_text(table, "%s", command ? command : "");
+	process_note(process, note, sizeof(note));
+	/* What is missing first: the end of the line is what does not fit. */
+	table_text(table, "%s%s%s", note, *note && command && *command ? " " : "",
+		   task->kernel_thread ? "[kernel thread]" : command ? command : "");
 }
 
 static int print_table(const struct processes *processes, const struct tree_place *places,
@@ -140,8 +140,11 @@ static void print_long(const struct process *process)
 	if (process->exe)
 		PUT("program", "%s", process->exe);
 	if (process->args)
-		PUT("arguments", "%s%s", command ? command : "",
-		    process->args_cut ? " (cut, or not all resident)" : "");
+		PUT("arguments", "%s", command ? command : "");
+	if (process->args_absent_bytes)
+		PUT("not in memory", "%zu bytes of its arguments", process->args_absent_bytes);
+	else if (process->args_cut)
+		PUT("cut", "there are more arguments");
 	PUT("parent", "%" PRId32, task->ppid);
 	PUT("state", "%c, %" PRIu32 " thread%s%s%s", task->state, task->threads,
 	    task->threads == 1 ? "" : "s", *start ? ", since " : "", start);
@@ -213,7 +216,8 @@ const struct command ps_command = {
 		"List the processes of a guest as its task list has them. PIDs are those of the\n"
 		"initial PID namespace; EUID is the user whose rights a process has; STATE is the\n"
 		"letter of ps(1). Arguments lie in the process's own memory, which it can write:\n"
-		"believe COMM and ARGS no more than you believe the process.",
+		"believe COMM and ARGS no more than you believe the process. What of it is not in\n"
+		"memory, or could not be read, is named in brackets before ARGS.",
 	.example = "  hvsm ps web1\n  hvsm ps web1 --json | jq -r '.items[].comm'",
 	.listing = &listing,
 };

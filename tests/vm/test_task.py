@@ -116,6 +116,7 @@ class TaskTest(unittest.TestCase):
     def compare_program(self, seen: Any, truth: Task) -> None:
         self.assertEqual(plain(seen["exe"]), truth.exe)
         args = [plain(arg) for arg in seen["args"] or []]
+        self.assertEqual(seen["args_absent_bytes"], 0)    # without swap, and read by ps itself
         if not seen["args_cut"]:
             self.assertEqual(args, truth.cmdline)
             return

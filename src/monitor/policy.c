@@ -140,8 +140,9 @@ static int judge_check(const json_t *json, struct policy_outcome *outcome, struc
 		check->verdict = VERDICT_INCONCLUSIVE;
 	else if (!strcmp(result, "finding") && json_is_string(reason))
 		check->verdict = VERDICT_INCONCLUSIVE;	/* it did not see everything */
-	else if (strcmp(result, "finding") != 0 && strcmp(result, "clean") != 0 &&
-		 strcmp(result, "not-covered") != 0)
+	else if (!strcmp(result, "not-covered"))
+		check->silent = true;
+	else if (strcmp(result, "finding") != 0 && strcmp(result, "clean") != 0)
 		return bad(err, "result of a check");
 	for (size_t i = 0; i < outcome->findings.n; i++) {
 		const struct policy_finding *finding = &outcome->findings.v[i];
@@ -275,6 +276,9 @@ static int learn(struct policy_memory *memory, const struct policy_outcome *outc
 		for (size_t n = 0; n < memory->checks.n && !known; n++)
 			if (memory->checks.v[n].check == check)
 				known = &memory->checks.v[n];
+		/* What it found before is as it was. */
+		if (known && outcome->checks.v[i].silent)
+			continue;
 		if (!known)
 			known = vec_add(&memory->checks);
 		if (!known)
@@ -314,7 +318,8 @@ static int tell(const struct policy_outcome *outcome, struct told *told)
 	int r = 0;
 
 	for (size_t i = 0; i < outcome->checks.n && r >= 0; i++)
-		if (outcome->checks.v[i].verdict != VERDICT_INCONCLUSIVE)
+		if (outcome->checks.v[i].verdict != VERDICT_INCONCLUSIVE &&
+		    !outcome->checks.v[i].silent)
 			r = map_put(&told->ran, hash_text(outcome->checks.v[i].id), 0);
 	for (size_t i = 0; i < outcome->findings.n && r >= 0; i++)
 		r = map_put(outcome->findings.v[i].allowed ? &told->allowed : &told->open,
@@ -350,6 +355,7 @@ struct deciding {
 	const struct config_reaction *reaction;
 	struct map keys;	/* of all that is done */
 	uint32_t n;		/* decisions of this reaction */
+	uint64_t first;		/* the finding of the first of them */
 };
 
 /* @finding: NULL: because of the verdict */
@@ -370,6 +376,9 @@ static int decide(struct deciding *d, const struct policy_finding *finding, enum
 	done = vec_add(&d->memory->done);
 	if (!done)
 		return -ENOMEM;
+	if (!d->n)
+		d->first = new.finding;
+	new.by = reaction_touches_guest(d->reaction->kind) ? d->first : new.finding;
 	*done = new;
 	if (d->n && reaction_touches_guest(d->reaction->kind))
 		return 0;
@@ -497,8 +506,11 @@ void policy_undone(struct policy_memory *memory, const char *reaction, const cha
 	uint64_t which = hash_text(reaction), what = *finding ? hash_text(finding) : 0;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < memory->done.n; i++)
-		if (memory->done.v[i].reaction != which || memory->done.v[i].finding != what)
-			memory->done.v[kept++] = memory->done.v[i];
+	for (size_t i = 0; i < memory->done.n; i++) {
+		const struct policy_done *done = &memory->done.v[i];
+
+		if (done->reaction != which || (done->finding != what && done->by != what))
+			memory->done.v[kept++] = *done;
+	}
 	memory->done.n = kept;
 }

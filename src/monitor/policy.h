@@ -33,6 +33,7 @@ struct policy_finding {
 struct policy_check {
 	const char *id;			/* the report's */
 	enum verdict verdict;
+	bool silent;			/* not covered: nothing is over by it */
 };
 
 struct policy_outcome {
@@ -67,6 +68,7 @@ struct policy_done {
 	uint64_t reaction;
 	uint64_t finding;
 	uint64_t check;		/* of the finding; or the verdict from which it holds */
+	uint64_t by;		/* the finding that it was carried out for: one counts for all */
 };
 
 /* A finding that was allowed when it was reported last. Hashes. */
@@ -126,7 +128,10 @@ nodiscard int policy_decide(struct policy_memory *memory, const struct config *c
 			    const struct guest_config *guest,
 			    const struct policy_outcome *outcome, struct policy_decisions *ret);
 
-/* It could not be carried out: the next report with the same finding, or verdict, decides anew. */
+/*
+ * It could not be carried out: the next report with the same finding, or verdict, decides anew; or
+ * with any other that it was to be done for at the same time.
+ */
 void policy_undone(struct policy_memory *memory, const char *reaction, const char *finding);
 
 #endif

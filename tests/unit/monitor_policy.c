@@ -334,6 +334,8 @@ static void what_stays_open_is_reacted_to_once(void **state)
 	assert_string_equal(decisions(&s, REPORT("inconclusive",
 						 RAN("syscall-table", "inconclusive", "\"x\""),
 						 "")), "");
+	assert_string_equal(decisions(&s, REPORT("clean", RAN("syscall-table", "not-covered",
+							      "\"x\""), "")), "");
 	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK)), "");
 	/* B was closed by that, A is now. */
 	assert_string_equal(decisions(&s, REPORT("clean", TABLE_CLEAN, "")), "");
@@ -379,6 +381,37 @@ static void allowed_findings_are_not_reacted_to(void **state)
 	       ALLOW("*", "*", "never") "}");
 	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK)), "");
 	assert_int_equal(policy_verdict(&s.memory), VERDICT_CLEAN);
+	tear_down(&s);
+}
+
+/* What it was paused for first is gone, and it was never paused: what is left is enough. */
+static void what_failed_for_one_finding_is_tried_for_another(void **state)
+{
+	struct setting s;
+
+	(void)state;
+	set_up(&s, REACTIONS "guest '*' { reactions = { stop } }");
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK "," HOOK_2)),
+			    "stop:aa ");
+	policy_undone(&s.memory, "stop", A);
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK_2)), "stop:bb ");
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK_2)), "");
+	tear_down(&s);
+}
+
+/* Whoever has a check see nothing any more does not look better for that. */
+static void what_is_not_covered_is_as_it_was(void **state)
+{
+	struct setting s;
+
+	(void)state;
+	set_up(&s, REACTIONS "guest '*' { reactions = { bad } }");
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK)),
+			    "bad:verdict ");
+	assert_string_equal(decisions(&s, REPORT("clean", RAN("syscall-table", "not-covered",
+							      "\"x\""), "")), "");
+	assert_int_equal(policy_verdict(&s.memory), VERDICT_COMPROMISED);
+	assert_string_equal(decisions(&s, REPORT("compromised", TABLE_FOUND, HOOK)), "");
 	tear_down(&s);
 }
 
@@ -474,6 +507,8 @@ int main(void)
 		cmocka_unit_test(what_stays_open_is_reacted_to_once),
 		cmocka_unit_test(what_failed_is_tried_again),
 		cmocka_unit_test(a_guest_is_paused_once_whatever_was_found),
+		cmocka_unit_test(what_failed_for_one_finding_is_tried_for_another),
+		cmocka_unit_test(what_is_not_covered_is_as_it_was),
 		cmocka_unit_test(allowed_findings_are_not_reacted_to),
 		cmocka_unit_test(a_verdict_is_put_together_from_reports),
 		cmocka_unit_test(what_is_allowed_is_known_until_a_report_says_otherwise),

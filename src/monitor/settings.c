@@ -88,9 +88,28 @@ int settings_ledger(const struct config *config, const struct settings_user *use
 /* Does somebody serve it? Then it is not ours to remove. */
 static bool is_served(const struct sockaddr_un *address)
 {
-	cleanup(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cleanup(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	/* EAGAIN: somebody does, to whom many are waiting to come. It is not for us to wait. */
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+			   errno == EAGAIN);
+}
+
+/* Only a socket that nobody serves any more: whatever else lies there is not ours. */
+static int make_way(const char *path, const struct sockaddr_un *address, struct err *err)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : err_set(err, -errno, "socket '%s': %s", path,
+						     strerror(errno));
+	if (!S_ISSOCK(status.st_mode))
+		return err_set(err, -EEXIST, "socket '%s': there is something else", path);
+	if (is_served(address))
+		return err_set(err, -EADDRINUSE, "socket '%s': another hvsmd serves it", path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "socket '%s': %s", path, strerror(errno));
+	return 0;
 }
 
 int settings_listen_unix(const char *path, const struct settings_user *user, struct err *err)
@@ -104,9 +123,9 @@ int settings_listen_unix(const char *path, const struct settings_user *user, str
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, -EINVAL, "socket '%s': its path is too long", path);
 	memcpy(address.sun_path, path, strlen(path));
-	if (is_served(&address))
-		return err_set(err, -EADDRINUSE, "socket '%s': another hvsmd serves it", path);
-	unlink(path);
+	r = make_way(path, &address, err);
+	if (r < 0)
+		return r;
 	/* Nobody may connect before it has its owner. */
 	if (fd < 0 || fchmod(fd, 0600) < 0 ||
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||

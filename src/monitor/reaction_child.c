@@ -3,11 +3,27 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "monitor/reaction_kinds.h"
+
+/*
+ * The daemon takes as many descriptors as the host lets it have. Who uses select() writes beyond
+ * its sets with over 1024, so programs count on no more, and ask for more by themselves.
+ */
+static void usual_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= FD_SETSIZE)
+		return;
+	limit.rlim_cur = FD_SETSIZE;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 /* As a process that a shell started: it shares nothing with the daemon. */
 static int set_up(int input, int words)
@@ -34,6 +50,7 @@ static int set_up(int input, int words)
 	umask(077);
 	/* Libraries read variables, too: proxies, where to log keys. */
 	clearenv();
+	usual_limits();
 	return close_range(3, ~0u, 0);
 }
 

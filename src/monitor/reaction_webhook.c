@@ -109,6 +109,15 @@ static int token_header(const char *path, char *header, size_t size, struct err 
 	return 0;
 }
 
+/* "https://host:1": of some webhooks the path is the secret, and errors are told far and wide. */
+static int place_n(const char *url)
+{
+	size_t scheme = strcspn(url, ":");
+	size_t host = scheme + strspn(url + scheme, ":/");
+
+	return (int)(host + strcspn(url + host, "/?#"));
+}
+
 static int post(const struct curl *curl, const struct config_reaction *reaction, const char *text,
 		size_t n, const char *token, long *status, struct err *err)
 {
@@ -139,7 +148,8 @@ static int post(const struct curl *curl, const struct config_reaction *reaction,
 		return err_set(err, -ENOTSUP, "libcurl does not take an option");
 	r = curl->easy_perform(easy);
 	if (r)
-		return err_set(err, -EIO, "%s: %s (libcurl error %d)", reaction->url, problem, r);
+		return err_set(err, -EIO, "%.*s: %s (libcurl error %d)",
+			       place_n(reaction->url), reaction->url, problem, r);
 	curl->easy_getinfo(easy, CURL_RESPONSE_CODE, status);
 	return 0;
 }
@@ -166,7 +176,8 @@ int reaction_webhook(struct reaction_job *job, struct err *err)
 		return r;
 	/* Redirections are not followed: the message is for who was configured. */
 	if (status < 200 || status > 299)
-		return err_set(err, -EIO, "%s: the answer is %ld", reaction->url, status);
+		return err_set(err, -EIO, "%.*s: the answer is %ld", place_n(reaction->url),
+			       reaction->url, status);
 	snprintf(job->done, sizeof(job->done), "the answer is %ld", status);
 	return 0;
 }

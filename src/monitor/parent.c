@@ -316,6 +316,7 @@ void parent_apply(struct parent *parent, struct config *config)
 {
 	config_free(&parent->config);
 	parent->config = config;
+	parent_reaction_apply(parent);
 	parent_control_config(parent);
 	replan(parent);
 	journal(LOG_NOTICE, "the configuration was read again");

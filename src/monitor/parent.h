@@ -27,6 +27,7 @@ struct parent_libvirt {
 	uint64_t heard;		/* when it said something */
 	uint64_t looked;	/* at the host, as it said something */
 	char why[224];		/* it is not there, as it was told */
+	char *uri;		/* that the process was told */
 };
 
 /* Who holds the monitor rings of Xen's domains, seen from the parent (parent_xen.c). */
@@ -140,7 +141,10 @@ nodiscard int parent_control_events(struct parent *parent, uint64_t guest, int f
 
 /* --- libvirt, seen from the parent (parent_libvirt.c) --- */
 
-/* Start its process where none runs, and it is time; end one that says nothing. */
+/*
+ * Start its process where none runs, and it is time; end one that says nothing, or that is not the
+ * configuration's any more.
+ */
 void parent_libvirt_tend(struct parent *parent);
 void parent_libvirt_stop(struct parent *parent);
 
@@ -186,6 +190,9 @@ channel_handler parent_on_serving;
 /* --- reactions, that control asks for (parent_reaction.c) --- */
 
 nodiscard int parent_reaction_start(struct parent *parent, struct err *err);
+
+/* The configuration is another one. */
+void parent_reaction_apply(struct parent *parent);
 
 /* What is under way ends. */
 void parent_reaction_stop(struct parent *parent);

@@ -3,6 +3,7 @@
 /* libvirt, seen from the parent: the process that talks to it, and what its words lead to. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
@@ -156,6 +157,10 @@ static int start(struct parent *parent, struct err *err)
 		return r;
 	ours = fds[0];
 	theirs = fds[1];
+	free(libvirt->uri);
+	libvirt->uri = strdup(setup.uri);
+	if (!libvirt->uri)
+		return err_set(err, -ENOMEM, "no memory for a URI");
 	r = spawn_role(LIBVIRT_ROLE, NULL, theirs, &libvirt->process, err);
 	if (r < 0)
 		return r;
@@ -169,6 +174,14 @@ static int start(struct parent *parent, struct err *err)
 	return r;
 }
 
+/* To another one: that is no failure, and nothing is waited for. */
+static void change(struct parent *parent)
+{
+	went(parent, "the configuration names another one");
+	parent->libvirt.failures = 0;
+	parent->libvirt.next = 0;
+}
+
 void parent_libvirt_tend(struct parent *parent)
 {
 	struct parent_libvirt *libvirt = &parent->libvirt;
@@ -179,6 +192,8 @@ void parent_libvirt_tend(struct parent *parent)
 	if (libvirt->process.pid > 0) {
 		if (!wanted)
 			went(parent, "the configuration does not want it");
+		else if (strcmp(libvirt->uri, parent->config->libvirt) != 0)
+			change(parent);
 		else if (now - libvirt->heard > LIBVIRT_SILENT_MS * NS_PER_MS)
 			went(parent, "it does not answer");
 		return;
@@ -195,4 +210,6 @@ void parent_libvirt_stop(struct parent *parent)
 		loop_remove(&parent->loop, libvirt->channel.fd);
 	channel_close(&libvirt->channel);
 	spawn_kill(&libvirt->process);
+	free(libvirt->uri);
+	libvirt->uri = NULL;
 }

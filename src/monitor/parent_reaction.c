@@ -86,6 +86,12 @@ int parent_reaction_start(struct parent *parent, struct err *err)
 				    parent, err);
 }
 
+void parent_reaction_apply(struct parent *parent)
+{
+	if (parent->reactor && reactor_libvirt(parent->reactor, parent->config->libvirt) < 0)
+		parent_incident(parent, 0, "reactions go through the libvirt of before: no memory");
+}
+
 void parent_reaction_stop(struct parent *parent)
 {
 	if (!parent->reactor)

@@ -115,6 +115,17 @@ static int watch(struct reactor *reactor, int fd, struct err *err)
 		err_set(err, -errno, "epoll: %s", strerror(errno)) : 0;
 }
 
+int reactor_libvirt(struct reactor *reactor, const char *uri)
+{
+	char *copy = strdup(uri);
+
+	if (!copy)
+		return -ENOMEM;
+	free(reactor->libvirt);
+	reactor->libvirt = copy;
+	return 0;
+}
+
 int reactor_create(audit_fn *audit, void *ctx, const char *libvirt, struct reactor **ret,
 		   struct err *err)
 {
@@ -134,8 +145,7 @@ int reactor_create(audit_fn *audit, void *ctx, const char *libvirt, struct react
 	r = watch(reactor, reactor->timer, err);
 	if (r < 0)
 		return r;
-	reactor->libvirt = strdup(libvirt ? libvirt : "qemu:///system");
-	if (!reactor->libvirt)
+	if (reactor_libvirt(reactor, libvirt ? libvirt : "qemu:///system") < 0)
 		return err_set(err, -ENOMEM, "no memory for reactions");
 	*ret = take_ptr(&reactor);
 	return 0;

@@ -68,6 +68,9 @@ struct reaction_guest {
 nodiscard int reactor_create(audit_fn *audit, void *ctx, const char *libvirt,
 			     struct reactor **ret, struct err *err);
 
+/* Another libvirt from now on. Return: 0, -ENOMEM (it is as it was). */
+nodiscard int reactor_libvirt(struct reactor *reactor, const char *uri);
+
 /* Ends what is under way, which is audited as failed. */
 void reactor_free(struct reactor **reactor);
 

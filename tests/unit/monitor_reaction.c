@@ -642,6 +642,27 @@ static void libvirt_is_asked_where_there_is_no_monitor(void **state)
 	}
 }
 
+/* A configuration that is read again names another one. */
+static void libvirt_is_the_one_of_the_configuration_now(void **state)
+{
+	char uuid[] = "6695eb01-f6a4-8304-79aa-97f2502e193f";
+	const struct reaction_guest guest = { .key = "g", .pid = getpid(), .uuid = uuid };
+	struct setting s;
+
+	(void)state;
+	set_up(&s, "reaction stop { kind = pause }");
+	assert_int_equal(reactor_libvirt(s.reactor, "test:///nowhere/at/all"), 0);
+	reactor_submit(s.reactor, config_reaction(s.config, "stop"), &guest, MODE_ENFORCE, "", "{}");
+	finish(&s);
+	assert_int_equal(s.told.last, AUDIT_FAILED);
+	assert_int_equal(reactor_libvirt(s.reactor, "test:///default"), 0);
+	reactor_submit(s.reactor, config_reaction(s.config, "stop"), &guest, MODE_ENFORCE, "", "{}");
+	finish(&s);
+	if (s.told.last != AUDIT_DONE)
+		fail_msg("%s", s.told.text);
+	tear_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -663,6 +684,7 @@ int main(void)
 		cmocka_unit_test(a_domain_is_no_guest_of_others),
 		cmocka_unit_test(a_domain_is_the_process_that_was_looked_into),
 		cmocka_unit_test(libvirt_is_asked_where_there_is_no_monitor),
+		cmocka_unit_test(libvirt_is_the_one_of_the_configuration_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,4 +72,16 @@ nodiscard int reaction_dump_create(const struct reaction_job *job, char *path, s
 nodiscard int reaction_dump_end(struct reaction_job *job, const char *path, int r,
 				struct err *err);
 
+/* What is to become of one <interface>: libvirt's words, with its link down. */
+typedef int reaction_update_fn(const char *device, void *ctx, struct err *err);
+
+/**
+ * reaction_unlink_each - update all interfaces of a domain, REACTION_NICS_MAX at most
+ * @xml: libvirt's of the domain
+ * Return: 0, -ENODEV (there is none), -ELOOP (there are more, or one without its end; those before
+ *         were updated), -ENOMEM, what @update returned below 0 (which ends it).
+ */
+nodiscard int reaction_unlink_each(const char *xml, reaction_update_fn *update, void *ctx,
+				   struct reaction_job *job, struct err *err);
+
 #endif

@@ -107,35 +107,70 @@ static char *with_link_down(const char *from, size_t n)
 	return take_ptr(&device);
 }
 
-static int unlink_all(const struct libvirt *v, void *domain, struct reaction_job *job,
-		      struct err *err)
+static const char *next_interface(const char **at, size_t *n)
 {
 	static const char end[] = "</interface>";
-	const char *xml = v->xml(domain, 0), *at = xml;
-	unsigned n = 0;
+	const char *from = strstr(*at, "<interface "), *last = from ? strstr(from, end) : NULL;
 
-	if (!xml)
-		return refused(v, -EIO, err);
-	while ((at = strstr(at, "<interface ")) && n < REACTION_NICS_MAX) {
-		const char *last = strstr(at, end);
-		cleanup(freep) char *device = NULL;
-		size_t length;
+	if (!last)
+		return NULL;
+	*at = last + strlen(end);
+	*n = (size_t)(*at - from);
+	return from;
+}
 
-		if (!last)
-			break;
-		length = (size_t)(last - at) + strlen(end);
-		device = with_link_down(at, length);
-		if (!device)
-			return err_set(err, -ENOMEM, "no memory");
-		if (v->update(domain, device, AFFECT_LIVE) < 0)
-			return refused(v, -EIO, err);
-		at += length;
-		n++;
-	}
+/* Whoever has more than can be unlinked is not unlinked. */
+static int unlinked_all(const char *rest, unsigned n, struct reaction_job *job, struct err *err)
+{
+	if (strstr(rest, "<interface "))
+		return err_set(err, -ELOOP, "it has more network interfaces than the %u that were "
+			       "unlinked", n);
 	if (!n)
 		return err_set(err, -ENODEV, "it has no network interface");
 	snprintf(job->done, sizeof(job->done), "%u network interface%s", n, n == 1 ? "" : "s");
 	return 0;
+}
+
+int reaction_unlink_each(const char *xml, reaction_update_fn *update, void *ctx,
+			 struct reaction_job *job, struct err *err)
+{
+	const char *at = xml, *interface;
+	unsigned n = 0;
+	size_t length;
+	int r;
+
+	while (n < REACTION_NICS_MAX && (interface = next_interface(&at, &length))) {
+		cleanup(freep) char *device = with_link_down(interface, length);
+
+		if (!device)
+			return err_set(err, -ENOMEM, "no memory");
+		r = update(device, ctx, err);
+		if (r < 0)
+			return r;
+		n++;
+	}
+	return unlinked_all(at, n, job, err);
+}
+
+struct domain {
+	const struct libvirt *v;
+	void *domain;
+};
+
+static int update(const char *device, void *ctx, struct err *err)
+{
+	const struct domain *at = ctx;
+
+	return at->v->update(at->domain, device, AFFECT_LIVE) < 0 ? refused(at->v, -EIO, err) : 0;
+}
+
+static int unlink_all(const struct libvirt *v, void *domain, struct reaction_job *job,
+		      struct err *err)
+{
+	struct domain at = { v, domain };
+	const char *xml = v->xml(domain, 0);
+
+	return xml ? reaction_unlink_each(xml, update, &at, job, err) : refused(v, -EIO, err);
 }
 
 /*

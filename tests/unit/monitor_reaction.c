@@ -642,6 +642,42 @@ static void libvirt_is_asked_where_there_is_no_monitor(void **state)
 	}
 }
 
+static int count_down(const char *device, void *ctx, struct err *err)
+{
+	(void)err;
+	assert_int_equal(strncmp(device, "<interface ", 11), 0);
+	assert_non_null(strstr(device, "<link state='down'/></interface>"));
+	assert_null(strstr(device, "'up'"));
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* A guest of which one interface is left is not off the network. */
+static void all_interfaces_are_unlinked_or_it_has_failed(void **state)
+{
+	static const char one[] = "<interface type='x'><link state='up'/></interface>\n";
+	char *xml = calloc(REACTION_NICS_MAX + 2, sizeof(one));
+	struct reaction_job job = { 0 };
+	struct err err = { 0 };
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(reaction_unlink_each("<domain/>", count_down, &n, &job, &err), -ENODEV);
+	for (unsigned i = 0; i < REACTION_NICS_MAX; i++)
+		strcat(xml, one);
+	assert_int_equal(reaction_unlink_each(xml, count_down, &n, &job, &err), 0);
+	assert_int_equal(n, REACTION_NICS_MAX);
+	strcat(xml, one);
+	n = 0;
+	assert_int_equal(reaction_unlink_each(xml, count_down, &n, &job, &err), -ELOOP);
+	assert_int_equal(n, REACTION_NICS_MAX);
+	n = 0;
+	assert_int_equal(reaction_unlink_each("<interface type='x'><link/></interface><interface >",
+					      count_down, &n, &job, &err), -ELOOP);
+	assert_int_equal(n, 1);
+	free(xml);
+}
+
 /* A configuration that is read again names another one. */
 static void libvirt_is_the_one_of_the_configuration_now(void **state)
 {
@@ -684,6 +720,7 @@ int main(void)
 		cmocka_unit_test(a_domain_is_no_guest_of_others),
 		cmocka_unit_test(a_domain_is_the_process_that_was_looked_into),
 		cmocka_unit_test(libvirt_is_asked_where_there_is_no_monitor),
+		cmocka_unit_test(all_interfaces_are_unlinked_or_it_has_failed),
 		cmocka_unit_test(libvirt_is_the_one_of_the_configuration_now),
 	};
 

@@ -16,7 +16,6 @@
  * while the kernel patches (text_mutex) may it be on its way from one to the other.
  */
 
-#define SITE_BYTES_MAX 255u
 /* Differences with fewer equal bytes between them are one: an instruction has up to 15. */
 #define GAP_BYTES      8u
 
@@ -458,30 +457,6 @@ struct comparing {
 	void *ctx;
 };
 
-static struct site site_at(const struct sites *sites, size_t i)
-{
-	struct site site = sites->list.v[i];
-
-	site.at = gva_add(site.at, sites->moved);
-	return site;
-}
-
-/* The first site that may reach to @at. */
-static size_t site_from(const struct sites *sites, gva at)
-{
-	size_t low = 0, high = sites->list.n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (site_at(sites, middle).at.v + SITE_BYTES_MAX < at.v)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /*
  * The guest's bytes of a place; in @room where they are not all among those at hand, which are
  * the ones that count nevertheless: the kernel may map others.
@@ -508,10 +483,11 @@ static int explain_byte(const struct comparing *c, size_t i, struct difference *
 			enum verdict *ret, size_t *end, struct err *err)
 {
 	gva at = gva_add(c->at, i);
+	struct sites_at walk = sites_from(c->sites, at);
 	uint8_t room[SITE_BYTES_MAX];
+	struct site site;
 
-	for (size_t j = site_from(c->sites, at); j < c->sites->list.n && !*ret; j++) {
-		const struct site site = site_at(c->sites, j);
+	while (!*ret && sites_next(c->sites, &walk, &site)) {
 		struct looked l = { c->e, c->shipped, &site, NULL, d };
 		int r;
 
@@ -705,24 +681,23 @@ static int check_site(const struct comparing *c, const struct site *site, struct
 static int check_keys(const struct comparing *c, struct err *err)
 {
 	struct explainer *e = c->e;
-	size_t first = site_from(c->sites, c->at);
+	struct sites_at walk;
+	struct site site;
 	int r = 0;
 
-	if (c->shipped != e->p->vmlinux || first == c->sites->list.n ||
-	    site_at(c->sites, first).at.v >= c->at.v + c->n)
+	if (c->shipped != e->p->vmlinux)
+		return 0;
+	walk = sites_from(c->sites, c->at);
+	if (!sites_next(c->sites, &walk, &site) || site.at.v >= c->at.v + c->n)
 		return 0;
 	if (!e->has_keys)
 		r = keys_changed(e->p, e->view, &e->changed, err);
 	e->has_keys = true;
 	if (!e->changed)
 		return r;
-	for (size_t i = first; i < c->sites->list.n && r >= 0; i++) {
-		const struct site site = site_at(c->sites, i);
-
-		if (site.at.v >= c->at.v + c->n)
-			break;
+	do
 		r = check_site(c, &site, err);
-	}
+	while (r >= 0 && sites_next(c->sites, &walk, &site) && site.at.v < c->at.v + c->n);
 	return r;
 }
 

@@ -211,24 +211,10 @@ static int use_base(struct kernel_image *image, struct kernel_base *base, uint64
 	image->shipped.moved = base->shipped.moved + moved;
 	image->shipped.borrowed = true;
 	image->shipped.finish = finish;
-	image->sites.list.v = base->sites.list.v;
-	image->sites.list.n = base->sites.list.n;
+	image->sites = base->sites;
 	image->sites.moved = moved;
 	image->sites.borrowed = true;
 	return 0;
-}
-
-static bool same_sites(const struct sites *a, const struct sites *b, uint64_t moved)
-{
-	if (a->list.n != b->list.n)
-		return false;
-	for (size_t i = 0; i < a->list.n; i++)
-		if (a->list.v[i].at.v + moved != b->list.v[i].at.v ||
-		    a->list.v[i].kind != b->list.v[i].kind ||
-		    a->list.v[i].entry != b->list.v[i].entry ||
-		    a->list.v[i].size_bytes != b->list.v[i].size_bytes)
-			return false;
-	return true;
 }
 
 /*
@@ -322,7 +308,7 @@ static int share(struct kernel_base *base, const struct reference *reference,
 	if (!image)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
 	r = make_base(reference, kernel, view, base->patcher, &full, err);
-	if (r >= 0 && !same_sites(&base->sites, &full->sites, moved))
+	if (r >= 0 && !sites_same(&base->sites, &full->sites, moved))
 		r = -ELOOP;
 	if (r >= 0)
 		r = use_base(image, base, moved, err);
@@ -364,7 +350,6 @@ static int found(struct reference *reference, const struct kernel *kernel, struc
 		r = patcher_copy(base->patcher, &image->shipped, &image->patcher);
 	/* Each guest has its own; these were to be copied. */
 	vec_free(&base->patcher->keys);
-	vec_settle(&base->sites.list);
 	vec_settle(&base->pointers);
 	if (r >= 0)
 		r = find_runs(image, err);
@@ -476,6 +461,6 @@ size_t kernel_image_base_bytes(const struct kernel_image *image)
 	return sizeof(*base) + overlay_bytes(&base->patched) +
 	       base->relocations.list.room * sizeof(*base->relocations.list.v) +
 	       base->relocations.pages.room * sizeof(*base->relocations.pages.v) +
-	       base->sites.list.room * sizeof(*base->sites.list.v) +
+	       sites_bytes(&base->sites) +
 	       base->pointers.room * sizeof(*base->pointers.v);
 }

@@ -38,23 +38,6 @@ void fill_nops(const struct patcher *patcher, uint8_t *code, size_t n)
 	}
 }
 
-int sites_add(struct sites *sites, gva at, size_t size_bytes, unsigned kind, uint32_t entry)
-{
-	struct site *site = vec_add(&sites->list);
-
-	if (!site)
-		return -ENOMEM;
-	*site = (struct site){ at, (uint8_t)size_bytes, (uint8_t)kind, entry };
-	return 0;
-}
-
-void sites_free(struct sites *sites)
-{
-	if (!sites->borrowed)
-		vec_free(&sites->list);
-	*sites = (struct sites){0};
-}
-
 /* --- the patcher --- */
 
 static int find_types(struct patcher *p, struct err *err)
@@ -310,14 +293,6 @@ void patcher_move(struct patcher *patcher, const struct shipped *vmlinux)
 	patcher->vmlinux = vmlinux;
 }
 
-static int by_address(const void *a, const void *b)
-{
-	const struct site *x = a, *y = b;
-
-	return x->at.v != y->at.v ? (x->at.v > y->at.v) - (x->at.v < y->at.v) :
-		(x->kind > y->kind) - (x->kind < y->kind);
-}
-
 void patch_find_tables(const struct patcher *p, struct shipped *shipped)
 {
 	static const struct { enum shipped_table table; const char *start, *stop; } named[] = {
@@ -371,7 +346,5 @@ int patch_all(struct patcher *p, struct view *view, struct shipped *shipped, str
 		r = patch_jump_labels(p, view, shipped, sites, err);
 	if (r >= 0 && shipped == p->vmlinux)
 		keys_settle(p);
-	if (r >= 0 && sites->list.n)
-		qsort(sites->list.v, sites->list.n, sizeof(*sites->list.v), by_address);
-	return r;
+	return r < 0 ? r : sites_pack(sites, err);
 }

@@ -5,6 +5,7 @@
 #include "linux/kernel.h"
 #include "linux/owner.h"
 #include "reference/shipped.h"
+#include "reference/sites.h"
 
 /*
  * The kernel patches its own code: once when it boots (alternatives, retpolines, returns, …)
@@ -47,31 +48,10 @@ void patch_find_tables(const struct patcher *patcher, struct shipped *vmlinux);
 nodiscard int patch_without_kprobes(const struct kernel *kernel, struct view *view,
 				    struct shipped *shipped, struct err *err);
 
-/* A place that the kernel patches, and by which table. */
-struct site {
-	gva at;
-	uint8_t size_bytes;
-	uint8_t kind;		/* enum shipped_table, or SITE_* */
-	uint32_t entry;		/* offset of its entry in that table */
-};
-
-enum {
-	SITE_RUNTIME = SHIPPED_TABLES,	/* a constant filled in at boot */
-	SITE_TRAMPOLINE,		/* __SCT__*: of a static call */
-	SITE_FTRACE_CALL,		/* the calls inside of ftrace's own trampolines */
-};
-
-struct sites {
-	VEC(struct site) list;	/* ascending by address; several may cover one byte */
-	uint64_t moved;		/* each lies so much higher than it says */
-	bool borrowed;		/* the list is another one's */
-};
-
-void sites_free(struct sites *sites);
-
 /**
  * patch_all - patch @shipped as the guest's kernel does
- * @sites: receives every place that may differ at run time; for sites_free(), whatever came back
+ * @sites: receives every place that may differ at run time, packed; for sites_free(), whatever
+ *         came back
  *
  * State that can change (keys, static calls) is as the view has it now.
  *

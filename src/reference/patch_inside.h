@@ -137,10 +137,6 @@ bool thunk_matches(const char *thunk, const uint8_t *code, size_t n);
 /* Does a return at @at go through the thunk, where returns do? */
 bool wants_thunk(const struct patcher *p, gva at);
 
-/* One place more; 0, -ENOMEM. */
-nodiscard int sites_add(struct sites *sites, gva at, size_t size_bytes, unsigned kind,
-			uint32_t entry);
-
 /*
  * What a paravirt operation was when the calls of it were patched: the pointer at @at, or, if
  * that is no function of the kernel now, what was shipped. So that whoever changes the pointer is

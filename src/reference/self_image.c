@@ -134,12 +134,14 @@ void self_image_free(struct self_image *image)
 
 void self_image_blank(struct self_image *image)
 {
-	for (size_t i = 0; i < image->sites.list.n; i++) {
-		const struct site *site = &image->sites.list.v[i];
-		uint8_t *code = shipped_at(&image->shipped, site->at, site->size_bytes);
+	struct sites_at walk = {0};
+	struct site site;
+
+	while (sites_next(&image->sites, &walk, &site)) {
+		uint8_t *code = shipped_at(&image->shipped, site.at, site.size_bytes);
 
 		/* Without a tracer a place of ftrace is a NOP in every sweep. */
-		if (code && site->kind != TABLE_MCOUNT)
-			memset(code, 0, site->size_bytes);
+		if (code && site.kind != TABLE_MCOUNT)
+			memset(code, 0, site.size_bytes);
 	}
 }

@@ -191,14 +191,17 @@ static void without_ftrace_its_calls_are_nops(void **state)
 static void all_places_are_listed_by_address(void **state)
 {
 	struct patching *m = *state;
+	struct sites_at walk = {0};
+	struct site site;
 
 	for (unsigned i = 8; i-- > 0;)
 		patching_place(m, TABLE_LOCKS, patching_code(m, i * 16, "\xf0", 1));
 	patching_alternative(m, gva_add(m->code, 16), 3, LACKS, 0, "", 0);
 	patched(patch_all(&m->patcher, world_view(m->world), &m->shipped, &m->sites, NULL));
-	assert_true(m->sites.list.n >= 9);
-	for (size_t i = 1; i < m->sites.list.n; i++)
-		assert_true(m->sites.list.v[i - 1].at.v <= m->sites.list.v[i].at.v);
+	assert_true(m->sites.n >= 9);
+	for (gva last = {0}; sites_next(&m->sites, &walk, &site); last = site.at)
+		assert_true(last.v <= site.at.v);
+	assert_int_equal(walk.i, m->sites.n);
 }
 
 static void state_that_cannot_be_read_is_an_error(void **state)

@@ -175,6 +175,8 @@ static void add_kernel(void)
 {
 	struct err err = {0};
 	gva end = symbol("__end_rodata");
+	struct sites_at walk = {0};
+	struct site site;
 
 	if (kernel_image_of(g.sources.reference, g.kernel, g.view, &g.image, &err) < 0)
 		die("kernel image", &err);
@@ -182,8 +184,8 @@ static void add_kernel(void)
 						      ~(uint64_t)GUEST_PAGE_MASK));
 	add_area(KERNEL_CONSTANTS, symbol("__start_rodata"), symbol("__start_ro_after_init"));
 	add_area(KERNEL_CONSTANTS, symbol("__end_ro_after_init"), g.image->erodata);
-	for (size_t i = 0; i < g.image->sites.list.n; i++)
-		g.bytes[SITES] += g.image->sites.list.v[i].size_bytes;
+	while (sites_next(&g.image->sites, &walk, &site))
+		g.bytes[SITES] += site.size_bytes;
 	g.padding = end.v - g.image->erodata.v;
 	if (g.padding > GUEST_PAGE_SIZE)
 		die("there is more than a page behind the last constant", NULL);
@@ -348,16 +350,28 @@ static void change_site(gva at)
 	}
 }
 
+static struct site any_site(void)
+{
+	size_t n = draw(g.image->sites.n);
+	struct sites_at walk = {0};
+	struct site site = {0};
+
+	for (size_t i = 0; i <= n; i++)
+		if (!sites_next(&g.image->sites, &walk, &site))
+			break;
+	return site;
+}
+
 /* What to change, and to what; false: nothing can be there, or it is the same. */
 static bool choose(size_t kind, gva *at)
 {
-	const struct site *site = NULL;
+	struct site site;
 	struct mapping map;
 
 	g.n = 1;
 	if (kind == SITES) {
-		site = &g.image->sites.list.v[draw(g.image->sites.list.n)];
-		*at = site->at;
+		site = any_site();
+		*at = site.at;
 		if (at->v >= g.image->etext.v)
 			return false;	/* freed after boot */
 		change_site(*at);
@@ -372,7 +386,7 @@ static bool choose(size_t kind, gva *at)
 	if (kind != SITES)
 		g.new[0] = (uint8_t)(g.old[0] ^ (1 + draw(255)));
 	g.at = map.at;
-	return memcmp(g.new, g.old, g.n) && !(site && is_right_as_well(site));
+	return memcmp(g.new, g.old, g.n) && !(kind == SITES && is_right_as_well(&site));
 }
 
 static void print_bytes(const uint8_t *from)

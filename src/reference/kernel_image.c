@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "reference/patch_inside.h"
+#include "reference/profile.h"
 #include "reference/vmlinux.h"
 
 #define CHUNK_BYTES (64u << 10)
@@ -107,7 +108,7 @@ static int find_pointers(struct kernel_base *base, struct err *err)
 		uint32_t at = relocation.at, *slot;
 		gva target;
 
-		if (relocation.size_bytes != 8 ||
+		if (relocation.size_bytes != 8 || at > part->size_bytes - 8 ||
 		    !((at >= data && at < edata) || (at >= init && at < einit)))
 			continue;
 		memcpy(&target.v, part->bytes + at, 8);
@@ -127,14 +128,19 @@ static int make_base(const struct reference *reference, const struct kernel *ker
 		     struct err *err)
 {
 	cleanup(base_freep) struct kernel_base *base = calloc(1, sizeof(*base));
+	const struct profile *profile;
 	int r;
 
 	if (!base)
 		return err_set(err, -ENOMEM, "no memory for the kernel's image");
 	snprintf(base->build_id, sizeof(base->build_id), "%s", kernel->build_id);
-	base->shipped.profile = reference_profile(reference);
+	profile = base->shipped.profile = reference_profile(reference);
+	if (profile && !like) {
+		base->relocations = profile->relocations;
+		base->relocations.borrowed = true;
+	}
 	r = vmlinux_load(reference_vmlinux(reference), kernel->text, &base->shipped,
-			 like ? NULL : &base->relocations, err);
+			 like || profile ? NULL : &base->relocations, err);
 	if (r >= 0)
 		r = patcher_open(kernel, view, &base->shipped, like, &base->patcher, err);
 	if (r < 0)

@@ -7,7 +7,7 @@
 #include "base/writer.h"
 #include "reference/vmlinux.h"
 
-#define PROFILE_MAGIC 0x31656c69666f7270ull	/* "profile1" */
+#define PROFILE_MAGIC 0x32656c69666f7270ull	/* "profile2" */
 
 static int copy_all(void *ctx, uint64_t from, size_t n, void *at)
 {
@@ -29,7 +29,8 @@ static int find_types(const struct pristine *pristine, const struct symbols *sym
 static int write_profile(const struct profile *profile, struct blob *ret)
 {
 	size_t room = 64 + symbols_written_max(profile->symbols) +
-		types_written_max(profile->types);
+		types_written_max(profile->types) +
+		relocations_written_max(&profile->relocations);
 	cleanup(blob_free) struct blob blob = { malloc(room), room };
 	struct writer w = writer_of(blob.data, room);
 
@@ -38,11 +39,22 @@ static int write_profile(const struct profile *profile, struct blob *ret)
 	write_u64(&w, PROFILE_MAGIC);
 	write_u64(&w, profile->text.v);
 	symbols_write(profile->symbols, &w);
+	relocations_write(&profile->relocations, &w);
 	if (types_write(profile->types, &w) < 0 || !writer_ok(&w))
 		return -ENOMEM;
 	*ret = (struct blob){ blob.data, w.n };
 	blob = (struct blob){0};
 	return 0;
+}
+
+/* Where it was linked to nothing of it moves; only what would is wanted. */
+static int find_relocations(const struct blob *vmlinux, struct profile *profile, struct err *err)
+{
+	struct shipped shipped = {0};
+	int r = vmlinux_load(vmlinux, profile->text, &shipped, &profile->relocations, err);
+
+	shipped_free(&shipped);
+	return r;
 }
 
 int profile_make(const struct blob *vmlinux, struct blob *ret, struct err *err)
@@ -58,6 +70,8 @@ int profile_make(const struct blob *vmlinux, struct blob *ret, struct err *err)
 			  err);
 	if (r >= 0)
 		r = find_types(&pristine, profile.symbols, &profile.types, err);
+	if (r >= 0)
+		r = find_relocations(vmlinux, &profile, err);
 	if (r >= 0)
 		r = write_profile(&profile, ret);
 	return r;
@@ -75,6 +89,8 @@ int profile_read(const void *data, size_t size, struct profile *ret, struct err 
 		return err_set(err, -EBADMSG, "no profile of a kernel");
 	r = symbols_read(&b, profile.text, &profile.symbols, err);
 	if (r >= 0)
+		r = relocations_read(&b, &profile.relocations, err);
+	if (r >= 0)
 		r = types_read(&b, &profile.types, err);
 	if (r < 0)
 		return r;
@@ -87,6 +103,7 @@ void profile_free(struct profile *profile)
 {
 	symbols_free(&profile->symbols);
 	types_free(&profile->types);
+	relocations_free(&profile->relocations);
 }
 
 int profile_adopt(const struct profile *profile, struct kernel *kernel)

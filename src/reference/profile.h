@@ -4,15 +4,17 @@
 
 #include "base/blob.h"
 #include "linux/kernel.h"
+#include "reference/relocations.h"
 
 /*
- * The symbols and types of a kernel as it was shipped, unpacked once for all who watch guests of
- * that build: as bytes that each of them uses where they lie.
+ * The symbols, types and relocations of a kernel as it was shipped, unpacked once for all who watch
+ * guests of that build: as bytes that each of them uses where they lie.
  */
 struct profile {
 	gva text;		/* where _text was linked to: so are the symbols */
 	struct symbols *symbols;
 	struct types *types;
+	struct relocations relocations;	/* of its image */
 };
 
 /**

@@ -3,47 +3,14 @@
 #define HVSM_REFERENCE_VMLINUX_H
 
 #include "base/blob.h"
-#include "base/vec.h"
 #include "linux/kernel.h"
+#include "reference/relocations.h"
 #include "reference/shipped.h"
 
 /*
  * The kernel's image out of vmlinux: what a bzImage unpacks to, with its relocations behind
  * the section headers (arch/x86/boot/compressed/misc.c, handle_relocations()).
  */
-
-/* A number in the image that moves with it. */
-struct relocation {
-	uint32_t at;		/* offset into the image */
-	uint8_t size_bytes;	/* 4 or 8 */
-	bool inverse;		/* it becomes less when the image moves up */
-};
-
-/* All of them, by pages; there are a hundred thousand, which all scanners have. */
-struct relocations {
-	VEC(uint32_t) pages;	/* of each page the first one in list; then how many there are */
-	VEC(uint16_t) list;	/* ascending: where in its page, and RELOCATION_* */
-};
-
-/* Where a walk over all of them is; begins as {0}. */
-struct relocations_at {
-	size_t page, i;
-};
-
-/* The next one; false: there is none. */
-bool relocations_next(const struct relocations *relocations, struct relocations_at *at,
-		      struct relocation *ret);
-
-void relocations_free(struct relocations *relocations);
-
-/**
- * relocations_apply - move a part of an image
- * @from, @n: which part, by offset; what straddles its ends is left alone
- * @bytes:    the caller's copy of it
- * @by:       how far the image is moved up
- */
-void relocations_apply(const struct relocations *relocations, uint64_t from, uint8_t *bytes,
-		       size_t n, uint64_t by);
 
 /**
  * vmlinux_load - the image as the boot loader's decompressor leaves it in memory

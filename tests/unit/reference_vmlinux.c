@@ -8,8 +8,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/writer.h"
 
 #define TEXT	 0xffffffff81000000ull
 #define PHYS	 0x1000000ull
@@ -295,6 +297,86 @@ static void what_straddles_the_ends_is_left_alone(void **state)
 	assert_int_equal(part[2], 0x11);
 }
 
+/* --- as bytes that many share --- */
+
+/* In memory of its own of just its size, so that AddressSanitizer sees the ends. */
+static int read_copy(const uint8_t *data, size_t n, uint8_t **copy, struct relocations *ret)
+{
+	struct bytes b;
+
+	*copy = malloc(n ? n : 1);
+	memcpy(*copy, data, n);
+	b = bytes_of(*copy, n);
+	return relocations_read(&b, ret, NULL);
+}
+
+static size_t write_all(struct loaded *l, uint8_t *room, size_t size)
+{
+	struct writer w = writer_of(room, size);
+
+	WORDS(l, 0, AT(8), AT(0x19), 0, AT(0x30), 0, AT(0), AT(0x22), AT(0x210));
+	assert_int_equal(load_at(l, TEXT), 0);
+	assert_true(relocations_written_max(&l->relocations) <= size);
+	relocations_write(&l->relocations, &w);
+	assert_true(writer_ok(&w));
+	return w.n;
+}
+
+static void relocations_are_read_as_they_were_written(void **state)
+{
+	cleanup(freep) uint8_t *copy = NULL;
+	struct relocations_at here = {0}, there = {0};
+	struct relocations shared = {0};
+	struct relocation a, b;
+	struct loaded *l = *state;
+	uint8_t room[256];
+	size_t n = write_all(l, room, sizeof(room));
+
+	assert_int_equal(read_copy(room, n, &copy, &shared), 0);
+	assert_true((uint8_t *)shared.list.v > copy);
+	while (relocations_next(&l->relocations, &here, &a)) {
+		assert_true(relocations_next(&shared, &there, &b));
+		assert_int_equal(a.at, b.at);
+		assert_int_equal(a.size_bytes, b.size_bytes);
+		assert_int_equal(a.inverse, b.inverse);
+	}
+	assert_int_equal(here.i, 6);
+	assert_false(relocations_next(&shared, &there, &b));
+	relocations_free(&shared);
+	assert_null(shared.list.v);
+}
+
+/* Whatever it is that was written: nothing leads out of it, and no two overlap. */
+static void damaged_relocations_lead_nowhere(void **state)
+{
+	struct loaded *l = *state;
+	uint8_t room[256], image[4096] = {0};
+	size_t n = write_all(l, room, sizeof(room)), refused = 0;
+
+	for (size_t i = 0; i < n * 9; i++) {
+		cleanup(freep) uint8_t *copy = NULL;
+		struct relocations_at walk = {0};
+		struct relocations shared = {0};
+		struct relocation next;
+		size_t found = 0;
+		int r;
+
+		if (i < n * 8)
+			room[i / 8] ^= (uint8_t)(1 << i % 8);
+		r = read_copy(room, i < n * 8 ? n : i - n * 8, &copy, &shared);
+		if (i < n * 8)
+			room[i / 8] ^= (uint8_t)(1 << i % 8);
+		refused += r < 0;
+		assert_true(r == 0 || r == -EBADMSG);
+		while (r == 0 && relocations_next(&shared, &walk, &next))
+			found++;
+		assert_int_equal(found, shared.list.n);
+		relocations_apply(&shared, 0, image, sizeof(image), 0x1000);
+		relocations_free(&shared);
+	}
+	assert_true(refused > n);	/* each that is too short, and more */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -311,6 +393,8 @@ int main(void)
 		TEST(a_kernel_that_is_too_large_is_refused),
 		TEST(a_part_is_moved_as_the_whole_is),
 		TEST(what_straddles_the_ends_is_left_alone),
+		TEST(relocations_are_read_as_they_were_written),
+		TEST(damaged_relocations_lead_nowhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,12 +13,24 @@
  * What one image has otherwise than another one, which somebody else keeps: of a kernel that
  * patched itself in a hundred thousand places less than a megabyte.
  *
- * By pages, and in each of them runs: how many bytes are the same, how many differ, and these.
+ * By pages, and in each of them runs: how many bytes are the same, how many differ, and these. Most
+ * are one of few, the NOP of five bytes in place of a call, say: of such a word only its number.
  */
+#define OVERLAY_WORDS	   64u
+#define OVERLAY_WORD_BYTES 16u
+
+struct overlay_word {
+	uint8_t bytes[OVERLAY_WORD_BYTES];
+	uint8_t n;
+};
+
 struct overlay {
 	VEC(uint32_t) starts;	/* of each page's runs in packed */
 	uint8_t *packed;
 	size_t packed_bytes, packed_room;
+	struct overlay_word words[OVERLAY_WORDS];
+	unsigned words_n;
+	struct overlay_seen *seen;	/* which may become words; until it is settled */
 };
 
 #define OVERLAY_PAGE_BYTES 4096u

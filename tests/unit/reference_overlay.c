@@ -145,6 +145,50 @@ static void clear_are_pages_without_a_difference(void **state)
 	assert_int_equal(overlay_bytes(&two->overlay) < 200, 1);
 }
 
+/* Two bytes each, once it has come some times; more kinds than there are words for, too. */
+static void what_comes_often_takes_two_bytes(void **state)
+{
+	static const uint8_t nop[] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+	struct two *two = *state;
+	size_t n = 0;
+
+	for (size_t at = 1; at + 16 < BYTES; at += 24, n++) {
+		memset(two->was + at, 0xe8, sizeof(nop));
+		memcpy(two->now + at, nop, sizeof(nop));
+	}
+	make(two);
+	assert_parts(two);
+	assert_true(two->overlay.packed_bytes < n * 2 + 400);
+	for (size_t at = 1, i = 0; at + 16 < BYTES; at += 24, i++)
+		two->now[at] = (uint8_t)(i * 7 % 90);	/* none is 0xe8 */
+	make(two);
+	assert_parts(two);
+	assert_true(two->overlay.packed_bytes < n * 7);
+	assert_null(two->overlay.seen);
+}
+
+/* Long ones, which are no words, and such as a word is as long at most. */
+static void runs_of_all_lengths(void **state)
+{
+	struct two *two = *state;
+	size_t n = 1;
+
+	for (unsigned times = 0; times < 2; times++) {
+		for (size_t at = times; at + n < BYTES; at += n + 7, n = n % 300 + 1)
+			for (size_t i = 0; i < n; i++)
+				two->now[at + i] = (uint8_t)(two->was[at + i] ^ 0x80);
+		make(two);
+		assert_parts(two);
+	}
+	for (size_t at = 0; at + 40 < BYTES; at += 40) {	/* the same of each length */
+		memset(two->was + at, 0x11, 40);
+		memset(two->now + at, 0x11, 40);
+		memset(two->now + at, 0x22, 1 + at / 40 % 20);
+	}
+	make(two);
+	assert_parts(two);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, start, end)
 
 int main(void)
@@ -155,6 +199,8 @@ int main(void)
 		T(pages_that_have_nothing_in_common),
 		T(first_and_last_byte),
 		T(clear_are_pages_without_a_difference),
+		T(what_comes_often_takes_two_bytes),
+		T(runs_of_all_lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,10 +58,25 @@ static struct ward *ward_of(const struct parent *parent, uint64_t number)
 	return NULL;
 }
 
-/* The next time something is due. */
-static void set_timer(struct parent *parent, uint64_t now)
+/* The next time that something is due. */
+static uint64_t wake_at(const struct parent *parent, uint64_t now)
 {
-	uint64_t wake = schedule_wake(parent->schedule, now);
+	uint64_t wake = parent->control_ready ? schedule_wake(parent->schedule, now) : UINT64_MAX;
+
+	if (parent->control.pid <= 0 && parent->control_next < wake)
+		wake = parent->control_next;
+	for (size_t i = 0; i < parent->wards.n; i++) {
+		uint64_t at = ward_wake(parent->wards.v[i], now);
+
+		if (at < wake)
+			wake = at;
+	}
+	return wake;
+}
+
+void parent_wake(struct parent *parent)
+{
+	uint64_t wake = wake_at(parent, now_ns(CLOCK_MONOTONIC));
 	struct itimerspec spec = { 0 };
 
 	/* A timer of 0 would be off. */
@@ -86,18 +101,23 @@ void parent_work(struct parent *parent)
 			ward_start(ward, &job, now);
 		free(job.checks);
 	}
-	if (parent->control_ready)
-		set_timer(parent, now);
+	parent_wake(parent);
 }
 
+/* Whoever is due now is not due at the next tick. */
 static int on_timer(int fd, uint32_t events, void *ctx, struct err *err)
 {
+	struct parent *parent = ctx;
 	uint64_t n;
 
 	(void)events;
 	(void)err;
-	if (read(fd, &n, sizeof(n)) == sizeof(n))
-		parent_work(ctx);
+	if (read(fd, &n, sizeof(n)) != sizeof(n) || parent->stopping)
+		return 0;
+	for (size_t i = 0; i < parent->wards.n; i++)
+		ward_tend(parent->wards.v[i], now_ns(CLOCK_MONOTONIC));
+	parent_control_tend(parent);
+	parent_work(parent);
 	return 0;
 }
 

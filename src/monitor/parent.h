@@ -3,6 +3,7 @@
 #define HVSM_MONITOR_PARENT_H
 
 #include "base/loop.h"
+#include "monitor/backoff.h"
 #include "monitor/config.h"
 #include "monitor/fleet.h"
 #include "monitor/http_setup.h"
@@ -65,7 +66,8 @@ struct parent {
 	struct channel_rule rules[LINK_RULES];
 	struct link_handlers handlers;
 	bool control_ready;
-	uint32_t control_failures;	/* in a row */
+	uint64_t control_ready_at;	/* CLOCK_MONOTONIC; 0: it was not yet */
+	struct backoff control_ends;
 	uint64_t control_next;		/* when it is started again, CLOCK_MONOTONIC */
 	struct parent_libvirt libvirt;
 	struct parent_xen xen;
@@ -107,6 +109,9 @@ void parent_look(struct parent *parent);
 
 /* Start what may start now, and wake up for what comes next. */
 void parent_work(struct parent *parent);
+
+/* What comes next is another now. */
+void parent_wake(struct parent *parent);
 
 /* --- control, seen from the parent (parent_control.c) --- */
 

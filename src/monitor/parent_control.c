@@ -16,8 +16,8 @@
 #define NS_PER_MS 1000000ull
 
 /*
- * It is started again after 100 ms, and then twice as long each time it fails at once. Nobody is
- * swept meanwhile.
+ * Where it ends again, it is started after 100 ms, and then twice as long each time (backoff.h).
+ * Nobody is swept meanwhile.
  */
 #define RESTART_MS	 100u
 #define RESTART_MAX_MS	 4000u
@@ -44,7 +44,7 @@ void parent_control_told(struct parent *parent, int r, const char *what, const s
 void parent_control_went(struct parent *parent, const char *why)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	uint32_t wait_ms = RESTART_MS;
+	uint64_t ready_at = parent->control_ready_at, wait;
 	char how[64] = "";
 
 	loop_remove(&parent->loop, parent->link.fd);
@@ -57,16 +57,16 @@ void parent_control_went(struct parent *parent, const char *why)
 			spawn_wait(&parent->control, 1, how, sizeof(how));
 		spawn_kill(&parent->control);
 	}
-	for (uint32_t i = 0; i < parent->control_failures && wait_ms < RESTART_MAX_MS; i++)
-		wait_ms *= 2;
-	parent->control_failures++;
+	wait = backoff_next(&parent->control_ends, ready_at ? now - ready_at : 0, RESTART_MS,
+			    RESTART_MAX_MS);
 	parent->control_ready = false;
-	parent->control_next = now + wait_ms * NS_PER_MS;
+	parent->control_ready_at = 0;
+	parent->control_next = now + wait;
 	if (parent->stopping)
 		return;
 	parent_reload_lost(parent);
-	journal(LOG_ERR, "control has ended (%s%s%s); started again in %u ms", why,
-		*how ? ", " : "", how, wait_ms);
+	journal(LOG_ERR, "control has ended (%s%s%s); started again in %llu ms", why,
+		*how ? ", " : "", how, (unsigned long long)(wait / NS_PER_MS));
 	for (size_t i = 0; i < parent->wards.n; i++)
 		ward_lost(parent->wards.v[i], now);
 	parent_work(parent);
@@ -80,7 +80,7 @@ static int on_ready(struct channel *channel, struct message *message, void *ctx,
 	(void)message;
 	(void)err;
 	parent->control_ready = true;
-	parent->control_failures = 0;
+	parent->control_ready_at = now_ns(CLOCK_MONOTONIC);
 	for (size_t i = 0; i < parent->wards.n; i++)
 		parent_control_guest(parent, parent->wards.v[i]);
 	parent_work(parent);

@@ -25,8 +25,9 @@
 #define PLUGGED_TOLD 3u
 
 /*
- * A scanner that died is started again after 200 ms, and twice as late each time. At most, so that
- * who can end his scanner at will is not alone for longer: attaching is within the budget.
+ * A scanner that died again is started after 200 ms, and twice as late each time (backoff.h). At
+ * most, so that who can end his scanner at will is not alone for longer: attaching is within the
+ * budget.
  */
 #define RESTART_MS     200u
 #define RESTART_MAX_MS 3200u
@@ -34,12 +35,6 @@
 /* One that found no kernel yet: a guest boots within seconds. */
 #define BOOT_MS	    500u
 #define BOOT_MAX_MS 4000u
-
-/*
- * Who has run so long without an accident is not one that dies all the time: to start him anew at
- * once costs less than one that is dead as long as it may be.
- */
-#define HEALTHY_MS 10000u
 
 /* Between two looks at whether a guest that stands still goes on. */
 #define PROBE_MS 1000u
@@ -200,25 +195,27 @@ static uint64_t doubled(uint32_t ms, uint32_t times, uint32_t most_ms)
 void ward_on_failure(struct ward *ward, int code, const char *why, bool died)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t served = ward->ready ? now - ward->ready_at : 0;
 
-	if (ward->ready && now - ward->ready_at > HEALTHY_MS * NS_PER_MS)
-		ward->failures = 0;
 	stop_scanner(ward, now);
 	ward->died = died;
 	if (died) {
 		ward->restarts++;
-		ward->next = now + doubled(RESTART_MS, ward->failures, RESTART_MAX_MS);
+		ward->next = now + backoff_next(&ward->deaths, served, RESTART_MS, RESTART_MAX_MS);
 		parent_incident(ward->parent, ward->number,
 				"the scanner of %s has ended: %s; started again in %llu ms",
 				ward->guest->name, why,
 				(unsigned long long)((ward->next - now) / NS_PER_MS));
 	} else {
-		ward->next = now + doubled(BOOT_MS, ward->failures, BOOT_MAX_MS);
+		ward->next = now + doubled(BOOT_MS, ward->failures++, BOOT_MAX_MS);
 	}
-	ward->failures++;
 	/* No kernel yet, or one that changes: it boots. */
 	set_state(ward, died || code == -ENOENT || code == -ESTALE ? GUEST_STARTING :
 								     GUEST_UNWATCHED, why);
+	if (ward->next == now)
+		ward_tend(ward, now);
+	else
+		parent_wake(ward->parent);
 }
 
 void ward_on_ready(struct ward *ward, const struct ward_boot *boot, const char *release)
@@ -322,7 +319,7 @@ static void on_steady(struct ward *ward, uint64_t now)
 		schedule_all(ward->parent->schedule, ward->number, now);
 	ward->seen_up = true;
 	ward->unsteady = 0;
-	ward->failures = ward->restarts ? ward->failures : 0;
+	ward->failures = 0;
 	ward->probe = 0;
 	schedule_hold(ward->parent->schedule, ward->number, false, now);
 	set_state(ward, GUEST_WATCHED, "");
@@ -468,6 +465,15 @@ static void probe(struct ward *ward, uint64_t now)
 	r = ward_scanner_sweep(ward, &one, 1, &err);
 	if (r < 0)
 		ward_on_failure(ward, r, err.code ? err.text : strerror(-r), true);
+}
+
+uint64_t ward_wake(const struct ward *ward, uint64_t now)
+{
+	uint64_t at = !ward->scanner ? ward->next :
+		      ward->ready && !ward->working ? ward->probe : 0;
+
+	/* What was due, and could not be done, waits for something else, or for the next tick. */
+	return at > now ? at : UINT64_MAX;
 }
 
 void ward_tend(struct ward *ward, uint64_t now)

@@ -2,6 +2,7 @@
 #ifndef HVSM_MONITOR_WARD_H
 #define HVSM_MONITOR_WARD_H
 
+#include "monitor/backoff.h"
 #include "monitor/event.h"
 #include "monitor/fleet.h"
 #include "monitor/libvirt.h"
@@ -35,7 +36,8 @@ struct ward {
 	struct ward_scanner *scanner;	/* NULL: none runs */
 	bool ready;			/* it has found the guest's kernel */
 	uint32_t restarts;		/* after it died, since the guest came */
-	uint32_t failures;		/* in a row: it died, or found no kernel */
+	struct backoff deaths;
+	uint32_t failures;		/* in a row: it found no kernel */
 	uint64_t next;			/* when one is started, if none runs; CLOCK_MONOTONIC */
 	uint64_t ready_at;
 
@@ -77,6 +79,9 @@ void ward_free(struct ward **ward);
 
 /* Start its scanner where none runs, and it is time; end a job that takes too long. */
 void ward_tend(struct ward *ward, uint64_t now);
+
+/* When is there something to tend, after @now? UINT64_MAX: not at a time that is known. */
+uint64_t ward_wake(const struct ward *ward, uint64_t now);
 
 /* A job begins. What goes wrong ends the scanner, and another is started. */
 void ward_start(struct ward *ward, const struct schedule_job *job, uint64_t now);

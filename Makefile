@@ -43,7 +43,7 @@ check-kvm: ## hvsm on a real KVM host, which is emulated; not part of check
 	@scripts/check kvm
 
 .PHONY: check-faults
-check-faults: ## 500 times kill -9 of the daemon's processes, and other faults; half an hour
+check-faults: ## 500 times kill -9 of the daemon's processes, other faults, a day of sweeps
 	@scripts/install-packages build test
 	@HVSM_FAULTS_KILLS=$${HVSM_FAULTS_KILLS:-500} scripts/check faults
 

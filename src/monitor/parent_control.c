@@ -20,7 +20,7 @@
  * Nobody is swept meanwhile.
  */
 #define RESTART_MS	 100u
-#define RESTART_MAX_MS	 4000u
+#define RESTART_MAX_MS	 2000u
 #define STOP_MS		 20000	/* reports that are on their way are stored before */
 
 /*

@@ -17,7 +17,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "vm"))
@@ -41,17 +40,13 @@ def cpu_of_roles(daemon: Daemon) -> Counter[str]:
 
 
 def show(daemon: Daemon, seconds: float) -> None:
-    def by_name() -> dict[str, Any]:
-        return {guest["name"]: guest for guest in daemon.guests()}
-
-    cpu, before, started = cpu_of_roles(daemon), by_name(), time.monotonic()
+    cpu, before, started = cpu_of_roles(daemon), daemon.guests(), time.monotonic()
     time.sleep(seconds)
-    spent, now, passed = cpu_of_roles(daemon), by_name(), time.monotonic() - started
+    spent, now, passed = cpu_of_roles(daemon), daemon.guests(), time.monotonic() - started
     spent.subtract(cpu)
     sweeps = sorted(now[name]["sweeps"] - guest["sweeps"] for name, guest in before.items())
     counted = sum(now[name]["cpu_seconds"] - guest["cpu_seconds"] for name, guest in before.items())
     memory = sorted(guest["memory_bytes"] for guest in now.values())
-    assert daemon.process
     print(f"in {passed:.0f} s, percent of one core: {100 * sum(spent.values()) / passed:.1f}; "
           + ", ".join(f"{role} {100 * share / passed:.1f}" for role, share in sorted(spent.items())))
     print(f"as the daemon counts for its guests: {100 * counted / passed:.1f}; periods are "
@@ -59,7 +54,7 @@ def show(daemon: Daemon, seconds: float) -> None:
     print(f"sweeps of a guest: {sweeps[0]} to {sweeps[-1]}, median {sweeps[len(sweeps) // 2]}")
     print(f"memory of a scanner: {memory[0] / MIB:.1f} to {memory[-1] / MIB:.1f} MiB, all "
           f"{sum(memory) / MIB:.0f} MiB; descriptors of the parent: "
-          f"{len(os.listdir(f'/proc/{daemon.process.pid}/fd'))}")
+          f"{len(os.listdir(f'/proc/{daemon.pid}/fd'))}")
     print("verdicts: " + ", ".join(f"{n} {verdict}" for verdict, n in
                                    Counter(guest["verdict"] for guest in now.values()).items()))
 
@@ -76,9 +71,9 @@ def main() -> None:
             fake.ready()
         with Daemon("crowd-*", "") as daemon:
             started = time.monotonic()
-            daemon.wait("all found", lambda: len(daemon.guests()) == count)
+            daemon.wait("all found", lambda: len(daemon.listed()) == count)
             print(f"{count} guests, {os.cpu_count()} cores: found in {time.monotonic() - started:.1f} s", end="")
-            daemon.wait("all swept", lambda: sum(guest["checks"]["not_run"] == 0 for guest in daemon.guests()) == count)
+            daemon.wait("all swept", lambda: sum(guest["checks"]["not_run"] == 0 for guest in daemon.listed()) == count)
             print(f", all swept in {time.monotonic() - started:.1f} s", flush=True)
             show(daemon, seconds)
     finally:

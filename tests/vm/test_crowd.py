@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -31,24 +30,21 @@ MEMORY_SWEEPS = 25
 
 
 class CrowdTest(unittest.TestCase):
-    def guests(self) -> dict[str, Any]:
-        return {guest["name"]: guest for guest in self.daemon.guests()}
-
     def all_swept(self, names: Iterable[str]) -> None:
         """Each of them three times more."""
-        before = self.guests()
+        before = self.daemon.guests()
         self.daemon.wait("sweeps of each", lambda: min(
-            self.guests()[name]["sweeps"] - before[name]["sweeps"] for name in names) >= 3)
+            self.daemon.guests()[name]["sweeps"] - before[name]["sweeps"] for name in names) >= 3)
 
     def medians(self) -> dict[str, float]:
         """Memory of each scanner, looked at again and again while it sweeps and rests."""
-        before, seen = self.guests(), defaultdict(list)
+        before, seen = self.daemon.guests(), defaultdict(list)
 
         def looked() -> bool:
-            for name, guest in self.guests().items():
+            for name, guest in self.daemon.guests().items():
                 seen[name].append(guest["memory_bytes"])
             return all(guest["sweeps"] - before[name]["sweeps"] >= MEMORY_SWEEPS
-                       for name, guest in self.guests().items())
+                       for name, guest in self.daemon.guests().items())
 
         self.daemon.wait(f"{MEMORY_SWEEPS} sweeps of each", looked)
         return {name: statistics.median(memory) for name, memory in seen.items()}
@@ -65,17 +61,17 @@ class CrowdTest(unittest.TestCase):
             settings = ("guest_cpu_percent = 50\nhost_cpu_percent = 100\n"
                         f'reference = {{ "{fetch(kernel).vmlinuz}" }}')
             self.daemon = stack.enter_context(Daemon(f"share-{kernel}-*", settings))
-            self.daemon.wait("all swept", lambda: len(self.guests()) == len(fakes) and all(
+            self.daemon.wait("all swept", lambda: len(self.daemon.guests()) == len(fakes) and all(
                 guest["checks"]["not_run"] == 0 and guest["state"] == "watched" and
-                guest["verdict"] == "clean" for guest in self.guests().values()))
+                guest["verdict"] == "clean" for guest in self.daemon.guests().values()))
             medians = self.medians()
             print(f"{kernel}: " + ", ".join(f"{memory / 2 ** 20:.1f} MiB" for memory in medians.values()))
             self.assertEqual(set(medians), {fake.name for fake in fakes})
             for memory in medians.values():
                 self.assertLessEqual(memory, MEMORY_MAX)
             self.assertNotIn("are not shared", self.daemon.said())
-            self.assertEqual({guest["scanner_restarts"] for guest in self.guests().values()}, {0})
-            self.assertEqual(self.daemon.stop(), 0)
+            self.assertEqual({guest["scanner_restarts"] for guest in self.daemon.guests().values()}, {0})
+            self.assertEqual(self.daemon.end(), 0)
 
     def test_each_of_many_is_watched(self) -> None:
         image = frozen("6.1-cloud")
@@ -88,25 +84,25 @@ class CrowdTest(unittest.TestCase):
             for fake in fakes:
                 fake.ready()
             self.daemon = stack.enter_context(Daemon("crowd-*", BUDGET))
-            self.daemon.wait("all found", lambda: set(self.guests()) == names)
+            self.daemon.wait("all found", lambda: set(self.daemon.guests()) == names)
             self.daemon.wait("all swept", lambda: all(
                 guest["checks"]["not_run"] == 0 and guest["state"] == "watched" and
-                guest["verdict"] == "clean" for guest in self.guests().values()))
-            self.assertEqual({guest["uuid"] for guest in self.guests().values()}, {fake.uuid for fake in fakes})
+                guest["verdict"] == "clean" for guest in self.daemon.guests().values()))
+            self.assertEqual({guest["uuid"] for guest in self.daemon.guests().values()}, {fake.uuid for fake in fakes})
             self.all_swept(names)
             hooked, paused, ended = fakes[3], fakes[7], fakes[11]
             hooked.poke("sys_call_table", GETPID * 8, 0x1234)
             paused.command("stop")
             ended.stop()
             self.daemon.wait("one found out, one paused, one gone", lambda: (
-                self.guests()[hooked.name]["verdict"] == "compromised" and
-                self.guests()[paused.name]["state"] == "paused" and ended.name not in self.guests()))
+                self.daemon.guests()[hooked.name]["verdict"] == "compromised" and
+                self.daemon.guests()[paused.name]["state"] == "paused" and ended.name not in self.daemon.guests()))
             rest = names - {hooked.name, paused.name, ended.name}
             self.all_swept(rest)
-            self.assertEqual({self.guests()[name]["verdict"] for name in rest}, {"clean"})
-            self.assertEqual(self.guests()[paused.name]["verdict"], "clean")
-            self.assertEqual({guest["scanner_restarts"] for guest in self.guests().values()}, {0})
-            self.assertEqual(self.daemon.stop(), 0)
+            self.assertEqual({self.daemon.guests()[name]["verdict"] for name in rest}, {"clean"})
+            self.assertEqual(self.daemon.guests()[paused.name]["verdict"], "clean")
+            self.assertEqual({guest["scanner_restarts"] for guest in self.daemon.guests().values()}, {0})
+            self.assertEqual(self.daemon.end(), 0)
 
 
 def shared(kernel: str) -> Callable[[CrowdTest], None]:

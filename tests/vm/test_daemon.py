@@ -10,44 +10,31 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 from pathlib import Path
 from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from lab.daemon import BUDGET, LIMIT_S, Daemon  # noqa: E402
 from lab.guest import Guest  # noqa: E402
-from lab.product import TOP, Outcome, binary, hvsm  # noqa: E402
+from lab.product import TOP, binary  # noqa: E402
 
 sys.path.insert(0, str(TOP / "tests"))
 
 from schemas import validate  # noqa: E402
 
-# Reached only where something hangs: nothing here is about how long it takes.
-LIMIT_S = 300.0
 GETPID = 39
-
-CONFIG = """
-user = nobody
-state_dir = "{folder}/state"
-socket = "{folder}/hvsmd.sock"
-guest_cpu_percent = 50
+REACTION = BUDGET + """
 reaction "page" {{
 	kind = run
 	program = "{folder}/page"
 	on_checks = {{ syscall-table }}
 	per_hour = 1000
-}}
-guest "*" {{ watch = no }}
-guest "{name}" {{
-	watch = yes
-	mode = enforce
+}}"""
+RULES = """mode = enforce
 	reactions = {{ page }}
-	{allow}
-}}
-"""
+	{allow}"""
 ALLOW = """
 	allow {
 		check = syscall-table
@@ -62,105 +49,44 @@ cat > "{folder}/told.$$" && mv "{folder}/told.$$" "{folder}/told.$$.json"
 """
 
 
-def runs(pid: int) -> bool:
-    """Is there such a process? One that only waits to be reaped is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+class Paging(Daemon):
+    """It watches one guest, and pages somebody, of whom it keeps what he is told."""
 
-
-class Daemon:
-    """An hvsmd of our own, with directories of its own, that watches one guest."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
-        self.config = folder / "hvsmd.conf"
-        self.log = folder / "log"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.name = name
-        self.configure()
-        page = folder / "page"
-        page.write_text(PAGE.format(folder=folder))
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        page = self.folder / "page"
+        page.write_text(PAGE.format(folder=self.folder))
         page.chmod(0o700)
+        self.allow("")
 
-    def configure(self, allow: str = "") -> None:
-        self.config.write_text(CONFIG.format(folder=self.folder, name=self.name, allow=allow))
-        self.config.chmod(0o600)
-
-    def reload(self) -> None:
-        assert self.process
-        self.process.send_signal(signal.SIGHUP)
+    def allow(self, rule: str) -> None:
+        self.configure(REACTION.format(folder=self.folder), RULES.format(allow=rule))
 
     def told(self) -> list[Any]:
         """What the reaction's program was given."""
         return [json.loads(path.read_text()) for path in self.folder.glob("told.*.json")]
 
     def audits(self) -> list[Any]:
-        path = self.folder / "state" / "reports" / "audit.jsonl"
+        path = self.state / "reports" / "audit.jsonl"
         lines, _, _ = path.read_text().rpartition("\n")     # what follows is being written
         return [json.loads(line) for line in lines.splitlines()]
 
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([binary().parent / "hvsmd", "--config", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def children(self, role: str = "") -> list[int]:
-        """Its processes, all or those whose name ends so (`-scanner`, `-control`)."""
-        assert self.process
-        pids = []
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                name, rest = path.read_text().split("(", 1)[1].rsplit(")", 1)
-            except OSError:
-                continue
-            if int(rest.split()[1]) == self.process.pid and name.endswith(role):
-                pids.append(int(path.parent.name))
-        return pids
-
-    def status(self) -> Outcome:
-        return hvsm("status", "--json")
-
     def guest(self) -> Any:
         """What status says of the guest; nothing where it does not, or there is no answer."""
-        done = self.status()
-        guests = done.json["guests"] if done.out else []
-        return guests[0] if guests else None
-
-    def kill(self) -> None:
-        assert self.process
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        return next(iter(self.listed()), None)
 
 
 class DaemonTest(unittest.TestCase):
     """One guest, one daemon, from the first to the last."""
 
     def setUp(self) -> None:
-        held = tempfile.TemporaryDirectory(prefix="hvsm-daemon-")
-        self.addCleanup(held.cleanup)
-        self.folder = Path(held.name)
-        self.folder.chmod(0o711)     # for the user that control is
         self.guest = Guest("6.1-cloud")
-        os.environ["HVSM_SOCKET"] = str(self.folder / "hvsmd.sock")
-        self.addCleanup(os.environ.pop, "HVSM_SOCKET")
-        self.daemon = Daemon(self.folder, self.guest.name)
+        self.daemon = Paging(self.guest.name)
+        self.addCleanup(self.daemon.close)
 
     def wait(self, what: str, is_so: Callable[[], Any]) -> Any:
         """Until it is so."""
-        end = time.monotonic() + LIMIT_S
-        while time.monotonic() < end:
-            result = is_so()
-            if result:
-                return result
-            time.sleep(0.2)
-        self.fail(f"{what}: {self.daemon.status()}\n{self.daemon.said()[-4000:]}")
+        return self.daemon.wait(what, is_so)
 
     def watched(self, verdict: str) -> Any:
         """The guest, once it is watched with that verdict by all checks."""
@@ -173,16 +99,11 @@ class DaemonTest(unittest.TestCase):
     def swept_again(self) -> None:
         """Every check has run at least once more: told by all of them at once."""
         before = self.daemon.guest()["sweeps"]
-        subprocess.run([sys.executable, "-c", SCAN_NOW, os.environ["HVSM_SOCKET"]], check=True)
+        self.assertIsNotNone(self.daemon.ask("scan"))
         self.wait("swept again", lambda: (self.daemon.guest() or {"sweeps": 0})["sweeps"] > before + 2)
 
-    def ledger(self, *args: str) -> Outcome:
-        return hvsm("report", *args, "--ledger", str(self.folder / "state" / "reports"))
-
     def findings(self) -> list[Any]:
-        done = subprocess.run([sys.executable, "-c", ASK, os.environ["HVSM_SOCKET"],
-                               '{"request":"findings"}'], check=True, stdout=subprocess.PIPE)
-        answer = json.loads(done.stdout)
+        answer = self.daemon.ask("findings")
         validate(answer)
         return list(answer["items"])
 
@@ -217,7 +138,7 @@ class DaemonTest(unittest.TestCase):
 
     def allowed(self) -> None:
         """What a rule allows is marked, counts no more, and is reacted to by nobody."""
-        self.daemon.configure(ALLOW)
+        self.daemon.allow(ALLOW)
         self.daemon.reload()
         self.wait("what is allowed", lambda: all(item["allowed"] for item in self.findings()
                                                  if item["check"] == "syscall-table"))
@@ -229,7 +150,7 @@ class DaemonTest(unittest.TestCase):
         started = self.started()
         self.swept_again()
         self.assertEqual(self.started(), started)
-        self.daemon.configure()
+        self.daemon.allow("")
         self.daemon.reload()
 
     def watch(self) -> None:
@@ -247,7 +168,7 @@ class DaemonTest(unittest.TestCase):
     def events(self) -> None:
         """Who asks for it is told what happens."""
         with socket.socket(socket.AF_UNIX) as to:
-            to.connect(os.environ["HVSM_SOCKET"])
+            to.connect(str(self.daemon.socket))
             to.settimeout(LIMIT_S)
             to.sendall(b'{"request":"watch"}\n')
             with to.makefile("r") as lines:
@@ -300,7 +221,7 @@ class DaemonTest(unittest.TestCase):
         before = self.daemon.guest()
         self.assertEqual(before["reboots"], 0)
         with socket.socket(socket.AF_UNIX) as to:
-            to.connect(os.environ["HVSM_SOCKET"])
+            to.connect(str(self.daemon.socket))
             to.settimeout(LIMIT_S)
             to.sendall(b'{"request":"watch"}\n')
             with to.makefile("r") as lines:
@@ -315,26 +236,19 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.watched("clean")["reboots"], 1)
 
     def kill_all(self) -> None:
-        left = self.daemon.children()
-        self.daemon.kill()
-        # They end by themselves, once they see that nobody is there.
-        self.wait("the end of all", lambda: not any(map(runs, left)))
+        # Its processes end by themselves, once they see that nobody is there.
+        self.daemon.end(signal.SIGKILL)
         self.assertEqual(self.daemon.status().status, 2)
         self.daemon.start()
         self.watched("clean")
 
     def stop(self) -> None:
-        assert self.daemon.process
-        children = self.daemon.children()
-        self.assertGreaterEqual(len(children), 1)
-        self.daemon.process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.daemon.process.wait(LIMIT_S), 0, self.daemon.said())
-        self.wait("the end of all", lambda: not any(map(runs, children)))
+        self.assertGreaterEqual(len(self.daemon.children()), 1)
+        self.assertEqual(self.daemon.end(), 0, self.daemon.said())
         self.assertEqual(self.daemon.status().status, 2)
 
     def test_life_of_a_guest(self) -> None:
         self.daemon.start()
-        self.addCleanup(self.daemon.kill)
         with self.guest:
             guest = self.watched("clean")
             validate(self.daemon.status().json)
@@ -355,21 +269,11 @@ class DaemonTest(unittest.TestCase):
         self.stop()
         for said in (*self.daemon.audits(), *self.daemon.told()):
             validate(said)
-        self.assertEqual(self.ledger("verify").status, 0)
-        self.assertIn(f"System call {GETPID}", self.ledger("findings").out)
+        self.assertEqual(self.daemon.report("verify").status, 0)
+        self.assertIn(f"System call {GETPID}", self.daemon.report("findings").out)
         found = self.daemon.said()
         self.assertEqual(found.count(" opened: "), found.count(" closed: "), found)
 
-
-ASK = """
-import socket, sys
-with socket.socket(socket.AF_UNIX) as to:
-    to.connect(sys.argv[1])
-    to.sendall(sys.argv[2].encode() + b"\\n")
-    with to.makefile("rb") as answer:
-        sys.stdout.write(answer.readline().decode())
-"""
-SCAN_NOW = ASK.replace("sys.argv[2].encode()", "b'{\"request\":\"scan\"}'")
 
 if __name__ == "__main__":
     unittest.main()

@@ -16,7 +16,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from datetime import datetime, timezone
@@ -25,9 +24,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from lab.daemon import OFTEN, Daemon, runs  # noqa: E402
 from lab.fake import Fake, frozen  # noqa: E402
 from lab.guest import Guest  # noqa: E402
-from lab.hvsmd import Hvsmd, runs  # noqa: E402
 
 KERNEL = "6.1-cloud"
 KILLS = int(os.environ.get("HVSM_FAULTS_KILLS", "5"))
@@ -44,12 +43,9 @@ class FaultsTest(unittest.TestCase):
     """A daemon and some guests for each test."""
 
     def setUp(self) -> None:
-        held = tempfile.TemporaryDirectory(prefix="hvsm-faults-")
-        self.addCleanup(held.cleanup)
-        self.folder = Path(held.name)
         self.random = random.Random(SEED)
-        self.daemon = Hvsmd(self.folder)
-        self.addCleanup(self.daemon.kill)
+        self.daemon = Daemon(settings=OFTEN)
+        self.addCleanup(self.daemon.close)
         self.fakes: list[Fake] = []
         self.real: list[Guest] = []
         self.hooked: set[str] = set()
@@ -360,7 +356,7 @@ class FaultsTest(unittest.TestCase):
         self.daemon.wait("trouble", self.trouble)
         self.assertNotEqual(self.daemon.report("verify").status, 0)
         for file in ledger.glob("ledger.db*"):
-            file.rename(self.folder / file.name)
+            file.rename(self.daemon.folder / file.name)
         self.watched()
         self.assertFalse(self.trouble())
         self.hook(fake, True)

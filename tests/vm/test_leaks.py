@@ -13,15 +13,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from lab.daemon import OFTEN, Daemon  # noqa: E402
 from lab.fake import Fake, frozen  # noqa: E402
 from lab.heap import Heap, Used  # noqa: E402
-from lab.hvsmd import Hvsmd  # noqa: E402
 
 KERNEL = "6.1-cloud"
 GETPID = 39
@@ -40,12 +39,10 @@ class LeaksTest(unittest.TestCase):
     """Two guests stay, another comes and goes."""
 
     def setUp(self) -> None:
-        held = tempfile.TemporaryDirectory(prefix="hvsm-leaks-")
-        self.addCleanup(held.cleanup)
-        folder = Path(held.name)
-        self.heap = Heap(folder)
-        self.daemon = Hvsmd(folder, env=self.heap.env)
-        self.addCleanup(self.daemon.kill)
+        self.daemon = Daemon(settings=OFTEN)
+        self.addCleanup(self.daemon.close)
+        self.heap = Heap(self.daemon.folder)
+        self.daemon.env = self.heap.env
         self.stays = self.guest("stays")
 
     def guest(self, name: str) -> Fake:
@@ -68,7 +65,7 @@ class LeaksTest(unittest.TestCase):
         self.stays.poke("sys_call_table", GETPID * 8, 0x1234)
         self.wait(self.stays, True)
         read = self.daemon.said().count("was read again")
-        os.kill(self.daemon.pid, signal.SIGHUP)
+        self.daemon.reload()
         self.daemon.wait("read again", lambda: self.daemon.said().count("was read again") > read)
         for pid in self.daemon.scanner_of(comes.pid):
             os.kill(pid, signal.SIGKILL)

@@ -12,14 +12,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from lab.daemon import Daemon  # noqa: E402
+from lab.daemon import BUDGET, Daemon  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.libvirt import Libvirt  # noqa: E402
 
 KERNEL = "6.1-cloud"
 MEMORY = ("-m", "512M,slots=2,maxmem=1G")
 DIMM = {"object": "memory-backend-ram,id=more,size=256M", "device": "pc-dimm,id=dimm,memdev=more"}
-BUDGET = "guest_cpu_percent = 50"
 
 # Memory that was plugged in is used at once where it is online: by files, processes, BPF programs.
 ONLINE = "echo online > /sys/devices/system/memory/auto_online_blocks"
@@ -30,17 +29,13 @@ USE_IT = ("for i in $(seq 30); do sleep 1000 & done; "
 PLUGGED = "100000000-10fffffff : System RAM"
 
 
-def guest_of(daemon: Daemon, name: str) -> Any:
-    return next((guest for guest in daemon.guests() if guest["name"] == name), None)
-
-
 def watched(daemon: Daemon, name: str) -> Any:
     """The guest, once all checks have run since now, and say that it is clean."""
-    before = guest_of(daemon, name)
+    before = daemon.guests().get(name)
     daemon.ask("scan")
 
     def is_so() -> Any:
-        guest = guest_of(daemon, name)
+        guest = daemon.guests().get(name)
         return guest if guest and guest["state"] == "watched" and guest["verdict"] == "clean" and \
             guest["checks"]["not_run"] == guest["checks"]["inconclusive"] == 0 and \
             guest["sweeps"] > (before["sweeps"] if before else 0) else None
@@ -49,7 +44,7 @@ def watched(daemon: Daemon, name: str) -> Any:
 
 def state(daemon: Daemon, name: str, wanted: str) -> Any:
     def is_so() -> Any:
-        guest = guest_of(daemon, name)
+        guest = daemon.guests().get(name)
         return guest if guest and guest["state"] == wanted else None
     return daemon.wait(f"{name} is {wanted}", is_so)
 
@@ -79,7 +74,7 @@ class LifeTest(unittest.TestCase):
         said(daemon, f"guest {guest.name} has other memory than before")
 
     def test_kexec_plugged_memory_and_migration(self) -> None:
-        with Daemon("hvsm-life-*", BUDGET) as daemon, \
+        with Daemon("hvsm-life-*") as daemon, \
                 Guest(KERNEL, name="hvsm-life-here", extra=MEMORY) as guest:
             watched(daemon, guest.name)
             self.kexec(daemon, guest)
@@ -95,13 +90,13 @@ class LifeTest(unittest.TestCase):
                 there.start(wait=False)
                 self.assertEqual(watched(daemon, there.name)["uuid"], guest.uuid)
                 guest.stop()
-                daemon.wait("the end of the source", lambda: not guest_of(daemon, guest.name))
+                daemon.wait("the end of the source", lambda: not daemon.guests().get(guest.name))
                 watched(daemon, there.name)
             finally:
                 there.stop()
             daemon.wait("the end of the other", lambda: not daemon.guests())
             self.nothing_was_found(daemon)
-            self.assertEqual(daemon.stop(), 0)
+            self.assertEqual(daemon.end(), 0)
 
     def suspend(self, daemon: Daemon, libvirt: Libvirt, name: str, ident: str) -> None:
         libvirt.virsh("suspend", ident)

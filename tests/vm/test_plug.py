@@ -19,13 +19,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.channel import Channel  # noqa: E402
-from lab.daemon import Daemon  # noqa: E402
+from lab.daemon import BUDGET, Daemon  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.kernels import shipped  # noqa: E402
 from lab.libvirt import Libvirt  # noqa: E402
 from lab.product import hvsm, scan  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
-from test_life import BUDGET, ONLINE, USE_IT, said, watched  # noqa: E402
+from test_life import ONLINE, USE_IT, said, watched  # noqa: E402
 
 MIB = 1 << 20
 MOVABLE = ONLINE.replace("online >", "online_movable >")    # what can be plugged out again
@@ -75,7 +75,7 @@ class PlugTest(unittest.TestCase):
         self.assertEqual(report.status, 0, report.out)
 
     def test_dimms_of_a_guest_whose_monitor_is_taken(self) -> None:
-        with Daemon("hvsm-plug-*", BUDGET) as daemon, \
+        with Daemon("hvsm-plug-*") as daemon, \
                 Guest("6.1-cloud", name="hvsm-plug-dimm", extra=SLOTS) as guest, Qmp(guest.qmp_socket):
             watched(daemon, guest.name)
             guest.sh(ONLINE)
@@ -88,10 +88,10 @@ class PlugTest(unittest.TestCase):
             said(daemon, f"guest {guest.name} has other memory than before")
             self.assertIn("2 pieces beside it", hvsm("info", f"qemu:{guest.pid}").out)
             self.nothing_was_found(daemon)
-            self.assertEqual(daemon.stop(), 0)
+            self.assertEqual(daemon.end(), 0)
 
     def check_virtio_mem(self, name: str) -> None:
-        with Daemon("hvsm-plug-*", BUDGET) as daemon, \
+        with Daemon("hvsm-plug-*") as daemon, \
                 Guest(name, name=f"hvsm-plug-{name}", extra=VIRTIO_MEM) as guest:
             watched(daemon, guest.name)
             guest.sh(MOVABLE)
@@ -113,7 +113,7 @@ class PlugTest(unittest.TestCase):
             self.is_read(f"qemu:{guest.pid}", guest.sh)
             watched(daemon, guest.name)
             self.nothing_was_found(daemon)
-            self.assertEqual(daemon.stop(), 0)
+            self.assertEqual(daemon.end(), 0)
 
     def test_virtio_mem_and_balloon_6_1(self) -> None:
         self.check_virtio_mem("6.1-cloud")

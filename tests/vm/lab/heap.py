@@ -1,7 +1,7 @@
 """How much of its heap each process of an hvsmd has in use, to the byte, and its descriptors.
 
-    heap = Heap(folder)
-    daemon = Hvsmd(folder, env=heap.env)
+    heap = Heap(daemon.folder)
+    daemon.env = heap.env
     heap.of(pid)            # least of some moments at which its loop had nothing to do
 """
 
@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hvsmd import LIMIT_S
+from .daemon import LIMIT_S
 
 # So often is looked: what is under way in one moment, an answer or a report, is over in another.
 MOMENTS = 8

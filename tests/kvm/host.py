@@ -31,9 +31,10 @@ FIRMWARE = ("/usr/share/qemu/bios-microvm.bin", "/usr/share/qemu/kvmvapic.bin",
 QEMU = "/opt/qemu"
 # These are one with the dynamic loader, and the host has its own.
 LIBC = re.compile(r"/(ld-linux|libc\.|libm\.|libpthread\.|libdl\.|librt\.|libresolv\.)")
-SYSTEM = "systemd-sysv,dbus,udev,kmod"
+# With what hvsm serves HTTP by, and what asks it.
+SYSTEM = "systemd-sysv,dbus,udev,kmod,libmicrohttpd12,openssl"
 DEBS = "/root/in"
-WAIT_S = 120        # a guard against what hangs, no measure of anything
+WAIT_S = 600        # a guard against what hangs, no measure of anything
 # What the guest does instead of the lab's labd: it tells what it is, and does what it is told.
 GUEST_INIT = """#!/bin/sh
 export PATH=/bin:/sbin

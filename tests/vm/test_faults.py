@@ -255,7 +255,7 @@ class FaultsTest(unittest.TestCase):
                               if record["guest"] == key}, {"clean"})
             self.add_guest()
             self.watched()
-        self.assertEqual(len(self.daemon.children()), GUESTS + 1)
+        self.daemon.wait("no process that is left over", lambda: len(self.daemon.children()) == GUESTS + 1)
         self.assertNotIn("Xen", self.daemon.said())
         self.ended()
 

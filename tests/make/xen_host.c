@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <xen/hvm/save.h>
 #include <xen/memory.h>
@@ -31,6 +32,14 @@ void made_xen_set(const char *path, const char *value)
 		made_xen.nodes_n++;
 	snprintf(made_xen.nodes[i].path, sizeof(made_xen.nodes[i].path), "%s", path);
 	snprintf(made_xen.nodes[i].value, sizeof(made_xen.nodes[i].value), "%s", value);
+}
+
+const char *made_xen_get(const char *path)
+{
+	for (size_t i = 0; i < made_xen.nodes_n; i++)
+		if (!strcmp(made_xen.nodes[i].path, path))
+			return made_xen.nodes[i].value;
+	return NULL;
 }
 
 /* 64 MiB, but for what lies under the VGA window. */
@@ -185,6 +194,7 @@ static int call2(xencall_handle *handle, unsigned op, uint64_t command, uint64_t
 	assert_int_equal(command, XENMEM_get_pod_target);
 	assert_int_equal(target->domid, MADE_XEN_ID);
 	target->pod_entries = made_xen.unpopulated;
+	target->pod_cache_pages = made_xen.stock;
 	return 0;
 }
 
@@ -223,13 +233,44 @@ static void *store_read(struct xs_handle *handle, xs_transaction_t t, const char
 {
 	assert_ptr_equal(handle, &made_xen);
 	assert_int_equal(t, XBT_NULL);
-	for (size_t i = 0; i < made_xen.nodes_n; i++)
-		if (!strcmp(made_xen.nodes[i].path, path)) {
-			*len = (unsigned)strlen(made_xen.nodes[i].value);
-			return strdup(made_xen.nodes[i].value);
-		}
+	if (made_xen_get(path)) {
+		*len = (unsigned)strlen(made_xen_get(path));
+		return strdup(made_xen_get(path));
+	}
 	errno = ENOENT;
 	return NULL;
+}
+
+static bool store_write(struct xs_handle *handle, xs_transaction_t t, const char *path,
+			const void *data, unsigned len)
+{
+	char text[sizeof(made_xen.nodes[0].value)];
+
+	assert_ptr_equal(handle, &made_xen);
+	assert_int_equal(t, XBT_NULL);
+	assert_in_range(len, 1, sizeof(text) - 1);
+	errno = EACCES;
+	if (made_xen.store_readonly)
+		return false;
+	memcpy(text, data, len);
+	text[len] = '\0';
+	made_xen_set(path, text);
+	return true;
+}
+
+static bool store_remove(struct xs_handle *handle, xs_transaction_t t, const char *path)
+{
+	size_t i = 0;
+
+	assert_ptr_equal(handle, &made_xen);
+	assert_int_equal(t, XBT_NULL);
+	while (i < made_xen.nodes_n && strcmp(made_xen.nodes[i].path, path) != 0)
+		i++;
+	errno = ENOENT;
+	if (i == made_xen.nodes_n)
+		return false;
+	made_xen.nodes[i] = made_xen.nodes[--made_xen.nodes_n];
+	return true;
 }
 
 /* As xenstore has them: the names in one block behind the pointers. */
@@ -388,6 +429,35 @@ static int ctrl_monitor_register(xc_interface *handle, uint32_t id, uint16_t ind
 	return 0;
 }
 
+static xenevtchn_handle *events_open(xentoollog_logger *logger, unsigned flags)
+{
+	assert_non_null(logger);
+	assert_int_equal(flags, 0);
+	return (xenevtchn_handle *)&made_xen;
+}
+
+static int events_fd(xenevtchn_handle *handle)
+{
+	assert_ptr_equal(handle, &made_xen);
+	return made_xen.monitor.fd;
+}
+
+static xenevtchn_port_or_error_t events_pending(xenevtchn_handle *handle)
+{
+	uint64_t times;
+
+	assert_ptr_equal(handle, &made_xen);
+	return read(made_xen.monitor.fd, &times, sizeof(times)) == sizeof(times) ? MADE_XEN_PORT :
+										   -1;
+}
+
+static int events_unmask(xenevtchn_handle *handle, evtchn_port_t port)
+{
+	assert_ptr_equal(handle, &made_xen);
+	assert_int_equal(port, MADE_XEN_PORT);
+	return 0;
+}
+
 static xenevtchn_port_or_error_t events_bind(xenevtchn_handle *handle, uint32_t id,
 					     evtchn_port_t port)
 {
@@ -424,13 +494,16 @@ const struct xen_libs made_xen_libs = {
 	.call_alloc_buffer = call_alloc_buffer, .call_free_buffer = call_free_buffer,
 	.store_open = store_open, .store_close = store_close, .store_read = store_read,
 	.store_directory = store_directory, .store_is_introduced = store_is_introduced,
+	.store_write = store_write, .store_remove = store_remove,
 	.ctrl_open = ctrl_open, .ctrl_close = ctrl_close, .ctrl_getinfo = ctrl_getinfo,
 	.ctrl_getcontext = ctrl_getcontext, .ctrl_getcontext_pv = ctrl_getcontext_pv,
 	.ctrl_monitor_enable = ctrl_monitor_enable, .ctrl_monitor_disable = ctrl_monitor_disable,
 	.ctrl_monitor_resume = ctrl_monitor_resume,
 	.ctrl_monitor_capabilities = ctrl_monitor_capabilities,
 	.ctrl_monitor_register = ctrl_monitor_register,
-	.events_bind = events_bind, .events_unbind = events_unbind, .events_notify = events_notify,
+	.events_open = events_open, .events_fd = events_fd, .events_pending = events_pending,
+	.events_unmask = events_unmask, .events_bind = events_bind,
+	.events_unbind = events_unbind, .events_notify = events_notify,
 };
 
 int made_xen_start(void **state)

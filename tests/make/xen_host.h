@@ -15,17 +15,18 @@
 
 /* The host that the libraries of these tests talk to; Xen's functions know no context. */
 struct made_xen {
-	struct { char path[64], value[64]; } nodes[MADE_XEN_NODES_MAX];
+	struct { char path[64], value[96]; } nodes[MADE_XEN_NODES_MAX];
 	size_t nodes_n;
 	bool introduced;
 	bool (*is_there)(uint64_t frame);
 	uint64_t frames_seen;		/* asked for in all */
 	uint64_t last_frame;		/* XENMEM_maximum_gpfn */
-	uint64_t unpopulated;
+	uint64_t unpopulated, stock;	/* promised on demand; at hand for that */
 	unsigned mapped;		/* mappings that are not given back yet */
 	unsigned opened;		/* handles */
 	unsigned restricted_to;
 	int map_errno, store_errno, context_errno;
+	bool store_readonly;
 	int die_in;			/* mappings until it dies; 0: never */
 	bool pv;
 	struct {
@@ -36,6 +37,7 @@ struct made_xen {
 		uint64_t told[3];	/* bits of VM_EVENT_X86_CR…; 0: not told */
 		uint8_t *page;		/* NULL: there is none */
 		unsigned bound, notified;
+		int fd;			/* an eventfd of the test's: how often it has something */
 	} monitor;
 	uint64_t moved;			/* of PV: frames that lie elsewhere, from 0 on */
 	uint64_t grown;			/* of PV: frames that the balloon has given it since */
@@ -65,6 +67,9 @@ int made_xen_start_pv(void **state);
 
 /* In xenstore. */
 void made_xen_set(const char *path, const char *value);
+
+/* What is there now; NULL: nothing. */
+const char *made_xen_get(const char *path);
 
 /* Which frames a guest has, for made_xen.is_there. */
 bool made_xen_small(uint64_t frame);

@@ -503,13 +503,14 @@ static int check_domain(struct xen *xen, const struct xen_domain *domain, uint64
 	int r = xen_supported(&xen->host, domain, err);
 
 	if (r >= 0 && domain->kind != XEN_PV)
-		r = xen_domain_unpopulated(&xen->host, xen->id, &pages, err);
+		r = xen_domain_owed(&xen->host, xen->id, &pages, err);
 	if (r < 0)
 		return r;
 	if (pages)
-		return err_set(err, -ENOTSUP, "domain %u has %" PRIu64 " pages that are populated "
-			       "on demand: to read them could crash it; wait until its balloon "
-			       "driver is done, or give it memory = maxmem", xen->id, pages);
+		return err_set(err, -ENOTSUP, "domain %u is to get %" PRIu64 " pages on demand "
+			       "that Xen has not: to read them would crash it; wait until its "
+			       "balloon driver is done, or give it memory = maxmem", xen->id,
+			       pages);
 	*frames = domain->memory_bytes >> GUEST_PAGE_SHIFT;
 	if (!*frames)
 		return err_set(err, -ENOTSUP, "how much memory domain %u may have is not known",

@@ -33,8 +33,8 @@
  * @id:   its number
  *
  * Nothing of the guest is stopped or changed. A domain with memory that is populated on demand
- * and was not yet touched is refused: mapping such a page takes it from a stock that the
- * guest needs.
+ * is refused for as long as Xen has not a page at hand for each that was promised
+ * (xen_domain_owed()): to map one that it has not is the end of the guest.
  *
  * Return: 0, -ESRCH (no such domain), -EACCES, -ENOTSUP (our own, populated on demand,
  *         PV without libxenctrl), -ENOENT (it has no memory yet), -ELOOP, -ENOMEM, or another

@@ -330,15 +330,15 @@ int xen_domain_end(const struct xen_host *host, uint16_t id, uint64_t *frames, s
 	return r;
 }
 
-int xen_domain_unpopulated(const struct xen_host *host, uint16_t id, uint64_t *pages,
-			   struct err *err)
+int xen_domain_owed(const struct xen_host *host, uint16_t id, uint64_t *pages, struct err *err)
 {
 	struct xen_pod_target target = { .domid = id };
 	int done, r = memory_op(host, XENMEM_get_pod_target, &target, sizeof(target),
 				"memory populated on demand", &done, err);
 
 	if (r == 0)
-		*pages = target.pod_entries;
+		*pages = target.pod_entries > target.pod_cache_pages ?
+				 target.pod_entries - target.pod_cache_pages : 0;
 	return r;
 }
 

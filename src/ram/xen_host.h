@@ -89,15 +89,19 @@ nodiscard int xen_domain_end(const struct xen_host *host, uint16_t id, uint64_t 
 			     struct err *err);
 
 /**
- * xen_domain_unpopulated - pages that it was promised and has not touched
+ * xen_domain_owed - pages that it was promised, and that Xen has none for
  *
- * Those of a domain whose memory is populated on demand: to map one gives it to the guest out
- * of a small stock, and a guest whose stock is empty is crashed by Xen.
+ * Of a domain whose memory is populated on demand (memory below maxmem): to map a page that it
+ * has not touched gives it one out of a stock, and Xen crashes a guest whose stock is empty. Its
+ * balloon gives pages back until the stock is as large as what is promised. Then none can be
+ * missing any more: Xen takes one off both for each page that is touched, puts as many on both
+ * where it finds pages of zeroes, and lets no guest have more promised to itself
+ * (xen/arch/x86/mm/p2m-pod.c, populate_physmap() in xen/common/memory.c).
  *
  * Return: 0, or an errno of the hypervisor.
  */
-nodiscard int xen_domain_unpopulated(const struct xen_host *host, uint16_t id, uint64_t *pages,
-				     struct err *err);
+nodiscard int xen_domain_owed(const struct xen_host *host, uint16_t id, uint64_t *pages,
+			      struct err *err);
 
 /**
  * xen_domain_shared - the machine frame of a domain's shared_info page

@@ -248,8 +248,10 @@ static void what_cannot_be_read_is_refused_with_the_reason(void **state)
 {
 	(void)state;
 	made_xen.unpopulated = 3;
-	made_xen_refused(-ENOTSUP, "on demand");
-	made_xen.unpopulated = 0;
+	made_xen_refused(-ENOTSUP, "3 pages on demand");
+	made_xen.stock = 2;
+	made_xen_refused(-ENOTSUP, "1 pages on demand");
+	made_xen.unpopulated = made_xen.stock = 0;
 	made_xen.is_there = made_xen_nothing;
 	made_xen_refused(-ENOENT, "no memory");
 	made_xen.is_there = made_xen_small;
@@ -264,6 +266,19 @@ static void what_cannot_be_read_is_refused_with_the_reason(void **state)
 	made_xen.introduced = true;
 	made_xen.store_errno = EACCES;
 	made_xen_refused(-EACCES, "run as root");
+}
+
+static void memory_on_demand_that_is_at_hand_is_read(void **state)
+{
+	struct ram *ram;
+
+	(void)state;
+	made_xen.unpopulated = made_xen.stock = 0x1000;
+	ram = made_xen_open();
+	assert_int_equal(made_xen_frame(ram, 0x200), 0x200);
+	made_xen_close(ram);
+	made_xen.stock = 0x1001;
+	made_xen_close(made_xen_open());
 }
 
 static void what_xenstore_says_is_not_believed(void **state)
@@ -331,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup(registers_that_cannot_be_read_again_are_forgotten, made_xen_start),
 		cmocka_unit_test_setup(without_libxenctrl_all_but_registers_works, made_xen_start),
 		cmocka_unit_test_setup(what_cannot_be_read_is_refused_with_the_reason, made_xen_start),
+		cmocka_unit_test_setup(memory_on_demand_that_is_at_hand_is_read, made_xen_start),
 		cmocka_unit_test_setup(what_xenstore_says_is_not_believed, made_xen_start),
 		cmocka_unit_test_setup(libraries_are_there_or_the_error_names_a_package, made_xen_start),
 	};

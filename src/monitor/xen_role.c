@@ -380,6 +380,10 @@ int xen_events_run(void)
 		leave(&role, role.watches.n - 1);
 	if (r < 0 && r != -EPIPE)
 		say_failure(&role, &err);
-	/* What the libraries hold ends with the process. */
+	loop_deinit(&role.loop);
+	if (role.events)
+		role.host.libs->events_close(role.events);
+	xen_host_close(&role.host);
+	vec_free(&role.watches);
 	return r < 0 && r != -EPIPE ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -433,7 +433,15 @@ static xenevtchn_handle *events_open(xentoollog_logger *logger, unsigned flags)
 {
 	assert_non_null(logger);
 	assert_int_equal(flags, 0);
+	made_xen.opened++;
 	return (xenevtchn_handle *)&made_xen;
+}
+
+static int events_close(xenevtchn_handle *handle)
+{
+	assert_ptr_equal(handle, &made_xen);
+	made_xen.opened--;
+	return 0;
 }
 
 static int events_fd(xenevtchn_handle *handle)
@@ -501,8 +509,8 @@ const struct xen_libs made_xen_libs = {
 	.ctrl_monitor_resume = ctrl_monitor_resume,
 	.ctrl_monitor_capabilities = ctrl_monitor_capabilities,
 	.ctrl_monitor_register = ctrl_monitor_register,
-	.events_open = events_open, .events_fd = events_fd, .events_pending = events_pending,
-	.events_unmask = events_unmask, .events_bind = events_bind,
+	.events_open = events_open, .events_close = events_close, .events_fd = events_fd,
+	.events_pending = events_pending, .events_unmask = events_unmask, .events_bind = events_bind,
 	.events_unbind = events_unbind, .events_notify = events_notify,
 };
 

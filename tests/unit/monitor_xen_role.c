@@ -224,6 +224,7 @@ static int run(const char *heard)
 {
 	int status = xen_events_run();
 
+	assert_int_equal(made_xen.opened, 0);
 	while (channel_dispatch(parent(), NULL, 0, NULL) == 0)
 		;
 	assert_string_equal(play.heard, heard);

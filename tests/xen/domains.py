@@ -1,6 +1,5 @@
-#!/usr/bin/python3
-"""Guests of a real Xen host, which is emulated: what hvsm sees from dom0 is what they say inside;
-untouched they are clean, and what modules change in them is found."""
+"""What holds for guests of a real Xen host, which is emulated: what hvsm sees from dom0 is what they say
+inside; untouched they are clean, and what modules change in them is found."""
 
 from __future__ import annotations
 
@@ -16,11 +15,11 @@ from typing import Any, Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from events import Daemon, Events  # noqa: E402
 from xenlab import HERE, Domain, XenHost, box  # noqa: E402
 
 from lab import agent  # noqa: E402
 from lab.image import busybox, programs  # noqa: E402
+from lab.kernels import Kernel  # noqa: E402
 from lab.product import binary, findings  # noqa: E402
 
 STORE = "/share/store"
@@ -87,11 +86,12 @@ class XenTest(unittest.TestCase):
     host: XenHost
     guest: Domain
     kind = ""
+    kernel = ""         # dom0's
 
     @classmethod
     def setUpClass(cls) -> None:
         cls.host = shared_host()
-        cls.guest = Domain(cls.host, cls.kind)
+        cls.guest = Domain(cls.host, cls.kind, kernel=cls.kernel)
         cls.addClassCleanup(cls.host.call, f"xl destroy {cls.guest.name}")
         cls.guest.create()
 
@@ -234,6 +234,7 @@ class Alive:
 
     attacks = ATTACKS
     found = FOUND
+    moves: tuple[Callable[[Domain], None], ...] = (Domain.save_and_restore, Domain.migrate)
     # Found as well where much is done at once.
     test_hooked_system_call_is_found = None
     test_hidden_process_is_found = None
@@ -252,7 +253,7 @@ class Alive:
                 self.ended(was)
 
     def test_agent_inside_and_much_done_at_once(self) -> None:
-        with Domain(self.host, self.kind, "attacked") as attacked:
+        with Domain(self.host, self.kind, "attacked", kernel=self.kernel) as attacked:
             agent.start(attacked)
             agent.wait_running(attacked)
             for step in (self.agent_is_proved, self.all_is_found, self.agent_is_killed):
@@ -397,7 +398,10 @@ class Alive:
         self.host.sh(f"rm -rf {FOLDER}; mkdir -p {FOLDER}; printf '%s' {shlex.quote(config)} >{FOLDER}/conf; "
                      f"chmod 600 {FOLDER}/conf; chmod 711 {FOLDER}; "
                      f"/build/src/hvsmd --config {FOLDER}/conf >{FOLDER}/log 2>&1 & echo $! >{FOLDER}/pid")
-        self.addCleanup(self.host.call, f"p=$(cat {FOLDER}/pid); kill $p; while [ -e /proc/$p ]; do sleep 0.1; done")
+        self.addCleanup(self.daemon_ends)
+
+    def daemon_ends(self) -> None:
+        self.host.call(f"p=$(cat {FOLDER}/pid); kill $p; while [ -e /proc/$p ]; do sleep 0.1; done")
 
     def followed(self, guest: Domain) -> None:
         """It is looked at under the number that it has now, and nothing is wrong with it."""
@@ -406,25 +410,44 @@ class Alive:
                                  g["state"] == "watched" and g["sweeps"] > 0)
         self.assertEqual(seen["open_findings"], 0, seen)
 
-    def test_daemon_follows_reboot_save_and_crash(self) -> None:
+    def nothing_was_ever_found(self) -> None:
+        """In no sweep: also what was open for a moment is in the ledger."""
+        out = self.host.sh(f"/build/src/hvsm report findings --ledger {FOLDER}/state/reports --json")
+        self.assertEqual([json.loads(line)["items"] for line in out.splitlines()], [[]])
+
+    def test_daemon_follows_reboot_save_migration_and_crash(self) -> None:
         self.daemon("alive")
-        with Domain(self.host, self.kind, "alive", reboot="restart") as alive:
+        with Domain(self.host, self.kind, "alive", reboot="restart", kernel=self.kernel) as alive:
             self.followed(alive)
             first = alive.id
             alive.send("reboot -f")
             alive.wait_next()
             self.assertNotEqual(alive.id, first)
             self.followed(alive)
-            before = alive.id
-            alive.save_and_restore()
-            self.assertNotEqual(alive.id, before)
-            self.followed(alive)
+            for move in self.moves:
+                before = alive.id
+                move(alive)
+                self.assertNotEqual(alive.id, before)
+                self.ended(before)
+                self.followed(alive)
             alive.send("echo c >/proc/sysrq-trigger")
             seen = self.daemon_waits("it stands", lambda g: g.get("state") == "paused")
             self.assertEqual(seen["open_findings"], 0, seen)
             self.assertRegex(self.host.sh(f"xl list {alive.name}"), r" -*sc-* ")
         self.daemon_waits("gone", lambda g: not g)
         self.assertNotIn(" alive ", self.host.sh("xl list"))
+        self.nothing_was_ever_found()
+
+    def test_daemon_finds_nothing_in_one_that_is_destroyed_in_mid_sweep(self) -> None:
+        self.daemon("brief")
+        with Domain(self.host, self.kind, "brief") as brief:
+            # Its first sweep is the one of all checks, which takes longest.
+            self.daemon_waits("attached", lambda g: g.get("state") == "watched")
+            self.host.sh(f"xl destroy {brief.id}")
+        self.daemon_waits("gone", lambda g: not g)
+        self.ended(brief.id)
+        self.nothing_was_ever_found()
+        self.assertNotIn("broke the protocol", self.host.sh(f"cat {FOLDER}/log"))
 
     def test_daemon_watches_it_reacts_and_follows_until_it_ends(self) -> None:
         self.daemon("watched")
@@ -446,76 +469,11 @@ class Alive:
         self.assertNotIn("broke the protocol", self.host.sh(f"cat {FOLDER}/log"))
 
 
-class Pvh(Alive, Common, Events, XenTest):
-    kind = "pvh"
-
-
-class Pv(Alive, Common, XenTest):
-    kind = "pv"
-    attacks = PV_ATTACKS
-    found = PV_FOUND
-    # A name is a name, of whatever kind.
-    test_info_by_every_name = None
-
-    def all_is_covered(self, results: dict[str, Any]) -> None:
-        self.assertEqual(results["xen-callbacks"]["covered"]["callbacks"], 3)
-        self.assertGreaterEqual(results["xen-callbacks"]["covered"]["traps"], 20)
-        self.assertIn("Xen's", results["control-registers"]["reason"])
-        self.assertGreater(results["kernel-code"]["covered"]["KiB of code"], 8000)
-
-    def test_events_are_refused(self) -> None:
-        with Daemon(self.host, "/tmp/pv", self.guest.name) as daemon:
-            daemon.says(f"Xen tells no events of {self.guest.name}: Xen tells no events of a PV domain")
-
-    def test_its_memory_is_found_by_its_p2m(self) -> None:
-        info = self.hvsm("info", self.guest.name)
-        self.assertIn("p2m", json.dumps(info))
-        # Not all of the guest's frames are neighbours in the machine: to follow them is needed.
-        self.assertEqual(info["kernel"]["banner"], self.guest.sh("cat /proc/version").strip())
-
-    def test_memory_that_the_balloon_brings_is_seen(self) -> None:
-        """It boots with less than it may have, and gets it when it is watched already."""
-        with Domain(self.host, self.kind, "grown", most=224) as grown:
-            before = self.hvsm("scan", "grown", "--store", STORE)
-            self.assertEqual(before["verdict"], "clean")
-            free = "awk '/MemFree/ { print $2 }' /proc/meminfo"
-            had = int(grown.sh(free))
-            self.host.sh("xl mem-set grown 224")
-            grown.sh(f"while [ $({free}) -lt {had + 16384} ]; do sleep 0.2; done; "
-                     f"dd if=/dev/zero of=/tmp/all bs=1M count={had // 1024 + 8} 2>/dev/null; true")
-            grown.insmod("hook_syscall64", nr=39)       # in a page that is new
-            after = self.hvsm("scan", "grown", "--store", STORE, "--only", "syscall-table,module-code", status=1)
-            self.assertEqual([f["object"]["name"] for f in findings(after, "syscall-table")], ["sys_call_table[39]"])
-            grown.rmmod("hook_syscall64")
-            self.assertEqual(self.hvsm("scan", "grown", "--store", STORE)["verdict"], "clean")
-
-    def test_patched_code_is_found(self) -> None:
-        for mode, function in (("pv_call", ""), ("jump_label", "do_one_initcall")):
-            with self.subTest(mode):
-                self.guest.insmod("patch_code", mode=mode)
-                self.addCleanup(self.guest.call, "rmmod patch_code")
-                found = findings(self.scan("--only", "kernel-code", status=1), "kernel-code")
-                self.assertEqual(len(found), 1)
-                self.assertIn(function, found[0]["object"]["name"])
-                self.guest.rmmod("patch_code")
-
-    def test_memory_of_a_program_that_its_kernel_does_not_know_is_found(self) -> None:
-        pid = self.guest.sh("sleep 3000 >/dev/null 2>&1 & echo $!").strip()
-        self.addCleanup(self.guest.sh, f"kill {pid}")
-        self.guest.insmod("xen_entry", how="root", pid=pid)
-        self.addCleanup(self.guest.rmmod, "xen_entry")
-        found = findings(self.scan("--only", "page-tables", status=1), "page-tables")
-        self.assertEqual([f["object"]["name"] for f in found],
-                         [f"page table of {pid} sleep while its program runs"])
-
-    def test_entry_that_xen_was_told_is_found(self) -> None:
-        self.guest.insmod("xen_entry", how="syscall")
-        self.addCleanup(self.guest.call, "rmmod xen_entry")
-        found = findings(self.scan("--only", "xen-callbacks", status=1), "xen-callbacks")
-        self.assertEqual([f["object"]["name"] for f in found], ["vCPU 0 syscall callback"])
-        self.assertEqual(found[0]["owner"], "module xen_entry")
-        self.guest.rmmod("xen_entry")
-        self.scan("--only", "xen-callbacks", status=0)
+def known(host: XenHost, kernel: Kernel, *programs: Path) -> None:
+    """Into the store: a kernel and its one module that guests load, and programs."""
+    for what in (("reference", "add", *kernel.debs),
+                 ("trust", "add", next(kernel.modules.rglob("overlay.ko*")), *programs)):
+        subprocess.run([binary(), *what, "--store", host.shared / "store"], check=True, stdout=subprocess.DEVNULL)
 
 
 _HOST: XenHost | None = None
@@ -528,13 +486,6 @@ def shared_host() -> XenHost:
         host = XenHost()
         host.__enter__()
         unittest.addModuleCleanup(host.stop)
-        overlay = next(host.kernel.modules.rglob("overlay.ko"))
-        for what in (("reference", "add", *host.kernel.debs),
-                     ("trust", "add", busybox(), agent.built(), HERE / "domu-init", overlay, *programs().values())):
-            subprocess.run([binary(), *what, "--store", host.shared / "store"], check=True, stdout=subprocess.DEVNULL)
+        known(host, host.kernel, busybox(), agent.built(), HERE / "domu-init", *programs().values())
         _HOST = host
     return _HOST
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -52,7 +52,7 @@ LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 # The emulator of Debian 12 gets each of these wrong: Xen trips over the first three, and with AVX a
 # guest takes an invalid opcode once another guest has run.
 CPU = "EPYC,monitor=off,smap=off,rdtscp=off,xsave=off,avx=off,avx2=off,f16c=off,fma=off"
-MEMORY = {"machine": 1152, "dom0": 512, "pv": 192, "pvh": 192, "hvm": 208}      # MiB
+MEMORY = {"machine": 1408, "dom0": 512, "pv": 192, "pvh": 192, "hvm": 208}      # MiB
 # Where an HVM guest's kernel and initramfs are put: beyond what its firmware uses (MiB).
 HVM_KERNEL, HVM_ROOT = 32, 128
 # Test modules that a guest has at hand; all of them would not fit.
@@ -318,7 +318,7 @@ class XenHost:
         kernel = fetch(name)
         if not (self.shared / f"vmlinux-{name}").exists():
             modules = built(kernel)
-            shutil.copy(_root(kernel, "domu", {name: modules[name] for name in TECHNIQUES}),
+            shutil.copy(_root(kernel, "domu", {name: modules[name] for name in TECHNIQUES}, agent.built()),
                         self.shared / f"domu-{name}.cpio")
             shutil.copy(vmlinux(kernel), self.shared / f"vmlinux-{name}")
         return f"-{name}"
@@ -341,6 +341,7 @@ class XenHost:
     def renew(self) -> None:
         """Take the product as it is built now; nothing of it may run."""
         self._product()
+        self.sh("umount /build && share build loose")
 
     def hvsm(self, *args: object) -> Answer:
         """The product, as it was built, in dom0."""
@@ -413,12 +414,15 @@ class Domain:
     def wait_next(self) -> None:
         """Until it has booted once more: as another domain, if before it was one."""
         self.boots += 1
-        end = time.monotonic() + BOOT_S
-        while self.host.call(f"cat {self.log}").out.count(b"LAB-READY") < self.boots:
-            if time.monotonic() > end or (self.boots == 1 and self.host.call(f"xl domid {self.name}").status):
-                log = self.host.call(f"tail -n 30 {self.log}; xl dmesg | tail").out.decode(errors="replace")
-                raise LabError(f"{self.name} does not come up\n{log}")
-            time.sleep(0.2)
+        gone = f"! xl domid {self.name} >/dev/null 2>&1" if self.boots == 1 else "false"
+        # All in dom0, and xl not each time: what waits must not take the time that it waits for.
+        answer = self.host.call(
+            f"n=0; until [ $(cat {self.log} 2>/dev/null | grep -c LAB-READY) -ge {self.boots} ]; do n=$((n + 1)); "
+            f"if [ $n -gt {5 * BOOT_S} ] || {{ [ $((n % 25)) = 0 ] && {gone}; }}; then exit 1; fi; sleep 0.2; done",
+            2 * BOOT_S)
+        if answer.status:
+            log = self.host.call(f"tail -n 30 {self.log}; xl dmesg | tail").out.decode(errors="replace")
+            raise LabError(f"{self.name} does not come up\n{log}")
         self.id = int(self.host.sh(f"xl domid {self.name}"))
 
     def save_and_restore(self) -> None:
@@ -426,6 +430,11 @@ class Domain:
         self.host.sh("rm -f /tmp/pipe; mkfifo /tmp/pipe; cat /tmp/pipe >/share/saved & "
                      f"xl save {self.name} /tmp/pipe && wait $! && xl restore /share/saved; s=$?; "
                      "rm -f /share/saved; exit $s", BOOT_S)
+        self.id = int(self.host.sh(f"xl domid {self.name}"))
+
+    def migrate(self) -> None:
+        """To this very host, alive: there it is another domain by the time that this one ends."""
+        self.host.sh(f"xl migrate -s '' {self.name} 'xl migrate-receive'", BOOT_S)
         self.id = int(self.host.sh(f"xl domid {self.name}"))
 
     def send(self, command: str) -> None:
@@ -439,14 +448,13 @@ class Domain:
         mark = f"LAB-{self.requests}-"
         line = shlex.quote(f"{self.requests} {command}")
         start = int(self.host.sh(f"stat -c %s {self.log}"))
-        self.host.sh(f"printf '%s\\n' {line} >$(xenstore-read /local/domain/{self.id}/console/tty)")
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            out = self.host.sh(f"tail -c +{start + 1} {self.log}")
-            found = re.search(rf"{mark}BEGIN\n(.*){mark}END (\d+)\n", out.replace("\r", ""), re.S)
-            if found:
-                return int(found[2]), found[1]
-            time.sleep(0.1)
+        out = self.host.sh(
+            f"printf '%s\\n' {line} >$(xenstore-read /local/domain/{self.id}/console/tty); n=0; "
+            f"until tail -c +{start + 1} {self.log} | grep -q '^{mark}END [0-9]' || [ $n = {int(timeout_s * 10)} ]; do "
+            f"n=$((n + 1)); sleep 0.1; done; tail -c +{start + 1} {self.log}", 2 * timeout_s)
+        found = re.search(rf"{mark}BEGIN\n(.*){mark}END (\d+)\n", out.replace("\r", ""), re.S)
+        if found:
+            return int(found[2]), found[1]
         raise LabError(f"{self.name}: '{command}' did not end: {out[-2000:]}")
 
     def sh(self, command: str, timeout_s: float = REQUEST_S) -> str:

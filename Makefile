@@ -57,6 +57,11 @@ check-xen-hvm: ## the same with an HVM guest
 	@scripts/install-packages build test
 	@scripts/check xen-hvm
 
+.PHONY: check-xen-kernels
+check-xen-kernels: ## the same with PV guests of kernels 5.10 and 6.12
+	@scripts/install-packages build test
+	@scripts/check xen-kernels
+
 .PHONY: lint
 lint: ## the rules of docs/style.md that a program can check
 	@scripts/check-style

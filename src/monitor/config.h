@@ -81,6 +81,7 @@ struct config_guest {
 	uint64_t set;		/* of what is below: bit n for key n of its table */
 	bool watch;
 	bool xen_events;
+	bool sentinel;
 	enum config_mode mode;
 	struct texts checks;	/* these only; empty: all */
 	struct texts skip;	/* not these */
@@ -153,6 +154,7 @@ const struct config_reaction *config_reaction(const struct config *config, const
 struct guest_config {
 	bool watch;
 	bool xen_events;	/* what Xen tells as it happens, too (xen_events.h) */
+	bool sentinel;		/* looks watch code and constants, too (sentinel.h) */
 	enum config_mode mode;
 	uint32_t look_period_ms, cheap_period_ms, middle_period_ms, dear_period_ms;
 	uint32_t cpu_permille;

@@ -52,6 +52,7 @@ static void take(struct guest_config *guest, const struct config_guest *section)
 {
 	TAKE(watch, watch);
 	TAKE(xen_events, xen_events);
+	TAKE(sentinel, sentinel);
 	TAKE(mode, mode);
 	TAKE(look_period_ms, look_period_ms);
 	TAKE(cheap_period_ms, cheap_period_ms);

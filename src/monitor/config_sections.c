@@ -75,6 +75,7 @@ static const struct key reaction_keys[] = {
 static const struct key guest_keys[] = {
 	{ "watch", VALUE_YES_NO, GUEST(watch) },
 	{ "xen_events", VALUE_YES_NO, GUEST(xen_events) },
+	{ "sentinel", VALUE_YES_NO, GUEST(sentinel) },
 	{ "mode", VALUE_CHOICE, GUEST(mode), .choices = modes },
 	{ "checks", VALUE_CHECK, GUEST(checks), .many = KEY_LIST },
 	{ "skip", VALUE_CHECK, GUEST(skip), .many = KEY_LIST },

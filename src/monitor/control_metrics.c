@@ -195,6 +195,11 @@ static void write_reboots(const struct writing *w, size_t i, const struct metric
 	metrics_count(&w->metrics, labels, GUEST_LABELS, guest_of(w, i)->reboots);
 }
 
+static void write_alarms(const struct writing *w, size_t i, const struct metrics_label *labels)
+{
+	metrics_count(&w->metrics, labels, GUEST_LABELS, guest_of(w, i)->alarms);
+}
+
 static void write_guests(struct writing *w)
 {
 	static const struct {
@@ -233,6 +238,9 @@ static void write_guests(struct writing *w)
 		  "How often a guest's scanner died and was started again.", write_restarts },
 		{ "hvsm_guest_reboots_total", METRICS_COUNTER, "How often a guest booted again.",
 		  write_reboots },
+		{ "hvsm_guest_sentinel_alarms_total", METRICS_COUNTER,
+		  "Looks that saw code or constants change, so that checks ran at once.",
+		  write_alarms },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++)

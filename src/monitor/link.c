@@ -139,6 +139,7 @@ int link_send_guest(struct channel *channel, const struct link_guest *guest, str
 	write_u64(&w, guest->memory_bytes);
 	write_u32(&w, guest->restarts);
 	write_u32(&w, guest->reboots);
+	write_u64(&w, guest->alarms);
 	return channel_send_written(channel, LINK_GUEST, &w, NULL, 0, LINK_WAIT_MS, err);
 }
 
@@ -159,6 +160,7 @@ int link_read_guest(struct message *message, struct link_guest *ret, struct err 
 	guest.memory_bytes = bytes_u64(b);
 	guest.restarts = bytes_u32(b);
 	guest.reboots = bytes_u32(b);
+	guest.alarms = bytes_u64(b);
 	if (!bytes_at_end(b) || guest.state >= GUEST_STATES)
 		return err_set(err, -EPROTO, "a guest that cannot be read");
 	*ret = guest;

@@ -112,6 +112,7 @@ struct link_guest {
 	uint64_t memory_bytes;	/* of its scanner, beyond what it shares */
 	uint32_t restarts;	/* of its scanner */
 	uint32_t reboots;	/* that were seen */
+	uint64_t alarms;	/* of its sentinel (sentinel.h) */
 };
 
 nodiscard int link_send_setup(struct channel *channel, const struct link_setup *setup, int socket,

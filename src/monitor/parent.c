@@ -429,10 +429,15 @@ static int schedule_start(struct parent *parent, const struct schedule_options *
 {
 	cleanup(freep) uint8_t *worth = calloc(parent->checks_n + 1, sizeof(*worth));
 
+	int r;
+
 	if (!worth)
 		return -ENOMEM;
 	settings_worth(worth);
-	return schedule_create(options, parent->checks_n, worth, chance, NULL, &parent->schedule);
+	r = schedule_create(options, parent->checks_n, worth, chance, NULL, &parent->schedule);
+	if (r >= 0)
+		settings_watched(parent->schedule);
+	return r;
 }
 
 static int init(struct parent *parent, struct err *err)

@@ -101,6 +101,7 @@ static int fill(struct picture_guest *guest, const struct link_guest *told)
 	guest->memory_bytes = told->memory_bytes;
 	guest->restarts = told->restarts;
 	guest->reboots = told->reboots;
+	guest->alarms = told->alarms;
 	return 0;
 }
 

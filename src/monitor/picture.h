@@ -39,6 +39,7 @@ struct picture_guest {
 	char *name, *uuid, *target, *hypervisor, *reason;
 	uint64_t share_ppm, stretch_ppm, cpu_ns, memory_bytes;
 	uint32_t restarts, reboots;
+	uint64_t alarms;
 	struct picture_check *checks;
 	struct policy_memory memory;
 	uint64_t sweeps;	/* reports that came */

@@ -11,7 +11,7 @@ const struct channel_rule protocol_rules[] = {
 	{ MSG_GRANT, "GRANT", ROLE_STARTER, 32, MAX, 0, 2 + AGENT_BUILDS_MAX, scanner_on_grant },
 	{ MSG_SWEEP, "SWEEP", ROLE_STARTER, 8, MAX, 0, 1, scanner_on_sweep },
 	{ MSG_ANSWER, "ANSWER", ROLE_STARTER, 8, MAX, 0, 1, NULL },
-	{ MSG_LOOK, "LOOK", ROLE_STARTER, 0, 0, 0, 0, scanner_on_look },
+	{ MSG_LOOK, "LOOK", ROLE_STARTER, 4, 4, 0, 0, scanner_on_look },
 	{ MSG_PREPARE, "PREPARE", ROLE_STARTER, 0, 0, 1, 1, scanner_on_prepare },
 	{ MSG_QUIT, "QUIT", ROLE_STARTER, 0, 0, 0, 0, scanner_on_quit },
 
@@ -23,7 +23,7 @@ const struct channel_rule protocol_rules[] = {
 	{ MSG_NEED_MEMORY, "NEED_MEMORY", ROLE_SCANNER, 12, 12, 0, 0, session_on_need_memory },
 	{ MSG_PREPARED, "PREPARED", ROLE_SCANNER, 0, 0, 1, 1, session_on_prepared },
 	{ MSG_REPORT, "REPORT", ROLE_SCANNER, 16, 16, 1, 1, session_on_report },
-	{ MSG_EVENTS, "EVENTS", ROLE_SCANNER, 4, 4, 0, 1, session_on_events },
+	{ MSG_EVENTS, "EVENTS", ROLE_SCANNER, 8, 8, 0, 1, session_on_events },
 	{ MSG_SAID, "SAID", ROLE_SCANNER, 5, 1024, 0, 0, session_on_said },
 	{ MSG_FAILED, "FAILED", ROLE_SCANNER, 8, 512, 0, 0, session_on_failed },
 	{ MSG_FORBIDDEN, "FORBIDDEN", ROLE_SCANNER, 4, 4, 0, 0, session_on_forbidden },

@@ -36,7 +36,7 @@ enum {
 			   [vmlinux if GRANT_REFERENCE, its profile if GRANT_PROFILE, n agents] */
 	MSG_SWEEP,	/* SWEEP_*, n, n ids of checks (0: all) [registers] */
 	MSG_ANSWER,	/* i32 code, text of the error or none, what was asked for [bytes] */
-	MSG_LOOK,	/* nothing */
+	MSG_LOOK,	/* microseconds that the sentinel may take (sentinel.h); 0: none */
 	MSG_PREPARE,	/* nothing [vmlinux]; of one that has no guest */
 	MSG_QUIT,	/* nothing */
 
@@ -50,7 +50,8 @@ enum {
 				   nothing → is it empty? */
 	MSG_REPORT,	/* enum verdict, steady, OUTSIDE_*, SWEEP_* [report]; it read where it
 			   knows of no RAM, which may have been plugged in */
-	MSG_EVENTS,	/* number of events [lines of hvsm.event/1, if there are any] */
+	MSG_EVENTS,	/* number of events, SENTINEL_BIT() of regions in which something is not
+			   what it was [lines of hvsm.event/1, if there are any] */
 	MSG_SAID,	/* text */
 	MSG_FAILED,	/* i32 code, text or none */
 	MSG_FORBIDDEN,	/* number of a system call */

@@ -16,6 +16,7 @@
 #include "monitor/protocol.h"
 #include "monitor/sandbox.h"
 #include "monitor/sealed.h"
+#include "monitor/sentinel.h"
 #include "reference/profile.h"
 #include "ram/handover.h"
 #include "report/encode.h"
@@ -27,6 +28,9 @@
 #define FDS_MAX_AT_A_TIME (CHANNEL_FDS_MAX + AGENT_BUILDS_MAX + 16)
 
 #define TRIM_SWEEPS 64u
+
+/* An idle guest without a tick wakes up within four seconds (watchdog_thresh). */
+#define STILL_NS 5000000000ull
 
 /* Some ticks of a guest. */
 #define SETTLE_US 20000u
@@ -48,6 +52,7 @@ struct scanner {
 	bool swept, recalled, quit;
 	uint32_t sweeps;
 	struct behaviour *behaviour;		/* NULL: it was never looked at */
+	struct sentinel *sentinel;		/* … */
 };
 
 /* --- what it says --- */
@@ -576,10 +581,10 @@ static void tell_event(const struct event *event, void *ctx)
 }
 
 static int say_events(struct scanner *scanner, const char *text, size_t size, uint32_t n,
-		      struct err *err)
+		      uint32_t changed, struct err *err)
 {
 	cleanup(fd_close) int fd = -1;
-	uint8_t room[4];
+	uint8_t room[8];
 	struct writer w = writer_of(room, sizeof(room));
 
 	if (n) {
@@ -588,6 +593,7 @@ static int say_events(struct scanner *scanner, const char *text, size_t size, ui
 			return say_failure(scanner, fd, err, err);
 	}
 	write_u32(&w, n);
+	write_u32(&w, changed);
 	return channel_send_written(&scanner->channel, MSG_EVENTS, &w, &fd, fd >= 0, -1, err);
 }
 
@@ -597,21 +603,27 @@ int scanner_on_look(struct channel *channel, struct message *message, void *ctx,
 	struct scanner *scanner = ctx;
 	struct told told = { .scanner = scanner };
 	cleanup(freep) char *text = NULL;
+	uint32_t watch_us = bytes_u32(&message->body), changed = 0;
 	struct err why = {0};
 	size_t size = 0;
 	int r = 0;
 
 	(void)channel;
-	(void)message;
 	if (!scanner->kernel)
 		return err_set(err, -EPROTO, "there is no guest");
 	if (!scanner->behaviour)
 		r = behaviour_open(EVENTS_ALL, &scanner->behaviour);
+	if (r >= 0 && !scanner->sentinel)
+		r = sentinel_open(&scanner->sentinel);
 	told.to = r >= 0 ? open_memstream(&text, &size) : NULL;
 	if (told.to) {
 		view_set_kernel(scanner->view, scanner->kernel->space);
 		r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event,
 				   &told, &why);
+		/* A guest that stands still changes nothing. */
+		if (r >= 0 && watch_us && behaviour_still_ns(scanner->behaviour) < STILL_NS)
+			changed = sentinel_look(scanner->sentinel, scanner->kernel, scanner->view,
+						watch_us * 1000ull);
 		/* Its clock confirms it soon, if it runs: why tell it a period later? */
 		if (r == 1) {
 			usleep(SETTLE_US);
@@ -623,7 +635,7 @@ int scanner_on_look(struct channel *channel, struct message *message, void *ctx,
 	if (!told.to || fclose(told.to) != 0 || told.no_memory)
 		r = -ENOMEM;
 	return r < 0 ? say_failure(scanner, r, &why, err) :
-		       say_events(scanner, text, size, told.n, err);
+		       say_events(scanner, text, size, told.n, changed, err);
 }
 
 /* --- its life --- */
@@ -642,6 +654,7 @@ int scanner_on_quit(struct channel *channel, struct message *message, void *ctx,
 static void scanner_free(struct scanner *scanner)
 {
 	behaviour_close(&scanner->behaviour);
+	sentinel_close(&scanner->sentinel);
 	reference_close(&scanner->sources.reference);
 	baseline_close(&scanner->sources.baseline);
 	keeper_close(&scanner->sources.keeper);

@@ -6,18 +6,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/vec.h"
+#include "monitor/schedule_inside.h"
 
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
-
-/*
- * A check that takes as long, for what it is worth, belongs to the class, and to the one before it
- * at half of it. What is found soonest on the whole has periods as the roots of the costs: four
- * times as long for what costs sixteen times as much, and cheap ones cost some 10 to 100 us.
- */
-#define MIDDLE_NS (150 * 1000ull)
-#define DEAR_NS	  (5 * NS_PER_MS)
 
 /* What a job costs before one was measured. */
 #define LOOK_GUESS_NS (300 * 1000ull)
@@ -38,9 +30,6 @@
 #define OWED_NS	   (2.0 * (double)NS_PER_S)
 #define OWED_MAX_S 30.0
 
-/* A measurement counts as much as the three before it. */
-#define LEARN 0.25
-
 /*
  * What was done to a guest with such news in it is mostly hooks, which are looked for at once. Who
  * owes as much as some of these sweeps take makes news all the time, and waits his turn.
@@ -59,62 +48,22 @@
 /* The share that is shown is of about as long. */
 #define SHARE_NS (10.0 * (double)NS_PER_S)
 
-/* Which item: the look, a batch, or FIXED + number of a dear check. */
-enum {
-	ITEM_LOOK,
-	ITEM_CHEAP,
-	ITEM_MIDDLE,
-	ITEM_FIXED,
-	ITEM_ALL = -1,	/* everything, for the first time */
-	ITEM_NONE = -2,
-	ITEM_ALARM = -3,	/* both batches, at once */
-};
+/*
+ * Looks may watch with what the rest leaves of the guest's share: at least, and at most, so much of
+ * it. Less than the least would see too late what the checks of it now look for seldom.
+ */
+#define WATCH_MIN 0.25
+#define WATCH_MAX 0.5
 
-struct item {
-	uint64_t due;
-	double cost_ns;		/* of one job */
-	bool on;		/* there is something to do */
-};
+/* What nobody has planned for has room, too: else there is never any credit. */
+#define WATCH_SPARE 0.1
 
-struct known {
-	double cost_ns;
-	bool wanted, measured, cold;	/* cold: only in the first sweep */
-	enum schedule_class class;
-};
+/* See looks_in_debt(). */
+#define LOOK_DEBT_S   3.0
+#define LOOK_FIRST_NS (2 * NS_PER_S)
 
-struct scheduled {
-	uint64_t number;
-	struct schedule_plan plan;
-	struct known *checks;
-	struct item *items;	/* ITEM_FIXED, and one per check */
-	int running;		/* item, or ITEM_NONE */
-	uint64_t started;	/* of what runs */
-	uint64_t soonest;	/* of all that is on */
-	uint64_t refilled;
-	double credit_ns;
-	double owed_ns;		/* of attaching and of whole sweeps */
-	double attach_ns;	/* what the last one took */
-	double demand;		/* of one CPU, if its periods were as configured */
-	double allowed;		/* of one CPU */
-	double stretch;
-	double share;
-	uint64_t shared_at;
-	uint64_t jobs, cpu_ns;
-	bool alarm;
-	bool first, free, hold, paused;	/* free: what it costs is no debt */
-};
-
-struct schedule {
-	struct schedule_options options;
-	size_t checks_n;
-	uint8_t *worth;
-	schedule_random_fn *random;
-	void *ctx;
-	VEC(struct scheduled *) guests;
-	double *demands;	/* scratch of balance() */
-	size_t demands_room;
-	uint64_t balanced_at;
-};
+/* A look that comes late watches more, but no single one keeps its scanner for long. */
+#define WATCH_PERIODS_MAX 3.0
 
 static int sound(const struct schedule_options *options)
 {
@@ -142,7 +91,8 @@ int schedule_create(const struct schedule_options *options, size_t checks_n,
 	if (!schedule)
 		return -ENOMEM;
 	schedule->worth = calloc(checks_n + 1, sizeof(*schedule->worth));
-	if (!schedule->worth)
+	schedule->watched = calloc(checks_n + 1, sizeof(*schedule->watched));
+	if (!schedule->worth || !schedule->watched)
 		return -ENOMEM;
 	for (size_t i = 0; i < checks_n; i++)
 		schedule->worth[i] = worth && worth[i] ? worth[i] : 1;
@@ -177,8 +127,15 @@ void schedule_free(struct schedule **schedule)
 	vec_free(&(*schedule)->guests);
 	free((*schedule)->demands);
 	free((*schedule)->worth);
+	free((*schedule)->watched);
 	free(*schedule);
 	*schedule = NULL;
+}
+
+void schedule_set_watched(struct schedule *schedule, uint32_t check)
+{
+	if (check < schedule->checks_n)
+		schedule->watched[check] = true;
 }
 
 static struct scheduled *find(const struct schedule *schedule, uint64_t number)
@@ -228,7 +185,7 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 	guest->items[ITEM_LOOK].on = guest->plan.look_ms > 0;
 	guest->items[ITEM_CHEAP].on = batch[SCHEDULE_CHEAP] && !guest->paused;
 	guest->items[ITEM_MIDDLE].on = batch[SCHEDULE_MIDDLE] && !guest->paused;
-	guest->soonest = UINT64_MAX;
+	guest->soonest_check = guest->called && !guest->paused ? guest->called_at : UINT64_MAX;
 	guest->demand = 0;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++) {
 		const struct item *item = &guest->items[i];
@@ -236,9 +193,12 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 		if (!item->on)
 			continue;
 		guest->demand += item->cost_ns / period_ns(guest, (int)i);
-		if (item->due < guest->soonest)
-			guest->soonest = item->due;
+		if (i != ITEM_LOOK && item->due < guest->soonest_check)
+			guest->soonest_check = item->due;
 	}
+	guest->soonest = guest->items[ITEM_LOOK].on &&
+			 guest->items[ITEM_LOOK].due < guest->soonest_check ?
+				 guest->items[ITEM_LOOK].due : guest->soonest_check;
 }
 
 static int by_value(const void *a, const void *b)
@@ -273,6 +233,16 @@ static bool is_overdrawn(const struct scheduled *guest)
 	return guest->owed_ns > OWED_NS;
 }
 
+static double watch_of(const struct scheduled *guest, double allowed)
+{
+	double left = (1 - WATCH_SPARE) * allowed - guest->demand;
+
+	if (!guest->plan.look_ms || !guest->plan.watch)
+		return 0;
+	return left < WATCH_MIN * allowed ? WATCH_MIN * allowed :
+	       left > WATCH_MAX * allowed ? WATCH_MAX * allowed : left;
+}
+
 /* Share the host's budget anew. */
 static void balance(struct schedule *schedule, uint64_t now)
 {
@@ -281,18 +251,19 @@ static void balance(struct schedule *schedule, uint64_t now)
 	for (size_t i = 0; i < schedule->guests.n; i++) {
 		const struct scheduled *guest = schedule->guests.v[i];
 		double most = guest->plan.us_per_s / 1e6;
+		double demand = guest->demand + watch_of(guest, most);
 
-		schedule->demands[i] = guest->demand < most && !is_overdrawn(guest) ?
-					       guest->demand : most;
+		schedule->demands[i] = demand < most && !is_overdrawn(guest) ? demand : most;
 	}
 	level = fair_level(schedule);
 	for (size_t i = 0; i < schedule->guests.n; i++) {
 		struct scheduled *guest = schedule->guests.v[i];
-		double most = guest->plan.us_per_s / 1e6;
+		double most = guest->plan.us_per_s / 1e6, demand;
 
 		guest->allowed = level < most ? level : most;
-		guest->stretch = guest->demand > guest->allowed ?
-				 guest->demand / guest->allowed : 1;
+		guest->watch = watch_of(guest, guest->allowed);
+		demand = guest->demand + guest->watch;
+		guest->stretch = demand > guest->allowed ? demand / guest->allowed : 1;
 	}
 	schedule->balanced_at = now;
 }
@@ -466,6 +437,28 @@ void schedule_alarm(struct schedule *schedule, uint64_t number, uint64_t now)
 	arrange(schedule, guest);
 }
 
+void schedule_call(struct schedule *schedule, uint64_t number, const uint32_t *checks, size_t n,
+		   uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+	bool was;
+
+	if (!guest || guest->first || guest->paused)
+		return;
+	was = guest->called;
+	for (size_t i = 0; i < n; i++) {
+		if (checks[i] >= schedule->checks_n || !guest->checks[checks[i]].wanted)
+			continue;
+		guest->called = guest->checks[checks[i]].called = true;
+	}
+	if (!guest->called)
+		return;
+	/* Who is called again while he waits does not lose his turn. */
+	guest->called_at = was ? guest->called_at : now;
+	guest->urgent = guest->owed_ns - paid_at(guest, now) < ALARM_OWED_NS;
+	arrange(schedule, guest);
+}
+
 void schedule_hold(struct schedule *schedule, uint64_t number, bool hold, uint64_t now)
 {
 	struct scheduled *guest = find(schedule, number);
@@ -491,6 +484,17 @@ static uint32_t starting(const struct schedule *schedule, uint64_t now)
 	return n;
 }
 
+/*
+ * Looks are cheap, and tell what is to be checked at once: a guest in some debt is still looked at,
+ * as long as that keeps no check waiting for long, and none that was called.
+ */
+static bool looks_in_debt(const struct scheduled *guest, uint64_t now, double credit)
+{
+	return guest->plan.watch && guest->items[ITEM_LOOK].on && !guest->called &&
+	       credit > -LOOK_DEBT_S * (double)NS_PER_S * guest->allowed &&
+	       (guest->soonest_check > now || now - guest->soonest_check < LOOK_FIRST_NS);
+}
+
 /* When could its next job start? UINT64_MAX: not before something else happens. */
 static uint64_t ready_at(const struct scheduled *guest, uint64_t now)
 {
@@ -498,12 +502,14 @@ static uint64_t ready_at(const struct scheduled *guest, uint64_t now)
 
 	if (guest->running != ITEM_NONE || guest->hold || guest->soonest == UINT64_MAX)
 		return UINT64_MAX;
-	if ((guest->first || guest->alarm) && !guest->paused)
+	if ((guest->first || guest->alarm || guest->urgent) && !guest->paused)
 		return guest->soonest;
 	credit = credit_at(guest, now);
 	if (credit < 0) {
 		uint64_t paid = paid_until(guest, now, -credit);
 
+		if (looks_in_debt(guest, now, credit) && guest->items[ITEM_LOOK].due < paid)
+			return guest->items[ITEM_LOOK].due;
 		return paid > guest->soonest ? paid : guest->soonest;
 	}
 	return guest->soonest;
@@ -526,19 +532,26 @@ static struct scheduled *choose(const struct schedule *schedule, uint64_t now)
 	return best;
 }
 
-static int item_of(const struct schedule *schedule, const struct scheduled *guest)
+static int item_of(const struct schedule *schedule, const struct scheduled *guest, uint64_t now)
 {
 	if (guest->first && !guest->paused)
 		return ITEM_ALL;
 	if (guest->alarm && !guest->paused)
 		return ITEM_ALARM;
+	if (guest->urgent && !guest->paused)
+		return ITEM_CALLED;
+	if (looks_in_debt(guest, now, credit_at(guest, now)) && credit_at(guest, now) < 0)
+		return ITEM_LOOK;
+	if (guest->called && !guest->paused && guest->called_at == guest->soonest)
+		return ITEM_TURN;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		if (guest->items[i].on && guest->items[i].due == guest->soonest)
 			return (int)i;
 	return ITEM_NONE;
 }
 
-static bool is_part(const struct scheduled *guest, int item, size_t check)
+static bool is_part(const struct schedule *schedule, const struct scheduled *guest, int item,
+		    size_t check)
 {
 	const struct known *known = &guest->checks[check];
 
@@ -548,7 +561,11 @@ static bool is_part(const struct scheduled *guest, int item, size_t check)
 	case ITEM_ALL:
 		return true;
 	case ITEM_ALARM:
-		return known->class != SCHEDULE_DEAR;
+		return known->class != SCHEDULE_DEAR || known->called ||
+		       schedule_is_watched(schedule, guest, check);
+	case ITEM_CALLED:
+	case ITEM_TURN:
+		return known->called;
 	case ITEM_LOOK:
 		return false;
 	case ITEM_CHEAP:
@@ -564,6 +581,8 @@ static bool is_part(const struct scheduled *guest, int item, size_t check)
 static void postpone_all(const struct schedule *schedule, struct scheduled *guest, int item,
 			 uint64_t now)
 {
+	if (item == ITEM_CALLED || item == ITEM_TURN)
+		return;	/* these are part of an item, or as note_called() says */
 	if (item == ITEM_ALL)
 		for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 			postpone(schedule, guest, (int)i, now);
@@ -574,11 +593,44 @@ static void postpone_all(const struct schedule *schedule, struct scheduled *gues
 		postpone(schedule, guest, item, now);
 }
 
+/* What was called runs now; of the dear ones that is their turn, too. */
+static void note_called(const struct schedule *schedule, struct scheduled *guest,
+			const struct schedule_job *job, int item, uint64_t now)
+{
+	for (size_t i = 0; i < job->checks_n; i++) {
+		struct known *known = &guest->checks[job->checks[i]];
+
+		if (known->class == SCHEDULE_DEAR && item <= ITEM_ALARM)
+			postpone(schedule, guest, (int)(ITEM_FIXED + job->checks[i]), now);
+		known->called = false;
+	}
+	guest->called = false;
+	for (size_t i = 0; i < schedule->checks_n; i++) {
+		struct known *known = &guest->checks[i];
+
+		known->called &= known->wanted;
+		guest->called |= known->called;
+	}
+	guest->urgent &= guest->called;
+}
+
+/* How long may the look watch that begins now? */
+static uint64_t grant(struct scheduled *guest, uint64_t now)
+{
+	double most = WATCH_PERIODS_MAX * period_ns(guest, ITEM_LOOK);
+	double passed = (double)(now - guest->looked_at);
+
+	passed = guest->looked_at && passed < most ? passed : period_ns(guest, ITEM_LOOK);
+	guest->looked_at = now;
+	guest->granted_ns = (uint64_t)(passed * guest->watch);
+	return guest->granted_ns;
+}
+
 int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *ret)
 {
 	struct scheduled *guest = choose(schedule, now);
 	struct schedule_job job = { 0 };
-	int item = guest ? item_of(schedule, guest) : ITEM_NONE;
+	int item = guest ? item_of(schedule, guest, now) : ITEM_NONE;
 
 	if (item == ITEM_NONE)
 		return 0;
@@ -590,10 +642,13 @@ int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *
 		if (!job.checks)
 			return -ENOMEM;
 		for (size_t i = 0; i < schedule->checks_n; i++)
-			if (is_part(guest, item, i))
+			if (is_part(schedule, guest, item, i))
 				job.checks[job.checks_n++] = (uint32_t)i;
+	} else {
+		job.watch_ns = grant(guest, now);
 	}
 	postpone_all(schedule, guest, item, now);
+	note_called(schedule, guest, &job, item, now);
 	if (item == ITEM_ALL)
 		guest->first = false;
 	if (item == ITEM_ALL || item == ITEM_ALARM)
@@ -622,65 +677,6 @@ uint64_t schedule_wake(const struct schedule *schedule, uint64_t now)
 			wake = at;
 	}
 	return wake;
-}
-
-static void learn(double *known, double measured, bool first)
-{
-	*known = first ? measured : *known + LEARN * (measured - *known);
-}
-
-/* A class is left upwards at its limit, downwards at half of it, so that none swings. */
-static enum schedule_class class_of(double cost_ns, enum schedule_class now)
-{
-	double middle = now >= SCHEDULE_MIDDLE ? MIDDLE_NS / 2.0 : (double)MIDDLE_NS;
-	double dear = now == SCHEDULE_DEAR ? DEAR_NS / 2.0 : (double)DEAR_NS;
-
-	return cost_ns >= dear ? SCHEDULE_DEAR :
-	       cost_ns >= middle ? SCHEDULE_MIDDLE : SCHEDULE_CHEAP;
-}
-
-/* The CPU time of a sweep by the proportions of its checks: a busy host stretches all alike. */
-static bool learn_checks(const struct schedule *schedule, struct scheduled *guest, uint64_t cpu_ns,
-			 const struct schedule_cost *costs, size_t costs_n)
-{
-	bool moved = false;
-	double sum = 0;
-
-	for (size_t i = 0; i < costs_n; i++)
-		sum += (double)costs[i].duration_ns;
-	for (size_t i = 0; i < costs_n && sum > 0; i++) {
-		struct known *known;
-		double cost = (double)costs[i].duration_ns / sum * (double)cpu_ns;
-		enum schedule_class was;
-
-		if (costs[i].check >= schedule->checks_n)
-			continue;
-		known = &guest->checks[costs[i].check];
-		learn(&known->cost_ns, cost, !known->measured || (known->cold && !guest->free));
-		known->cold = guest->free;
-		known->measured = true;
-		was = known->class;
-		known->class = class_of(known->cost_ns / schedule->worth[costs[i].check], was);
-		moved |= known->class != was;
-	}
-	return moved;
-}
-
-/* Costs of the batches and of the dear ones, where what they hold has changed. */
-static void estimate(const struct schedule *schedule, struct scheduled *guest)
-{
-	guest->items[ITEM_CHEAP].cost_ns = guest->items[ITEM_MIDDLE].cost_ns = 0;
-	for (size_t i = 0; i < schedule->checks_n; i++) {
-		const struct known *known = &guest->checks[i];
-
-		if (!known->wanted)
-			continue;
-		if (known->class == SCHEDULE_DEAR)
-			guest->items[ITEM_FIXED + i].cost_ns = known->cost_ns;
-		else
-			guest->items[known->class == SCHEDULE_CHEAP ? ITEM_CHEAP : ITEM_MIDDLE]
-				.cost_ns += known->cost_ns;
-	}
 }
 
 static void charge(struct scheduled *guest, uint64_t now, uint64_t cpu_ns)
@@ -764,16 +760,18 @@ void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uin
 	item = guest->running;
 	guest->running = ITEM_NONE;
 	spend(guest, now, cpu_ns);
-	if (learn_checks(schedule, guest, cpu_ns, costs, costs_n) || item < 0)
-		estimate(schedule, guest);
+	if (schedule_learn_checks(schedule, guest, cpu_ns, costs, costs_n) || item < 0)
+		schedule_estimate(schedule, guest);
+	else if (item == ITEM_LOOK)
+		schedule_learn_look(guest, cpu_ns);
 	else
-		learn(&guest->items[item].cost_ns, (double)cpu_ns, false);
+		schedule_learn(&guest->items[item].cost_ns, (double)cpu_ns, false);
 	arrange(schedule, guest);
 	if (item == ITEM_ALL || now - schedule->balanced_at >= BALANCE_NS)
 		balance(schedule, now);
 	if (guest->free && item == ITEM_ALL)
 		refill(guest, now);	/* what every guest costs once */
-	else if (item < 0)
+	else if (item < 0 && item != ITEM_TURN)
 		owe(schedule, guest, now, cpu_ns);
 	else
 		charge(guest, now, cpu_ns);

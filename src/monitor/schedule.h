@@ -19,6 +19,9 @@
  * has a period; the pause until it is due again is that period, give or take the jitter, by
  * chance: what comes and goes in a guest cannot time itself.
  *
+ * What looks watch besides (sentinel.h) takes what the rest leaves of the guest's share, within
+ * limits, and is no item: it has no period, and each look is told how long it may take.
+ *
  * The budget is kept in two ways. What a guest's items would cost per second is known, and where
  * that is over its share, all its periods are stretched by the same factor. And what its jobs
  * did cost is counted: a guest that is in debt waits. The host's budget is shared so that who
@@ -43,6 +46,7 @@ struct schedule_plan {
 	uint32_t period_ms[SCHEDULE_CLASSES];	/* > 0 */
 	uint32_t us_per_s;			/* CPU time: > 0 */
 	const bool *wanted;	/* of each check, whether it is to be run; NULL: all */
+	bool watch;		/* looks watch, too (sentinel.h) */
 };
 
 /* 64 bits of chance, which a guest cannot know. */
@@ -51,6 +55,7 @@ typedef uint64_t schedule_random_fn(void *ctx);
 struct schedule_job {
 	uint64_t guest;
 	bool look;
+	uint64_t watch_ns;	/* of a look: CPU time for what it watches besides */
 	bool first;		/* everything at once */
 	uint32_t *checks;	/* numbers of the checks to run; free(); NULL: a look */
 	size_t checks_n;
@@ -118,6 +123,25 @@ void schedule_all(struct schedule *schedule, uint64_t guest, uint64_t now);
  * paid for as attaching is; where that happens all the time, as soon as there is credit.
  */
 void schedule_alarm(struct schedule *schedule, uint64_t guest, uint64_t now);
+
+/**
+ * schedule_set_watched - looks tell when what a check looks at has changed
+ * @check: its number; before guests come
+ *
+ * schedule_call() brings it forward then, so that by itself, whatever it costs, it is run as what
+ * is dear is. Not so of a guest whose looks do not watch.
+ */
+void schedule_set_watched(struct schedule *schedule, uint32_t check);
+
+/**
+ * schedule_call - what some checks look at has changed: they are run at once
+ * @checks: their numbers
+ *
+ * Paid for as schedule_alarm(): who has that happen all the time waits until there is credit, and
+ * for what is due longer.
+ */
+void schedule_call(struct schedule *schedule, uint64_t guest, const uint32_t *checks, size_t n,
+		   uint64_t now);
 
 /* While it is paused only looks: nothing in it changes, and these see when it goes on. */
 void schedule_pause(struct schedule *schedule, uint64_t guest, bool paused, uint64_t now);

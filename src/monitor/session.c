@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "monitor/heard.h"
 #include "monitor/protocol.h"
+#include "monitor/sentinel.h"
 #include "monitor/sandbox.h"
 #include "monitor/scanner.h"
 #include "ram/handover.h"
@@ -207,13 +208,15 @@ int session_sweep(struct session *session, uint32_t flags, const char *const *id
 	return tell(session, MSG_SWEEP, &w, &fd, fd >= 0, err);
 }
 
-int session_look(struct session *session, struct err *err)
+int session_look(struct session *session, uint32_t watch_us, struct err *err)
 {
-	const struct writer none = writer_of(NULL, 0);
+	uint8_t room[4];
+	struct writer w = writer_of(room, sizeof(room));
 
+	write_u32(&w, watch_us);
 	session->state = SESSION_LOOKING;
 	pages_renew(&session->pages);
-	return tell(session, MSG_LOOK, &none, NULL, 0, err);
+	return tell(session, MSG_LOOK, &w, NULL, 0, err);
 }
 
 int session_prepare(struct session *session, int vmlinux, struct err *err)
@@ -337,17 +340,20 @@ int session_on_events(struct channel *channel, struct message *message, void *ct
 		      struct err *err)
 {
 	struct session *session = ctx;
-	uint32_t n = bytes_u32(&message->body);
+	uint32_t n = bytes_u32(&message->body), changed = bytes_u32(&message->body);
 	int r = expect(session, SESSION_LOOKING, "EVENTS", err);
 
 	if (r < 0)
 		return r;
 	if (!n != !message->fds_n)
 		return channel_violated(channel, err, "%u events in %zu files", n, message->fds_n);
+	if (changed >= SENTINEL_BIT(SENTINEL_REGIONS))
+		return channel_violated(channel, err, "regions %#x, which there are not", changed);
 	if (n && sealed_check(message->fds[0], REPORT_BYTES_MAX, err) < 0)
 		return -EPROTO;
 	fd_close(&session->events);
 	session->events = n ? take_fd(&message->fds[0]) : -1;
+	session->changed = changed;
 	session->news = NEWS_EVENTS;
 	return 0;
 }

@@ -77,6 +77,7 @@ struct session {
 	struct session_report report;
 	int profile;		/* a file, not read; -1: none, or taken */
 	int events;		/* lines of hvsm.event/1, not judged; -1: none, or taken */
+	uint32_t changed;	/* SENTINEL_BIT() of regions, by the same look */
 	struct err failed;
 	char said[512];
 	uint32_t remarks;	/* SAID, since it was told something */
@@ -115,8 +116,11 @@ nodiscard int session_sweep(struct session *session, uint32_t flags, const char 
 			    size_t n, const struct registers *cpus, size_t cpus_n,
 			    struct err *err);
 
-/* Ask what has happened since the last look. */
-nodiscard int session_look(struct session *session, struct err *err);
+/**
+ * session_look - ask what has happened since the last look
+ * @watch_us: for as long its sentinel may look for what has changed
+ */
+nodiscard int session_look(struct session *session, uint32_t watch_us, struct err *err);
 
 /**
  * session_prepare - have a shipped kernel's symbols and types unpacked, for all its scanners

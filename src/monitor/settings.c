@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "check/check.h"
+#include "monitor/sentinel.h"
 
 #define BACKLOG 16
 
@@ -172,6 +173,16 @@ void settings_worth(uint8_t *ret)
 		ret[i] = checks[i]->worth;
 }
 
+void settings_watched(struct schedule *schedule)
+{
+	size_t n;
+	const struct check *const *checks = checks_all(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (sentinel_watches(checks[i]->id))
+			schedule_set_watched(schedule, (uint32_t)i);
+}
+
 int settings_plan(const struct config *config, const char *name, const char *uuid, bool *wanted,
 		  struct schedule_plan *ret)
 {
@@ -192,6 +203,7 @@ int settings_plan(const struct config *config, const char *name, const char *uui
 			       guest.dear_period_ms },
 		.us_per_s = guest.cpu_permille * US_PER_PERMILLE,
 		.wanted = wanted,
+		.watch = guest.sentinel,
 	};
 	guest_config_free(&guest);
 	return watch;

@@ -55,6 +55,9 @@ struct schedule_options settings_options(const struct config *config);
 /* What the checks are worth, each by its number: for schedule_create(). */
 void settings_worth(uint8_t *ret);
 
+/* Which of them are watched (sentinel.h): as schedule_set_watched(). */
+void settings_watched(struct schedule *schedule);
+
 /**
  * settings_plan - what holds for one guest
  * @wanted: of each check; the plan points to it

@@ -16,6 +16,7 @@
 #include "monitor/journal.h"
 #include "monitor/parent.h"
 #include "monitor/sealed.h"
+#include "monitor/sentinel.h"
 #include "report/encode.h"
 #include "report/identity.h"
 
@@ -384,7 +385,19 @@ void ward_on_plugged(struct ward *ward)
 	parent_work(ward->parent);
 }
 
-void ward_on_events(struct ward *ward, int fd)
+/* It is no news to anybody else: what is wrong, if anything is, these checks say. */
+static void call_checks(struct ward *ward, uint32_t changed, uint64_t now)
+{
+	uint32_t checks[SENTINEL_CHECKS_MAX];
+	size_t n = sentinel_checks(changed, checks);
+
+	if (!changed)
+		return;
+	ward->alarms++;
+	schedule_call(ward->parent->schedule, ward->number, checks, n, now);
+}
+
+void ward_on_events(struct ward *ward, int fd, uint32_t changed)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 	int r = fd < 0 ? 0 : parent_control_events(ward->parent, ward->number, fd);
@@ -394,6 +407,7 @@ void ward_on_events(struct ward *ward, int fd)
 			ward->guest->name);
 	ward->job_spent = ward_scanner_cpu_ns(ward) - ward->job_cpu;
 	job_done(ward, NULL, 0, now);
+	call_checks(ward, changed, now);
 	parent_work(ward->parent);
 }
 
@@ -447,7 +461,7 @@ void ward_start(struct ward *ward, const struct schedule_job *job, uint64_t now)
 	int r;
 
 	begin(ward, now);
-	r = job->look ? ward_scanner_look(ward, &err)
+	r = job->look ? ward_scanner_look(ward, job->watch_ns, &err)
 		      : ward_scanner_sweep(ward, job->checks, job->checks_n, &err);
 	if (r < 0)
 		ward_on_failure(ward, r, err.code ? err.text : strerror(-r), true);
@@ -546,5 +560,6 @@ void ward_tell(const struct ward *ward, uint64_t now, struct link_guest *ret)
 		.cpu_ns = ward->cpu_ns + ward_scanner_cpu_ns(ward),
 		.memory_bytes = ward_scanner_memory_bytes(ward),
 		.restarts = ward->restarts, .reboots = ward->reboots,
+		.alarms = ward->alarms,
 	};
 }

@@ -48,6 +48,7 @@ struct ward {
 	uint64_t alive_ns;		/* when the last one that did began, CLOCK_BOOTTIME */
 	char before[65];		/* release of the boot that ran before it; "": none did */
 	uint32_t reboots;		/* since the guest came */
+	uint64_t alarms;		/* of its sentinel, since then */
 	uint32_t unsteady;		/* sweeps in a row that did not */
 	uint32_t plugged;		/* reports in a row that did not count: ward_on_plugged() */
 	uint64_t probe;			/* when it is tried again, if so; 0: not */
@@ -125,7 +126,9 @@ void ward_on_ready(struct ward *ward, const struct ward_boot *boot, const char *
 
 /* @fd stays the caller's. */
 void ward_on_report(struct ward *ward, int fd, uint8_t verdict, bool steady);
-void ward_on_events(struct ward *ward, int fd);
+
+/* @changed: SENTINEL_BIT() of regions in which something is not what it was */
+void ward_on_events(struct ward *ward, int fd, uint32_t changed);
 
 /* Its report is of less memory than the guest has by now: it is opened anew. */
 void ward_on_plugged(struct ward *ward);
@@ -147,7 +150,8 @@ void ward_scanner_end(struct ward *ward);
 /* @checks: numbers; @n 0: a look */
 nodiscard int ward_scanner_sweep(struct ward *ward, const uint32_t *checks, size_t n,
 				 struct err *err);
-nodiscard int ward_scanner_look(struct ward *ward, struct err *err);
+/* @watch_ns: for as long the sentinel may look for what has changed */
+nodiscard int ward_scanner_look(struct ward *ward, uint64_t watch_ns, struct err *err);
 
 /* CPU time and memory of the process; 0: none runs. */
 uint64_t ward_scanner_cpu_ns(const struct ward *ward);

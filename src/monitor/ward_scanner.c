@@ -223,7 +223,7 @@ static void on_events(struct ward *ward)
 {
 	cleanup(fd_close) int fd = take_fd(&ward->scanner->session.events);
 
-	ward_on_events(ward, fd);
+	ward_on_events(ward, fd, ward->scanner->session.changed);
 }
 
 static int on_news(int fd, uint32_t events, void *ctx, struct err *err)
@@ -371,9 +371,12 @@ int ward_scanner_sweep(struct ward *ward, const uint32_t *checks, size_t n, stru
 			     ram ? ram->cpus : NULL, ram ? ram->cpus_n : 0, err);
 }
 
-int ward_scanner_look(struct ward *ward, struct err *err)
+int ward_scanner_look(struct ward *ward, uint64_t watch_ns, struct err *err)
 {
-	return session_look(&ward->scanner->session, err);
+	uint64_t us = watch_ns / 1000;
+
+	return session_look(&ward->scanner->session, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
+			    err);
 }
 
 uint64_t ward_scanner_cpu_ns(const struct ward *ward)

@@ -20,6 +20,7 @@
 #include "check/sweep.h"
 #include "monitor/behaviour.h"
 #include "monitor/schedule.h"
+#include "monitor/sentinel.h"
 #include "monitor/settings.h"
 #include "ram/guests.h"
 #include "report/encode.h"
@@ -34,6 +35,7 @@ static const struct schedule_options options = {
 	.jitter_percent = 50, .host_us_per_s = 1000000, .cpus = 2,
 };
 static const struct schedule_plan plan = {
+	.watch = true,
 	.look_ms = 100, .period_ms = { 500, 2000, 15000 }, .us_per_s = 10000,
 };
 
@@ -49,6 +51,9 @@ struct bench {
 	struct kernel *kernel;
 	struct reference *reference;
 	struct behaviour *behaviour;
+	struct sentinel *sentinel;
+	uint64_t rounds;	/* of the sentinel, when it was warm */
+	uint32_t alarms;
 	struct schedule *schedule;
 	struct tally *tallies;	/* of the checks */
 	struct tally looks, sweeps;
@@ -140,10 +145,21 @@ static int sweep(struct bench *bench, const struct schedule_job *job, struct sch
 	return 0;
 }
 
-static int look(struct bench *bench, struct err *err)
+static int look(struct bench *bench, const struct schedule_job *job, uint64_t now, struct err *err)
 {
+	uint32_t checks[SENTINEL_CHECKS_MAX], changed;
+	int r;
+
 	view_set_kernel(bench->view, bench->kernel->space);
-	return behaviour_look(bench->behaviour, bench->kernel, bench->view, ignore, NULL, err);
+	r = behaviour_look(bench->behaviour, bench->kernel, bench->view, ignore, NULL, err);
+	if (r < 0)
+		return r;
+	changed = sentinel_look(bench->sentinel, bench->kernel, bench->view, job->watch_ns);
+	bench->alarms += changed != 0;
+	schedule_call(bench->schedule, 1, checks, sentinel_checks(changed, checks), now);
+	if (now < WARM_S * NS_PER_S)
+		bench->rounds = sentinel_stats(bench->sentinel).rounds;
+	return 0;
 }
 
 static void count(struct tally *tally, uint64_t at, uint64_t spent_ns)
@@ -178,7 +194,7 @@ static uint64_t work(struct bench *bench, const struct schedule_job *job, uint64
 {
 	cleanup(freep) struct schedule_cost *costs = calloc(bench->checks_n + 1, sizeof(*costs));
 	uint64_t began = now_ns(CLOCK_PROCESS_CPUTIME_ID), spent;
-	int r = !costs ? -ENOMEM : job->look ? look(bench, err) : sweep(bench, job, costs, err);
+	int r = !costs ? -ENOMEM : job->look ? look(bench, job, now, err) : sweep(bench, job, costs, err);
 
 	if (r < 0)
 		return 0;
@@ -269,6 +285,8 @@ static void show_all(struct bench *bench, uint64_t seconds)
 	       once,
 	       (double)(bench->looks.spent_ns + bench->sweeps.spent_ns) / 1e7 / (double)seconds,
 	       stats.stretch);
+	printf("the sentinel reads all code in %.2f s; %u alarms\n", (double)seconds /
+	       (double)(sentinel_stats(bench->sentinel).rounds - bench->rounds), bench->alarms);
 }
 
 static int open_all(struct bench *bench, const char *path, const char *target, struct err *err)
@@ -285,8 +303,12 @@ static int open_all(struct bench *bench, const char *path, const char *target, s
 	if (r >= 0)
 		r = behaviour_open(EVENTS_ALL, &bench->behaviour);
 	if (r >= 0)
+		r = sentinel_open(&bench->sentinel);
+	if (r >= 0)
 		r = schedule_create(&options, bench->checks_n, bench->worth, chance, bench,
 				    &bench->schedule);
+	if (r >= 0)
+		settings_watched(bench->schedule);
 	return r;
 }
 
@@ -300,6 +322,7 @@ static void close_all(struct bench *bench)
 {
 	schedule_free(&bench->schedule);
 	behaviour_close(&bench->behaviour);
+	sentinel_close(&bench->sentinel);
 	reference_close(&bench->reference);
 	kernel_close(&bench->kernel);
 	view_close(&bench->view);

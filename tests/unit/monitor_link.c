@@ -35,6 +35,7 @@ static void a_guest_arrives_as_it_was_sent(void **state)
 		.target = "qemu:1", .hypervisor = "", .reason = "why", .share_ppm = 1,
 		.stretch_ppm = 2, .cpu_ns = 3, .memory_bytes = 4, .restarts = 5,
 		.reboots = 6,
+		.alarms = 7,
 	};
 	struct channel parent, control;
 	struct message message;
@@ -54,6 +55,7 @@ static void a_guest_arrives_as_it_was_sent(void **state)
 	assert_string_equal(got.hypervisor, "");
 	assert_int_equal(got.restarts, 5);
 	assert_int_equal(got.reboots, 6);
+	assert_int_equal(got.alarms, 7);
 	message_deinit(&message);
 	channel_close(&parent);
 	channel_close(&control);

@@ -22,6 +22,8 @@ struct world {
 	uint64_t costs[GUESTS][CHECKS];
 	uint64_t look_cost[GUESTS];
 	uint64_t spent[GUESTS], first[GUESTS];
+	uint64_t watched[GUESTS];
+	bool watches;	/* looks take all the time that they are given */
 	uint64_t looks[GUESTS], last_look[GUESTS], look_gap_max[GUESTS], look_gap_min[GUESTS];
 	uint32_t runs[GUESTS][CHECKS];
 	uint64_t last[GUESTS][CHECKS], gap_max[GUESTS][CHECKS];
@@ -98,8 +100,11 @@ static void work(struct world *world, struct schedule_job *job)
 	uint64_t g = job->guest;
 	uint64_t cpu = job->look ? world->look_cost[g] : MS / 10;
 
-	if (job->look)
+	if (job->look) {
 		note_look(world, g);
+		cpu += world->watches ? job->watch_ns : 0;
+		world->watched[g] += job->watch_ns;
+	}
 	for (size_t i = 0; i < job->checks_n; i++) {
 		note_check(world, g, job->checks[i]);
 		/* A busy host: the clock says three times what the CPU took. */
@@ -422,6 +427,166 @@ static void news_of_code_is_followed_by_a_sweep_at_once(void **state)
 	world_free(world);
 }
 
+/* The job that starts now: how many checks it has, and whether @check is one. */
+static size_t next_has(struct world *world, uint32_t check, bool *has)
+{
+	struct schedule_job job = { 0 };
+	size_t n;
+
+	assert_int_equal(schedule_next(world->schedule, world->now, &job), 1);
+	assert_false(job.look);
+	*has = false;
+	for (size_t i = 0; i < job.checks_n; i++)
+		*has |= job.checks[i] == check;
+	n = job.checks_n;
+	work(world, &job);
+	return n;
+}
+
+/* A guest in debt has checks wait, and not looks, which tell which of them cannot. */
+static void who_owes_something_is_still_looked_at(void **state)
+{
+	struct world *world = world_new();
+	uint64_t late = 0, last;
+
+	(void)state;
+	world->plan.watch = true;
+	world->watches = true;
+	world->costs[0][39] = 15 * MS;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	for (uint64_t end = world->now + 300 * S; world->now < end;) {
+		last = world->last_look[0];
+		run_until(world, world->now + 10 * MS);
+		late += last == world->last_look[0] && world->now - last > 500 * MS;
+	}
+	/* In units of 10 ms: without it that is a sixteenth of the time. */
+	assert_true(late < 300);
+	world_free(world);
+}
+
+static void what_is_called_runs_at_once_and_alone(void **state)
+{
+	static const uint32_t two[] = { 3, 39 };
+	struct world *world = world_new();
+	uint64_t due, before;
+	bool has;
+
+	(void)state;
+	world->plan.watch = true;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	before = world->runs[0][39];
+	schedule_call(world->schedule, 0, two, 2, world->now);
+	/* Who is called twice runs once. */
+	schedule_call(world->schedule, 0, two, 1, world->now);
+	assert_int_equal(next_has(world, 39, &has), 2);
+	assert_true(has);
+	/* For what is dear that was its turn. */
+	due = world->now + 7 * S;
+	run_until(world, due);
+	assert_int_equal(world->runs[0][39], before + 1);
+	/* Nobody who was not wanted, or is not there. */
+	schedule_call(world->schedule, 0, (const uint32_t[]){ CHECKS }, 1, world->now);
+	schedule_call(world->schedule, 7, two, 2, world->now);
+	run_until(world, world->now + S);
+	assert_int_equal(world->runs[0][39], before + 1);
+	world_free(world);
+}
+
+static void who_calls_all_the_time_has_no_more_than_his_share(void **state)
+{
+	static const uint32_t dear = 39;
+	struct world *world = world_new();
+	uint32_t runs[CHECKS];
+	uint64_t spent, began;
+
+	(void)state;
+	world->plan.watch = true;
+	world->watches = true;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	spent = world->spent[0];
+	began = world->now;
+	memcpy(runs, world->runs[0], sizeof(runs));
+	while (world->now < began + 600 * S) {
+		schedule_call(world->schedule, 0, &dear, 1, world->now);
+		run_until(world, world->now + S / 10);
+	}
+	assert_true(used(world, spent, 600 * S) < 0.011);
+	/* And what he did not call still has its turn. */
+	assert_true(world->runs[0][39] - runs[39] > 60);
+	for (uint32_t c = 0; c < 30; c++)
+		assert_true(world->runs[0][c] - runs[c] > 120);
+	assert_true(world->runs[0][38] - runs[38] > 10);
+	world_free(world);
+}
+
+static void what_is_watched_is_run_seldom_and_at_every_alarm(void **state)
+{
+	struct world *world = world_new();
+	uint32_t before;
+	bool has;
+
+	(void)state;
+	world->plan.watch = true;
+	schedule_set_watched(world->schedule, 5);	/* as cheap as they are */
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	before = world->runs[0][5];
+	run_until(world, world->now + 120 * S);
+	assert_in_range(world->runs[0][5] - before, 4, 20);
+	schedule_alarm(world->schedule, 0, world->now);
+	assert_int_equal(next_has(world, 5, &has), 38);
+	assert_true(has);
+	world_free(world);
+
+	/* Nobody watches where there are no looks, or where they do not. */
+	for (unsigned int i = 0; i < 2; i++) {
+		world = world_new();
+		world->plan.watch = i == 0;
+		world->plan.look_ms = i == 0 ? 0 : world->plan.look_ms;
+		schedule_set_watched(world->schedule, 5);
+		add_guests(world, 1);
+		run_until(world, world->now + 60 * S);
+		before = world->runs[0][5];
+		run_until(world, world->now + 120 * S);
+		assert_true(world->runs[0][5] - before > 100);
+		assert_int_equal(world->watched[0], 0);
+		world_free(world);
+	}
+}
+
+static void looks_watch_with_what_is_left(void **state)
+{
+	static const uint64_t parts[] = { 1, 8, 256 };
+	uint64_t had[3], watched;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct world *world = world_new();
+		uint64_t spent;
+
+		/* An idle guest, the usual one, and one that is dear. */
+		for (size_t c = 0; c < CHECKS; c++)
+			world->costs[0][c] = world->costs[0][c] * parts[i] / 64;
+		world->plan.watch = true;
+		world->watches = true;
+		add_guests(world, 1);
+		run_until(world, world->now + 60 * S);
+		spent = world->spent[0];
+		watched = world->watched[0];
+		run_until(world, world->now + 600 * S);
+		assert_true(used(world, spent, 600 * S) < 0.011);
+		had[i] = world->watched[0] - watched;
+		world_free(world);
+	}
+	/* Not more than half of the guest's 1 %, and never nothing, whatever the rest takes. */
+	assert_in_range(had[0], 600 * S * 45 / 10000, 600 * S * 51 / 10000);
+	assert_true(had[1] < had[0] && had[1] > had[2]);
+	assert_in_range(had[2], 600 * S * 3 / 10000, 600 * S * 26 / 10000);
+}
+
 static void what_a_check_costs_is_not_what_it_took_first(void **state)
 {
 	struct world *world = world_new();
@@ -570,6 +735,11 @@ int main(void)
 		cmocka_unit_test(who_resets_itself_in_a_loop_cannot_take_a_cpu),
 		cmocka_unit_test(a_reset_now_and_then_is_followed_at_once),
 		cmocka_unit_test(news_of_code_is_followed_by_a_sweep_at_once),
+		cmocka_unit_test(who_owes_something_is_still_looked_at),
+		cmocka_unit_test(what_is_called_runs_at_once_and_alone),
+		cmocka_unit_test(who_calls_all_the_time_has_no_more_than_his_share),
+		cmocka_unit_test(what_is_watched_is_run_seldom_and_at_every_alarm),
+		cmocka_unit_test(looks_watch_with_what_is_left),
 		cmocka_unit_test(what_a_check_costs_is_not_what_it_took_first),
 		cmocka_unit_test(with_defaults_all_has_run_again_within_thirty_seconds),
 		cmocka_unit_test(who_is_held_gets_no_jobs_and_goes_on_after),

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "monitor/protocol.h"
 #include "monitor/sandbox.h"
+#include "monitor/sentinel.h"
 
 /* What scanners are that were taken over, or that die. */
 
@@ -220,12 +221,37 @@ static void events_that_are_no_bytes_are_not_handed_on(void **state)
 	struct two *two = *state;
 	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 
-	assert_int_equal(session_look(&two->session, NULL), 0);
-	assert_int_equal(channel_send(&two->scanner, MSG_EVENTS, "\1\0\0\0", 4, &fd, 1, -1, NULL),
-			 0);
+	assert_int_equal(session_look(&two->session, 0, NULL), 0);
+	assert_int_equal(channel_send(&two->scanner, MSG_EVENTS, "\1\0\0\0\0\0\0\0", 8, &fd, 1, -1,
+				      NULL), 0);
 	close(fd);
 	is_ended(two, "not sealed");
 	assert_int_equal(two->session.events, -1);
+}
+
+/* LOOK, and EVENTS without any, but with @changed. */
+static int say_changed(struct two *two, uint32_t changed)
+{
+	uint8_t room[8];
+	struct writer w = writer_of(room, sizeof(room));
+
+	write_u32(&w, 0);
+	write_u32(&w, changed);
+	assert_int_equal(session_look(&two->session, 0, NULL), 0);
+	assert_int_equal(channel_send_written(&two->scanner, MSG_EVENTS, &w, NULL, 0, -1, NULL), 0);
+	return session_next(&two->session, 1000, NULL);
+}
+
+static void regions_that_changed_are_news_and_others_end_it(void **state)
+{
+	struct two *two = *state;
+
+	assert_int_equal(say_changed(two, SENTINEL_BIT(SENTINEL_GATES)), 0);
+	assert_int_equal(two->session.news, NEWS_EVENTS);
+	assert_int_equal(two->session.changed, SENTINEL_BIT(SENTINEL_GATES));
+	assert_int_equal(say_changed(two, 0), 0);
+	assert_int_equal(two->session.changed, 0);
+	assert_int_equal(say_changed(two, SENTINEL_BIT(SENTINEL_REGIONS)), -EPROTO);
 }
 
 static void say_prepared(struct two *two, int fd)
@@ -309,7 +335,7 @@ static void scanner_that_does_not_read_is_not_waited_for(void **state)
 	int r;
 
 	do
-		r = session_look(&two->session, &err);
+		r = session_look(&two->session, 0, &err);
 	while (r >= 0);
 	assert_int_equal(r, -EPROTO);
 	assert_non_null(strstr(err.text, "does not read"));
@@ -461,6 +487,7 @@ int main(void)
 		TWO(failure_that_is_none_ends_it),
 		TWO(report_that_is_no_bytes_is_not_handed_on),
 		TWO(events_that_are_no_bytes_are_not_handed_on),
+		TWO(regions_that_changed_are_news_and_others_end_it),
 		TWO(profile_is_told),
 		TWO(profile_that_nobody_asked_for_ends_it),
 		TWO(profile_that_can_still_be_changed_ends_it),

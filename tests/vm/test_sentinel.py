@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What changes in code or constants has its checks run at once, though their turn does not come for a day."""
+
+from __future__ import annotations
+
+import http.client
+import mmap
+import os
+import re
+import socket
+import struct
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lab.daemon import Daemon  # noqa: E402
+from lab.guest import Guest  # noqa: E402
+
+KERNEL = "6.1-cloud"
+NAME = "hvsm-sentinel"
+TIMES = 3
+GETPID = 39
+
+# No check runs by itself while the test does: after the first sweeps only looks are left.
+SETTINGS = """
+guest_cpu_percent = 50
+cheap_period_ms = 86400000
+middle_period_ms = 86400000
+dear_period_ms = 86400000
+jitter_percent = 0
+reference = {{ {debs} }}
+http {{ listen = "unix:{path}" }}
+"""
+
+
+class Ram:
+    """The guest's RAM, which is a memfd, and where its kernel's image lies in it."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.symbols = {name: int(at, 16) for at, _, name, *_ in
+                        map(str.split, guest.sh("cat /proc/kallsyms").splitlines())}
+        fds = Path(f"/proc/{guest.pid}/fd")
+        file = next(fd for fd in fds.iterdir() if os.readlink(fd).startswith("/memfd:memory-backend"))
+        with file.open("r+b") as opened:
+            self.bytes = mmap.mmap(opened.fileno(), 0)
+        # The table of system calls begins with these, wherever it lies.
+        calls = ("read", "write", "open", "close", "newstat")
+        table = struct.pack("<5Q", *(self.symbols[f"__x64_sys_{call}"] for call in calls))
+        at = self.bytes.find(table)
+        assert at >= 0 and self.bytes.find(table, at + 1) < 0, "no table of system calls, or two"
+        self.moved = self.symbols["sys_call_table"] - at
+
+    def swap(self, at: int, new: bytes) -> bytes:
+        """Of the kernel's image, from outside: nothing else in the guest tells of it."""
+        at -= self.moved
+        old, self.bytes[at:at + len(new)] = self.bytes[at:at + len(new)], new
+        return old
+
+
+class SentinelTest(unittest.TestCase):
+    def metric(self, name: str) -> int:
+        with socket.socket(socket.AF_UNIX) as to:
+            to.settimeout(60)
+            to.connect(self.http)
+            to.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = http.client.HTTPResponse(to)
+            answer.begin()
+            text = answer.read().decode()
+        found = re.search(rf"^{name}{{.*}} (\d+)$", text, re.MULTILINE)
+        self.assertIsNotNone(found, text)
+        assert found
+        return int(found[1])
+
+    def alarms(self) -> int:
+        return self.metric("hvsm_guest_sentinel_alarms_total")
+
+    def found(self) -> set[str]:
+        return {item["check"] for item in self.daemon.ask("findings")["items"]}
+
+    def settled(self) -> Any:
+        """Every check has run. One more sweep may follow the first one, and then none for a day."""
+        guest = self.daemon.guests().get(NAME)
+        return guest if guest and guest["verdict"] == "clean" and not guest["checks"]["not_run"] else None
+
+    def changed(self, what: str, at: int, new: bytes, check: str) -> None:
+        """Its check finds it, and finds it gone: each is an alarm."""
+        before = self.alarms()
+        for _ in range(TIMES):
+            old = self.ram.swap(at, new)
+            self.daemon.wait(f"{what} in {check}", lambda: check in self.found())
+            self.ram.swap(at, old)
+            self.daemon.wait(f"no {what}", lambda: not self.found())
+        self.daemon.wait(f"alarms of {what}", lambda: self.alarms() >= before + 2 * TIMES)
+
+    def test_a_change_has_its_checks_run_at_once(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="hvsm-sentinel-") as folder, \
+                Guest(KERNEL, name=NAME, backend="memfd") as guest:
+            Path(folder).chmod(0o711)
+            self.http = f"{folder}/http.sock"
+            debs = ", ".join(f'"{deb}"' for deb in guest.kernel.debs)
+            with Daemon(NAME, SETTINGS.format(debs=debs, path=self.http), "sentinel = yes") as self.daemon:
+                self.daemon.wait("a clean guest", self.settled)
+                self.ram = Ram(guest)
+                symbols = self.ram.symbols
+                start = symbols["kernel_restart"]
+                jump = struct.pack("<Bi", 0xe9, symbols["emergency_restart"] - start - 5)
+                self.changed("a jump at a function's start", start, jump, "kernel-code")
+                self.changed("an operation of a table", symbols["tcp4_seq_ops"] + 24,
+                             struct.pack("<Q", symbols["udp4_seq_show"]), "kernel-rodata")
+                self.changed("a system call", symbols["sys_call_table"] + 8 * GETPID,
+                             struct.pack("<Q", symbols["__x64_sys_getppid"]), "syscall-table")
+                self.assertNotIn("has ended", self.daemon.said())
+                self.assertEqual(self.daemon.end(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

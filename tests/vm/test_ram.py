@@ -185,7 +185,13 @@ class RamTest(unittest.TestCase):
         self.assertGreater(result["populated"], 16 << 20)
         if guest.backend != "hugetlb":  # a file system that knows no holes
             self.assertLess(result["populated"], size_bytes(guest.memory))
-        self.assertEqual(after, before)
+        # The host's kernel drops pages of a memfd that only hold zeros when it is asked to
+        # (drop_caches): fewer blocks are its doing, more would be ours.
+        blocks = {key: int(value) for key, value in before.items() if key.startswith("blocks")}
+        for key, value in blocks.items():
+            self.assertLessEqual(int(after[key]), value, key)
+        self.assertEqual({key: value for key, value in after.items() if key not in blocks},
+                         {key: value for key, value in before.items() if key not in blocks})
 
 
 def case(shape: dict[str, Any]) -> Callable[[RamTest], None]:

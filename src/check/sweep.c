@@ -32,8 +32,12 @@
 #define CONFIRM_HOST_NS	 (1500ull * 1000 * 1000)
 #define CONFIRM_POLL_US	 10000u
 
-/* How long the guest's clock may stand still before what was read is not believed. */
-#define PULSE_WAIT_MS	3000u
+/*
+ * How long the guest's clock may stand still before what was read is not believed. What wakes an
+ * idle CPU up at the latest, where its clock source needs no watchdog (kvm-clock, Xen's), is the
+ * one for soft lockups, every four seconds (kernel/watchdog.c: two fifths of watchdog_thresh).
+ */
+#define PULSE_WAIT_MS	6000u
 
 /* In how many runs in a row, the newest included, was each finding seen? */
 static void count_runs(struct check_result *newer, const struct check_result *older)

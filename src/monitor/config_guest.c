@@ -77,6 +77,7 @@ int config_guest(const struct config *config, const char *name, const char *uuid
 	static const struct texts none;
 	struct guest_config guest = {
 		.watch = true,
+		.sentinel = true,
 		.mode = config->mode,
 		.look_period_ms = config->look_period_ms,
 		.cheap_period_ms = config->cheap_period_ms,

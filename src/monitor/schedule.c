@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/schedule.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,18 +22,18 @@
 
 /*
  * Attaching to a guest, and the whole sweep after, cannot be put off: they are paid for later, with
- * half of what the guest is allowed. So much may be owed before another attach has to wait; a
- * guest that boots is tried some ten times. And so long it waits at most, for an honest guest may
- * have to be reset again and again; but where many do so, until the host can bear it.
+ * half of what the guest is allowed. What may be owed before another attach has to wait is
+ * SCHEDULE_OWED_NS. And so long it waits at most, for an honest guest may have to be reset again
+ * and again; but where many do so, until the host can bear it.
  */
-#define OWED_NS	   (2.0 * (double)NS_PER_S)
 #define OWED_MAX_S 30.0
 
 /*
  * What was done to a guest with such news in it is mostly hooks, which are looked for at once. Who
- * owes as much as some of these sweeps take makes news all the time, and waits his turn.
+ * owes as much as many of these sweeps take, and attaching, makes news all the time, and waits his
+ * turn. In a minute or two that is paid.
  */
-#define ALARM_OWED_NS (100.0 * (double)NS_PER_MS)
+#define ALARM_OWED_NS (400.0 * (double)NS_PER_MS)
 
 /* The first sweep makes what later ones use: what a check costs is known after another run. */
 #define WARM_MS 2000.0
@@ -47,16 +46,6 @@
 
 /* The share that is shown is of about as long. */
 #define SHARE_NS (10.0 * (double)NS_PER_S)
-
-/*
- * Looks may watch with what the rest leaves of the guest's share: at least, and at most, so much of
- * it. Less than the least would see too late what the checks of it now look for seldom.
- */
-#define WATCH_MIN 0.25
-#define WATCH_MAX 0.5
-
-/* What nobody has planned for has room, too: else there is never any credit. */
-#define WATCH_SPARE 0.1
 
 /* See looks_in_debt(). */
 #define LOOK_DEBT_S   3.0
@@ -164,10 +153,11 @@ static void postpone(const struct schedule *schedule, struct scheduled *guest, i
 	double chance = (double)(schedule->random(schedule->ctx) >> 11) / (double)(1ull << 53);
 	double jitter = schedule->options.jitter_percent / 100.0 * (2 * chance - 1);
 	double period = period_ns(guest, item), warm = WARM_MS * (double)NS_PER_MS;
+	double stretch = item == ITEM_LOOK ? guest->look_stretch : guest->stretch;
 
 	if (guest->free && period > warm)
 		period = warm;
-	guest->items[item].due = now + (uint64_t)(period * guest->stretch * (1 + jitter));
+	guest->items[item].due = now + (uint64_t)(period * stretch * (1 + jitter));
 }
 
 /* What is to do at all, when is the first of it due, and what would it take? */
@@ -186,14 +176,16 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 	guest->items[ITEM_CHEAP].on = batch[SCHEDULE_CHEAP] && !guest->paused;
 	guest->items[ITEM_MIDDLE].on = batch[SCHEDULE_MIDDLE] && !guest->paused;
 	guest->soonest_check = guest->called && !guest->paused ? guest->called_at : UINT64_MAX;
-	guest->demand = 0;
+	guest->demand = guest->looks = 0;
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++) {
 		const struct item *item = &guest->items[i];
 
 		if (!item->on)
 			continue;
 		guest->demand += item->cost_ns / period_ns(guest, (int)i);
-		if (i != ITEM_LOOK && item->due < guest->soonest_check)
+		if (i == ITEM_LOOK)
+			guest->looks = guest->demand;
+		else if (item->due < guest->soonest_check)
 			guest->soonest_check = item->due;
 	}
 	guest->soonest = guest->items[ITEM_LOOK].on &&
@@ -201,79 +193,12 @@ static void arrange(const struct schedule *schedule, struct scheduled *guest)
 				 guest->items[ITEM_LOOK].due : guest->soonest_check;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* What each may have at most, so that the host's budget goes to the least first (max-min). */
-static double fair_level(const struct schedule *schedule)
-{
-	double left = schedule->options.host_us_per_s / 1e6;
-	size_t n = schedule->guests.n;
-
-	/* Without a guest there is no array, either. */
-	if (n)
-		qsort(schedule->demands, n, sizeof(*schedule->demands), by_value);
-	for (size_t i = 0; i < n; i++) {
-		double level = left / (double)(n - i);
-
-		if (schedule->demands[i] > level)
-			return level;
-		left -= schedule->demands[i];
-	}
-	return HUGE_VAL;
-}
-
-/* It would take all that it is allowed, and more. */
-static bool is_overdrawn(const struct scheduled *guest)
-{
-	return guest->owed_ns > OWED_NS;
-}
-
-static double watch_of(const struct scheduled *guest, double allowed)
-{
-	double left = (1 - WATCH_SPARE) * allowed - guest->demand;
-
-	if (!guest->plan.look_ms || !guest->plan.watch)
-		return 0;
-	return left < WATCH_MIN * allowed ? WATCH_MIN * allowed :
-	       left > WATCH_MAX * allowed ? WATCH_MAX * allowed : left;
-}
-
-/* Share the host's budget anew. */
-static void balance(struct schedule *schedule, uint64_t now)
-{
-	double level;
-
-	for (size_t i = 0; i < schedule->guests.n; i++) {
-		const struct scheduled *guest = schedule->guests.v[i];
-		double most = guest->plan.us_per_s / 1e6;
-		double demand = guest->demand + watch_of(guest, most);
-
-		schedule->demands[i] = demand < most && !is_overdrawn(guest) ? demand : most;
-	}
-	level = fair_level(schedule);
-	for (size_t i = 0; i < schedule->guests.n; i++) {
-		struct scheduled *guest = schedule->guests.v[i];
-		double most = guest->plan.us_per_s / 1e6, demand;
-
-		guest->allowed = level < most ? level : most;
-		guest->watch = watch_of(guest, guest->allowed);
-		demand = guest->demand + guest->watch;
-		guest->stretch = demand > guest->allowed ? demand / guest->allowed : 1;
-	}
-	schedule->balanced_at = now;
-}
-
 int schedule_configure(struct schedule *schedule, const struct schedule_options *options)
 {
 	if (sound(options) < 0)
 		return -EINVAL;
 	schedule->options = *options;
-	balance(schedule, schedule->balanced_at);
+	schedule_share(schedule, schedule->balanced_at);
 	return 0;
 }
 
@@ -312,7 +237,7 @@ int schedule_replan(struct schedule *schedule, uint64_t number, const struct sch
 		return -EINVAL;
 	follow_plan(schedule, guest, plan);
 	schedule_all(schedule, number, now);
-	balance(schedule, now);
+	schedule_share(schedule, now);
 	return 0;
 }
 
@@ -334,7 +259,7 @@ int schedule_add(struct schedule *schedule, uint64_t number, const struct schedu
 		return -ENOMEM;
 	guest->number = number;
 	guest->running = ITEM_NONE;
-	guest->stretch = 1;
+	guest->stretch = guest->look_stretch = 1;
 	guest->first = guest->free = true;
 	guest->refilled = guest->shared_at = now;
 	guest->items[ITEM_LOOK].cost_ns = (double)LOOK_GUESS_NS;
@@ -346,7 +271,7 @@ int schedule_add(struct schedule *schedule, uint64_t number, const struct schedu
 		return -ENOMEM;
 	arrange(schedule, guest);
 	*add = take_ptr(&guest);
-	balance(schedule, now);
+	schedule_share(schedule, now);
 	return 0;
 }
 
@@ -357,7 +282,7 @@ void schedule_remove(struct schedule *schedule, uint64_t number)
 			continue;
 		scheduled_free(schedule->guests.v[i]);
 		schedule->guests.v[i] = schedule->guests.v[--schedule->guests.n];
-		balance(schedule, schedule->balanced_at);
+		schedule_share(schedule, schedule->balanced_at);
 		return;
 	}
 }
@@ -490,7 +415,7 @@ static uint32_t starting(const struct schedule *schedule, uint64_t now)
  */
 static bool looks_in_debt(const struct scheduled *guest, uint64_t now, double credit)
 {
-	return guest->plan.watch && guest->items[ITEM_LOOK].on && !guest->called &&
+	return guest->items[ITEM_LOOK].on && !guest->called &&
 	       credit > -LOOK_DEBT_S * (double)NS_PER_S * guest->allowed &&
 	       (guest->soonest_check > now || now - guest->soonest_check < LOOK_FIRST_NS);
 }
@@ -703,7 +628,7 @@ static double patience_s(const struct schedule *schedule)
 	double sum_ns = 0, wait_s;
 
 	for (size_t i = 0; i < schedule->guests.n; i++)
-		if (is_overdrawn(schedule->guests.v[i]))
+		if (schedule_is_overdrawn(schedule->guests.v[i]))
 			sum_ns += schedule->guests.v[i]->attach_ns;
 	wait_s = 2 * sum_ns / (double)NS_PER_S / (schedule->options.host_us_per_s / 1e6);
 	return wait_s > OWED_MAX_S ? wait_s : OWED_MAX_S;
@@ -716,7 +641,7 @@ static void owe(const struct schedule *schedule, struct scheduled *guest, uint64
 
 	refill(guest, now);
 	guest->owed_ns += (double)cpu_ns;
-	most = OWED_NS + patience_s(schedule) * (double)NS_PER_S * guest->allowed;
+	most = SCHEDULE_OWED_NS + patience_s(schedule) * (double)NS_PER_S * guest->allowed;
 	if (guest->owed_ns > most)
 		guest->owed_ns = most;
 }
@@ -738,13 +663,13 @@ void schedule_attached(struct schedule *schedule, uint64_t number, uint64_t now,
 	guest->attach_ns = (double)cpu_ns;
 	owe(schedule, guest, now, cpu_ns);
 	if (now - schedule->balanced_at >= BALANCE_NS)
-		balance(schedule, now);
+		schedule_share(schedule, now);
 }
 
 uint64_t schedule_attach_at(const struct schedule *schedule, uint64_t number, uint64_t now)
 {
 	const struct scheduled *guest = find(schedule, number);
-	double over = guest ? guest->owed_ns - paid_at(guest, now) - OWED_NS : 0;
+	double over = guest ? guest->owed_ns - paid_at(guest, now) - SCHEDULE_OWED_NS : 0;
 
 	return over <= 0 ? now : now + 1 + (uint64_t)(over / guest->allowed);
 }
@@ -768,7 +693,7 @@ void schedule_done(struct schedule *schedule, uint64_t number, uint64_t now, uin
 		schedule_learn(&guest->items[item].cost_ns, (double)cpu_ns, false);
 	arrange(schedule, guest);
 	if (item == ITEM_ALL || now - schedule->balanced_at >= BALANCE_NS)
-		balance(schedule, now);
+		schedule_share(schedule, now);
 	if (guest->free && item == ITEM_ALL)
 		refill(guest, now);	/* what every guest costs once */
 	else if (item < 0 && item != ITEM_TURN)

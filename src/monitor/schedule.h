@@ -23,7 +23,8 @@
  * limits, and is no item: it has no period, and each look is told how long it may take.
  *
  * The budget is kept in two ways. What a guest's items would cost per second is known, and where
- * that is over its share, all its periods are stretched by the same factor. And what its jobs
+ * that is over its share, its periods are stretched: those of checks by one factor, those of looks,
+ * which bring checks forward, only where they take a good part of it all. And what its jobs
  * did cost is counted: a guest that is in debt waits. The host's budget is shared so that who
  * needs little gets it all, and the others the same: a dear guest slows nobody but itself.
  */
@@ -68,7 +69,7 @@ struct schedule_cost {
 };
 
 struct schedule_stats {
-	double stretch;		/* periods are so many times as long as configured */
+	double stretch;		/* periods of checks are so many times as long as configured */
 	double share;		/* of one CPU, over the last ten seconds or so */
 	double allowed;		/* of one CPU */
 	uint64_t jobs, cpu_ns;	/* since it was added */

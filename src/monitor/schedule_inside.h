@@ -5,7 +5,7 @@
 #include "base/vec.h"
 #include "monitor/schedule.h"
 
-/* What the files of the schedule share: schedule.c, and schedule_learn.c. */
+/* What the files of the schedule share: schedule.c, schedule_learn.c and schedule_share.c. */
 
 /* Which item: the look, a batch, or FIXED + number of a dear check. */
 enum {
@@ -46,12 +46,13 @@ struct scheduled {
 	double credit_ns;
 	double owed_ns;		/* of attaching and of whole sweeps */
 	double attach_ns;	/* what the last one took */
-	double demand;		/* of one CPU, if its periods were as configured … */
+	double demand;		/* of one CPU, if its periods were as configured, … */
+	double looks;		/* … of that its looks, … */
 	double watch;		/* … and this besides, for what looks watch */
 	uint64_t looked_at;	/* when the last look began */
 	uint64_t granted_ns;	/* that it might watch for */
 	double allowed;		/* of one CPU */
-	double stretch;
+	double stretch, look_stretch;
 	double share;
 	uint64_t shared_at;
 	uint64_t jobs, cpu_ns;
@@ -74,12 +75,24 @@ struct schedule {
 	uint64_t balanced_at;
 };
 
+/* What may be owed before another attach waits: a guest that boots is tried some ten times. */
+#define SCHEDULE_OWED_NS (2.0 * 1e9)
+
+/* It would take all that it is allowed, and more. */
+static inline bool schedule_is_overdrawn(const struct scheduled *guest)
+{
+	return guest->owed_ns > SCHEDULE_OWED_NS;
+}
+
 /* Do a guest's looks tell when what the check looks at has changed? */
 static inline bool schedule_is_watched(const struct schedule *schedule,
 				       const struct scheduled *guest, size_t check)
 {
 	return schedule->watched[check] && guest->plan.watch && guest->plan.look_ms;
 }
+
+/* Share the host's budget anew. */
+void schedule_share(struct schedule *schedule, uint64_t now);
 
 /* A measurement of what there is a mean of. */
 void schedule_learn(double *known, double measured, bool first);

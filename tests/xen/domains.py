@@ -24,11 +24,13 @@ from lab.product import binary, findings  # noqa: E402
 
 STORE = "/share/store"
 FOLDER = "/tmp/daemon"
+# An emulated host is too slow for what is paid for by and by.
 CONFIG = """
 user = lab
 state_dir = "{folder}/state"
 socket = "{folder}/socket"
 guest_cpu_percent = 100
+host_cpu_percent = 200
 mode = enforce
 reaction cut {{ kind = unlink }}
 reaction stop {{ kind = pause }}

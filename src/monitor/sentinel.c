@@ -398,14 +398,21 @@ static void end_round(struct group *group)
 	group->rounds++;
 }
 
-/* The piece that is next, by chance. Return: SENTINEL_BIT() of its region, or 0. */
+/*
+ * The piece that is next, by chance: of all in the first round, then one of the quarter that waits
+ * longest, more or less, so that hardly any waits for two rounds.
+ *
+ * Return: SENTINEL_BIT() of its region, or 0.
+ */
 static uint32_t visit_next(struct sentinel *sentinel, const struct kernel *kernel,
 			   struct view *view, enum group_kind kind)
 {
 	struct group *group = &sentinel->groups[kind];
 	size_t left = group->pieces.n - group->next;
+	size_t some = group->rounds ? group->pieces.n / 4 + 1 : left;
 	struct piece *piece = &group->pieces.v[group->next];
-	struct piece *chosen = piece + draw(sentinel) % left, swap = *chosen;
+	struct piece *chosen = piece + draw(sentinel) % (left < some ? left : some);
+	struct piece swap = *chosen;
 	bool fresh = swap.hash == UNREAD, changed;
 
 	*chosen = *piece;

@@ -59,6 +59,7 @@ HVM_KERNEL, HVM_ROOT = 32, 128
 NETWORK = "xen-netfront"
 TECHNIQUES = ("hook_syscall64", "hook_idt", "hook_net", "hook_file", "hide_task", "hide_module", "patch_code",
               "control_register", "entry_point", "page_table", "fake_thread", "defer", "xen_entry")
+BOOTS_MAX = 3
 BOOT_S = 900        # guards against what hangs, no measure of anything
 REQUEST_S = 300
 
@@ -225,6 +226,7 @@ class XenHost:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._temp: tempfile.TemporaryDirectory[str] | None = None
+        self._crashed: set[str] = set()
 
     def __enter__(self) -> "XenHost":
         self._temp = tempfile.TemporaryDirectory(prefix=f"hvsm-lab-{os.getpid()}-xen-")
@@ -330,6 +332,12 @@ class XenHost:
         assert self._channel
         return self._channel.run(command, timeout_s)
 
+    def new_crashes(self) -> list[str]:
+        """Numbers of domains that Xen ended, as their vCPU could not go on, since the last call."""
+        seen = set(re.findall(r"CONTEXT: hvm guest \(d(\d+)v", self.sh("xl dmesg")))
+        new, self._crashed = seen - self._crashed, self._crashed | seen
+        return sorted(new, key=int)
+
     def sh(self, command: str, timeout_s: float = REQUEST_S) -> str:
         """The same; failure raises."""
         answer = self.call(command, timeout_s)
@@ -403,8 +411,7 @@ class Domain:
             del config["ramdisk"]
         (self.host.shared / f"{self.name}.cfg").write_text(
             "".join(f"{key}={json.dumps(value)}\n" for key, value in config.items()))
-        self.host.sh(f"rm -f {self.log}; xl create -q /share/{self.name}.cfg")
-        self.boots = 0
+        self._start()
         self.wait_next()
         self.uuid = self.host.sh(f"xenstore-read /local/domain/{self.id}/vm").strip().removeprefix("/vm/")
         if self.network:
@@ -412,7 +419,29 @@ class Domain:
             self.sh(f"ip link set eth0 up && ip addr add {self.address}/24 dev eth0")
 
     def wait_next(self) -> None:
-        """Until it has booted once more: as another domain, if before it was one."""
+        """Until it has booted once more: as another domain, if before it was one.
+
+        QEMU's SVM ends a guest now and then while it boots, mostly as it reads the PIT some ten thousand
+        times: the state that Xen logs as the guest's is partly its own (CS, RSP, CR3). Then it is begun anew."""
+        for _ in range(BOOTS_MAX - 1):
+            try:
+                self._wait_boot()
+                return
+            except LabError:
+                crashed = self.host.new_crashes()
+                if not crashed:
+                    raise
+                print(f"{self.name}: the emulator crashed domain {', '.join(crashed)} as it booted: once more",
+                      file=sys.stderr, flush=True)
+            self.host.call(f"xl destroy {self.name}")
+            self._start()
+        self._wait_boot()
+
+    def _start(self) -> None:
+        self.host.sh(f"rm -f {self.log}; xl create -q /share/{self.name}.cfg")
+        self.boots = 0
+
+    def _wait_boot(self) -> None:
         self.boots += 1
         gone = f"! xl domid {self.name} >/dev/null 2>&1" if self.boots == 1 else "false"
         # All in dom0, and xl not each time: what waits must not take the time that it waits for.

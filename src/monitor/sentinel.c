@@ -13,8 +13,12 @@
 #include "check/check.h"
 #include "linux/module.h"
 
-/* What is read and hashed at a time: it stays in the first-level cache, or nearly. */
-#define PIECE_BYTES (16u << 10)
+/*
+ * What is read and hashed at a time. It stays in a cache near by. More at a time is read faster; of
+ * constants, less tells better apart what holds pointers.
+ */
+#define PIECE_BYTES	 (16u << 10)
+#define PIECE_BYTES_CODE (64u << 10)
 
 /*
  * A kernel's code and constants are some 30 MiB, and those of its modules some 10. What a guest
@@ -22,8 +26,8 @@
  */
 #define PIECES_MAX ((128u << 20) / PIECE_BYTES)
 
-/* Pieces between two looks at the clock, which is a system call. */
-#define PIECES_PER_CLOCK 8u
+/* To be read between two looks at the clock, which is a system call. */
+#define BYTES_PER_CLOCK (128u << 10)
 
 /* Independent of each other, so that what bounds the speed is the copy. */
 #define LANES 4u
@@ -35,8 +39,8 @@
 struct piece {
 	uint64_t at;		/* guest-virtual */
 	uint32_t hash;
-	uint16_t bytes;		/* 1..PIECE_BYTES */
-	uint8_t region;
+	uint32_t bytes : 24;	/* 1..PIECE_BYTES, of code PIECE_BYTES_CODE */
+	uint32_t region : 8;
 };
 
 /*
@@ -64,7 +68,7 @@ struct sentinel {
 	bool modules_known;
 	uint64_t modules_ends[2];	/* of the list, when it was read */
 	gva code, code_end;
-	uint8_t room[PIECE_BYTES];
+	uint8_t room[PIECE_BYTES_CODE];
 };
 
 /* Small, and hooked most: read in every look. */
@@ -200,16 +204,17 @@ static bool add_piece(struct sentinel *sentinel, enum group_kind kind, const str
 static void add(struct sentinel *sentinel, enum group_kind kind, enum sentinel_region region,
 		gva from, gva to)
 {
-	struct piece piece = { .at = from.v, .region = (uint8_t)region };
+	const uint64_t most = kind == CODE ? PIECE_BYTES_CODE : PIECE_BYTES;
+	struct piece piece = { .at = from.v, .region = region & 0xff };
 	bool room = true;
 
 	while (room && piece.at < to.v) {
-		uint64_t end = (piece.at / PIECE_BYTES + 1) * PIECE_BYTES;
+		uint64_t end = (piece.at / most + 1) * most;
 
 		end = end < to.v && end > piece.at ? end : to.v;
-		if (end - piece.at > PIECE_BYTES)	/* the last address of all */
+		if (end - piece.at > most)	/* the last address of all */
 			return;
-		piece.bytes = (uint16_t)(end - piece.at);
+		piece.bytes = (end - piece.at) & 0xffffff;
 		room = add_piece(sentinel, kind, &piece);
 		piece.at = end;
 	}
@@ -474,7 +479,9 @@ static uint32_t visit_some(struct sentinel *sentinel, const struct kernel *kerne
 	size_t n = 0;
 
 	do {
-		for (size_t i = 0; i < PIECES_PER_CLOCK; i++, n++) {
+		uint64_t pause = sentinel->bytes + BYTES_PER_CLOCK;
+
+		for (; n < sentinel->pieces_n && sentinel->bytes < pause; n++) {
 			enum group_kind kind = choose(sentinel);
 
 			if (kind == GROUPS)

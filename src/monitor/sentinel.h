@@ -53,7 +53,7 @@ void sentinel_close(struct sentinel **sentinel);
  * @view:    fresh; is refuelled
  * @time_ns: CPU time that what is read in turns may take; where the memory is another process's
  *           to read (ram/served.h), time. UINT64_MAX: all of it is read, once; else at least
- *           eight pieces of 16 KiB, and with 0 none.
+ *           128 KiB, and with 0 nothing.
  *
  * What is read for the first time has not changed. Where something cannot be read any more, or
  * could not be, that is a change, too. Without memory less is watched.

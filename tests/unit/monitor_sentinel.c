@@ -10,10 +10,11 @@
 #include "make/modules.h"
 #include "ram/fake.h"
 
-#define PIECE (16u << 10)
+#define PIECE	   (16u << 10)
+#define CODE_PIECE (64u << 10)
 
 /* So much code that no look of the shortest time reads all of it. */
-#define CODE_BYTES (40 * PIECE)
+#define CODE_BYTES (40 * CODE_PIECE)
 
 static const struct made_struct types[] = {
 	{ "list_head", 16, { { "next", 0, "ptr", 0, 0, 0 }, { "prev", 8, "ptr", 0, 0, 0 } } },
@@ -129,14 +130,14 @@ static void no_piece_misses_its_turn(void **state)
 	struct guest *g = *state;
 
 	assert_int_equal(look(g, UINT64_MAX), 0);
-	for (uint64_t piece = 0; piece < CODE_BYTES; piece += PIECE) {
+	for (uint64_t piece = 0; piece < CODE_BYTES; piece += CODE_PIECE) {
 		uint64_t rounds = sentinel_stats(g->sentinel).rounds;
 
 		change(g, gva_add(g->code, piece));
 		while (!look(g, 1))
 			assert_true(sentinel_stats(g->sentinel).rounds <= rounds + 2);
 		/* Some looks that see nothing: it begins elsewhere in the round. */
-		for (uint64_t i = 0; i < piece / PIECE % 4; i++)
+		for (uint64_t i = 0; i < piece / CODE_PIECE % 4; i++)
 			assert_int_equal(look(g, 1), 0);
 	}
 }
@@ -148,7 +149,9 @@ static unsigned seen_in(struct guest *g, gva at, uint64_t rounds)
 	unsigned seen = 0;
 
 	while (sentinel_stats(g->sentinel).rounds < until) {
-		change(g, at);
+		uint8_t *byte = world_at(g->world, at, 1);
+
+		++*byte;
 		seen += look(g, 1) != 0;
 	}
 	return seen;
@@ -159,8 +162,7 @@ static void constants_that_lead_to_code_come_more_often(void **state)
 	struct guest *g = *state;
 
 	assert_int_equal(look(g, UINT64_MAX), 0);
-	/* A change that is undone before it is read is none: every other one at the least. */
-	assert_in_range(seen_in(g, gva_add(g->tables, 16), 80), 60, 200);
+	assert_in_range(seen_in(g, gva_add(g->tables, 16), 80), 140, 170);
 	assert_in_range(seen_in(g, gva_add(g->strings, PIECE), 80), 2, 14);
 }
 

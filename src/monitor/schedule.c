@@ -22,7 +22,7 @@
 
 /*
  * Attaching to a guest, and the whole sweep after, cannot be put off: they are paid for later, with
- * half of what the guest is allowed. What may be owed before another attach has to wait is
+ * SCHEDULE_OWED_PART of what the guest is allowed. What may be owed before another attach has to wait is
  * SCHEDULE_OWED_NS. And so long it waits at most, for an honest guest may have to be reset again
  * and again; but where many do so, until the host can bear it.
  */
@@ -318,7 +318,7 @@ void schedule_pause(struct schedule *schedule, uint64_t number, bool paused, uin
 static double paid_at(const struct scheduled *guest, uint64_t now)
 {
 	double earned = (double)(now - guest->refilled) * guest->allowed;
-	double paid = guest->hold ? earned : earned / 2;
+	double paid = guest->hold ? earned : earned * SCHEDULE_OWED_PART;
 
 	return paid < guest->owed_ns ? paid : guest->owed_ns;
 }
@@ -342,11 +342,12 @@ static void refill(struct scheduled *guest, uint64_t now)
 	guest->refilled = now;
 }
 
-/* When a debt of credit is over: half of what is earned goes to what is owed, while that lasts. */
+/* When a debt of credit is over: some of what is earned goes to what is owed, while that lasts. */
 static uint64_t paid_until(const struct scheduled *guest, uint64_t now, double debt)
 {
 	double owed = guest->owed_ns - paid_at(guest, now);
-	double slow = debt < owed ? debt : owed;
+	double other = debt * SCHEDULE_OWED_PART / (1 - SCHEDULE_OWED_PART);
+	double slow = other < owed ? other : owed;
 
 	return now + 1 + (uint64_t)((debt + slow) / guest->allowed);
 }

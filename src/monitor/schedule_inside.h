@@ -78,6 +78,12 @@ struct schedule {
 /* What may be owed before another attach waits: a guest that boots is tried some ten times. */
 #define SCHEDULE_OWED_NS (2.0 * 1e9)
 
+/*
+ * Of what a guest is allowed so much goes to what it owes, while it does; the rest is planned with
+ * what is left. More would be paid sooner, and leave it with less to be looked at.
+ */
+#define SCHEDULE_OWED_PART 0.25
+
 /* It would take all that it is allowed, and more. */
 static inline bool schedule_is_overdrawn(const struct scheduled *guest)
 {

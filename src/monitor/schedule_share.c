@@ -59,10 +59,11 @@ static double watch_of(const struct scheduled *guest, double allowed)
 	       left > WATCH_MAX * allowed ? WATCH_MAX * allowed : left;
 }
 
-/* Longer periods, where they cost more than there is. */
+/* Longer periods, where they cost more than there is: else it would live on credit, blind at times. */
 static void stretch(struct scheduled *guest)
 {
-	double left = guest->allowed - guest->watch, looks = guest->looks;
+	double paid = guest->owed_ns > 0 ? SCHEDULE_OWED_PART * guest->allowed : 0;
+	double left = guest->allowed - guest->watch - paid, looks = guest->looks;
 
 	guest->stretch = guest->look_stretch = 1;
 	if (guest->demand <= left)

@@ -465,6 +465,40 @@ static void who_owes_something_is_still_looked_at(void **state)
 	world_free(world);
 }
 
+/* Whose guest makes news again and again: what that costs is paid for, and it is looked at meanwhile. */
+static void who_pays_for_alarms_is_not_blind_meanwhile(void **state)
+{
+	static const uint32_t one = 3;
+	struct world *world = world_new();
+	uint64_t late = 0, all = 0, spent, began;
+
+	(void)state;
+	world->plan.watch = true;
+	world->watches = true;
+	world->look_cost[0] = MS / 2;
+	add_guests(world, 1);
+	run_until(world, world->now + 60 * S);
+	spent = world->spent[0];
+	began = world->now;
+	for (unsigned i = 0; i < 20; i++) {
+		/* What it looks at again until it is sure takes longer than it does otherwise. */
+		for (size_t c = 0; c < 38; c++)
+			world->costs[0][c] *= 4;
+		schedule_call(world->schedule, 0, &one, 1, world->now);
+		schedule_alarm(world->schedule, 0, world->now);
+		run_until(world, world->now + S);
+		for (size_t c = 0; c < 38; c++)
+			world->costs[0][c] /= 4;
+		for (uint64_t end = world->now + 10 * S; world->now < end; all++) {
+			run_until(world, world->now + 10 * MS);
+			late += world->now - world->last_look[0] > 800 * MS;
+		}
+	}
+	assert_true(late < all / 100);
+	assert_true(used(world, spent, world->now - began) < 0.012);
+	world_free(world);
+}
+
 static void what_is_called_runs_at_once_and_alone(void **state)
 {
 	static const uint32_t two[] = { 3, 39 };
@@ -736,6 +770,7 @@ int main(void)
 		cmocka_unit_test(a_reset_now_and_then_is_followed_at_once),
 		cmocka_unit_test(news_of_code_is_followed_by_a_sweep_at_once),
 		cmocka_unit_test(who_owes_something_is_still_looked_at),
+		cmocka_unit_test(who_pays_for_alarms_is_not_blind_meanwhile),
 		cmocka_unit_test(what_is_called_runs_at_once_and_alone),
 		cmocka_unit_test(who_calls_all_the_time_has_no_more_than_his_share),
 		cmocka_unit_test(what_is_watched_is_run_seldom_and_at_every_alarm),

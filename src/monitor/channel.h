@@ -35,6 +35,7 @@ enum role {
 	ROLE_CONTROL,	/* reports, API; never sees guest memory */
 	ROLE_LIBVIRT,	/* hears what libvirt says of its domains */
 	ROLE_XEN,	/* holds the monitor rings of domains of Xen */
+	ROLE_FINDER,	/* finds one reference */
 };
 
 struct channel;

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "monitor/control.h"
+#include "monitor/finder.h"
 #include "monitor/journal.h"
 #include "monitor/libvirt.h"
 #include "monitor/parent.h"
@@ -140,6 +141,9 @@ static int play(const char *role)
 		return libvirt_run();
 	if (!strcmp(role, XEN_EVENTS_ROLE))
 		return xen_events_run();
+	/* What these hold ends with the process. */
+	if (!strcmp(role, FINDER_ROLE))
+		_exit(finder_run());
 	if (!strcmp(role, SCANNER_ROLE))
 		_exit(scanner_main(0));
 	journal(LOG_ERR, "no role '%s'", role);

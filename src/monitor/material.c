@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/material.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/now.h"
 #include "monitor/booted.h"
 #include "monitor/journal.h"
 
-/* To unpack symbols and types takes 0.1 s; of a host that is busy, many times that. */
+/*
+ * To unpack a package takes seconds, symbols and types 0.1 s; of a host that is busy, many times
+ * that. Together less than a guest's start may take (ward.c).
+ */
+#define FIND_MAX_NS    (80 * 1000000000ull)
 #define PREPARE_MAX_NS (20 * 1000000000ull)
 
 struct asked {
@@ -30,6 +38,8 @@ static void say(const struct asked *asked, const char *what, const struct err *w
 	asked->said(text, asked->ctx);
 }
 
+/* --- the kernels of a host --- */
+
 static void end_preparing(struct material_kernel *kernel)
 {
 	/* The session may have closed it already. */
@@ -39,29 +49,234 @@ static void end_preparing(struct material_kernel *kernel)
 	session_end(&kernel->preparing);
 }
 
+/* Nobody waits for its end: it has memory to give back, or a file that hangs. */
+static void end_finding(struct material_kernel *kernel)
+{
+	struct finder *finder = &kernel->finder;
+	struct spawned *leaving;
+
+	if (finder->channel.fd < 0)
+		return;
+	if (kernel->fd >= 0)
+		loop_remove(kernel->store->loop, kernel->fd);
+	kernel->fd = -1;
+	if (finder->process.pid > 0)
+		kill(finder->process.pid, SIGKILL);
+	leaving = finder->process.pid > 0 ? vec_add(&kernel->store->leaving) : NULL;
+	if (leaving) {
+		*leaving = finder->process;
+		finder->process = SPAWNED_NONE;
+	}
+	finder_end(finder);
+}
+
 static void kernel_drop(struct material_kernel *kernel)
 {
+	end_finding(kernel);
 	end_preparing(kernel);
 	broker_files_free(&kernel->files);
+	reference_close(&kernel->reference);
+	blob_free(&kernel->request);
 	free(kernel);
 }
 
+static void reap(struct material_store *store)
+{
+	char how[64];
+
+	for (size_t i = store->leaving.n; i-- > 0;)
+		if (spawn_wait(&store->leaving.v[i], false, how, sizeof(how)))
+			store->leaving.v[i] = store->leaving.v[--store->leaving.n];
+}
+
+/* Who still leaves then ends with this process. */
 void material_store_free(struct material_store *store)
 {
 	for (size_t i = 0; i < store->kernels.n; i++)
 		kernel_drop(store->kernels.v[i]);
 	vec_free(&store->kernels);
+	reap(store);
+	vec_free(&store->leaving);
+}
+
+/* --- symbols and types, once for all --- */
+
+static void is_ready(struct material_kernel *kernel)
+{
+	kernel->state = MATERIAL_READY;
+	kernel->store->prepared(kernel->store->ctx);
+}
+
+/* Where there is none, each scanner has more memory of its own. */
+static void no_profile(const struct material_kernel *kernel, int code, const struct err *why)
+{
+	journal(LOG_NOTICE, "symbols and types of a kernel are not shared (%s): %s",
+		reference_source(kernel->reference)->path,
+		why->code ? why->text : strerror(-code));
+}
+
+static int on_prepared(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	struct material_kernel *kernel = ctx;
+	struct session *session = &kernel->preparing;
+	struct err why = { 0 };
+	int r = session_next(session, 0, &why);
+
+	(void)fd;
+	(void)events;
+	(void)err;
+	if (r == -ETIMEDOUT || (r >= 0 && session->news != NEWS_PREPARED &&
+				session->news != NEWS_FAILED))
+		return 0;
+	if (r >= 0 && session->news == NEWS_FAILED) {
+		why = session->failed;
+		r = why.code;
+	}
+	if (r < 0)
+		no_profile(kernel, r, &why);
+	else
+		kernel->files.profile = take_fd(&session->profile);
+	end_preparing(kernel);
+	is_ready(kernel);
+	return 0;
+}
+
+/* It takes a while, in which the others are not to wait. */
+static int prepare(struct material_kernel *kernel, struct err *err)
+{
+	struct session *session = &kernel->preparing;
+	int r = session_start(session, err);
+
+	kernel->state = MATERIAL_PREPARING;
+	kernel->started = now_ns(CLOCK_MONOTONIC);
+	if (r >= 0)
+		r = session_prepare(session, kernel->files.vmlinux, err);
+	if (r >= 0)
+		r = loop_add(kernel->store->loop, session->channel.fd, EPOLLIN, on_prepared,
+			     kernel, err);
+	if (r < 0)
+		return r;
+	kernel->fd = session->channel.fd;
+	return 0;
+}
+
+/*
+ * Guests that were asked for in other words may have the same kernel. Who has the right file of a
+ * build is told by its digest: a guest's own kernel file may say any build ID.
+ */
+static bool has_same_files(const struct material_kernel *a, const struct material_kernel *b)
+{
+	return a != b && a->reference && a->state == MATERIAL_READY &&
+	       !strcmp(reference_source(a->reference)->sha256,
+		       reference_source(b->reference)->sha256) &&
+	       !strcmp(a->build_id, b->build_id);
+}
+
+/* Return: are its files those of another one now? */
+static bool share_files(struct material_kernel *kernel)
+{
+	struct broker_files *files = &kernel->files;
+
+	for (size_t i = 0; i < kernel->store->kernels.n; i++) {
+		const struct material_kernel *other = kernel->store->kernels.v[i];
+		cleanup(fd_close) int vmlinux = -1;
+		cleanup(fd_close) int profile = -1;
+
+		if (!has_same_files(other, kernel) || other->files.profile < 0)
+			continue;
+		vmlinux = fcntl(other->files.vmlinux, F_DUPFD_CLOEXEC, 0);
+		profile = fcntl(other->files.profile, F_DUPFD_CLOEXEC, 0);
+		if (vmlinux < 0 || profile < 0)
+			return false;
+		fd_close(&files->vmlinux);
+		files->vmlinux = take_fd(&vmlinux);
+		files->profile = take_fd(&profile);
+		return true;
+	}
+	return false;
+}
+
+/* --- the reference --- */
+
+static int on_found(int fd, uint32_t events, void *ctx, struct err *err)
+{
+	cleanup(finder_found_free) struct finder_found found = FINDER_FOUND_NONE;
+	cleanup(freep) const char **paths = NULL;
+	struct material_kernel *kernel = ctx;
+	struct finder_wanted wanted;
+	struct err why = { 0 };
+	int r = finder_read_request(kernel->request.data, kernel->request.size, &wanted, &paths,
+				    &why);
+
+	(void)fd;
+	(void)events;
+	(void)err;
+	if (r >= 0)
+		r = finder_take(&kernel->finder, &wanted, &found, &why);
+	if (r == -ETIMEDOUT)
+		return 0;
+	end_finding(kernel);
+	memcpy(kernel->remarks, found.remarks, sizeof(kernel->remarks));
+	if (r < 0)
+		snprintf(kernel->remarks[0], sizeof(kernel->remarks[0]),
+			 "no reference: %.224s", why.code ? why.text : strerror(-r));
+	kernel->reference = take_ptr(&found.reference);
+	kernel->files.vmlinux = take_fd(&found.vmlinux);
+	if (!kernel->reference || share_files(kernel)) {
+		is_ready(kernel);
+		return 0;
+	}
+	r = prepare(kernel, &why);
+	if (r >= 0)
+		return 0;
+	no_profile(kernel, r, &why);
+	end_preparing(kernel);
+	is_ready(kernel);
+	return 0;
+}
+
+static int find(struct material_kernel *kernel, int booted, struct err *err)
+{
+	struct finder *finder = &kernel->finder;
+	int r = finder_start(finder, &kernel->request, booted, err);
+
+	kernel->started = now_ns(CLOCK_MONOTONIC);
+	if (r >= 0)
+		r = loop_add(kernel->store->loop, finder->channel.fd, EPOLLIN, on_found, kernel,
+			     err);
+	if (r < 0)
+		return r;
+	kernel->fd = finder->channel.fd;
+	return 0;
+}
+
+static void tend(struct material_kernel *kernel, uint64_t now)
+{
+	uint64_t most = kernel->state == MATERIAL_FINDING ? FIND_MAX_NS : PREPARE_MAX_NS;
+
+	if (kernel->state == MATERIAL_READY || now - kernel->started < most)
+		return;
+	/* Its end is read from its channel. */
+	if (kernel->state == MATERIAL_PREPARING) {
+		spawn_kill(&kernel->preparing.process);
+		return;
+	}
+	end_finding(kernel);
+	snprintf(kernel->remarks[0], sizeof(kernel->remarks[0]),
+		 "no reference: it was not found in %llu s", FIND_MAX_NS / 1000000000ull);
+	is_ready(kernel);
 }
 
 void material_store_tend(struct material_store *store, uint64_t now)
 {
-	for (size_t i = 0; i < store->kernels.n; i++) {
-		struct material_kernel *kernel = store->kernels.v[i];
-
-		if (kernel->fd >= 0 && now - kernel->started > PREPARE_MAX_NS)
-			spawn_kill(&kernel->preparing.process);
-	}
+	reap(store);
+	/* Who is ready may have guests that are given up, and it with them. */
+	for (size_t i = store->kernels.n; i-- > 0;)
+		if (i < store->kernels.n)
+			tend(store->kernels.v[i], now);
 }
+
+/* --- what is asked for --- */
 
 /* References of the guest's sections come before those for all. */
 static int list_paths(const struct asked *asked, const char ***ret, size_t *n)
@@ -89,37 +304,37 @@ static int list_paths(const struct asked *asked, const char ***ret, size_t *n)
 	return 0;
 }
 
-/*
- * What was named may be for other guests: where it has not this one's kernel, the store and the
- * file that QEMU booted are asked.
- */
-static int open_reference(const struct asked *asked, struct reference **ret)
+static uint64_t stamp_of(uint64_t before, const struct stat *st)
 {
-	cleanup(booted_free) struct booted booted = BOOTED_NONE;
+	const uint64_t all[] = {
+		before, st->st_dev, st->st_ino, (uint64_t)st->st_size,
+		(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+	};
+
+	return hash_bytes(all, sizeof(all), hash_secret());
+}
+
+/* A file that is another by now, or a directory with others in it, is opened anew. */
+static int request_of(const struct asked *asked, const struct booted *booted, struct blob *ret)
+{
 	cleanup(freep) const char **paths = NULL;
-	struct reference_options options = { 0 };
-	struct err err = { 0 };
-	int r = list_paths(asked, &paths, &options.paths_n);
+	struct finder_wanted wanted = { .store = asked->config->state_dir };
+	struct stat st;
+	int r = list_paths(asked, &paths, &wanted.paths_n);
 
 	if (r < 0)
 		return r;
-	options.paths = paths;
-	options.store = asked->config->state_dir;
-	r = -ENOENT;
-	if (options.paths_n)
-		r = reference_open(&options, asked->kernel, ret, &err);
-	if (r < 0 && r != -ENOENT && r != -ENOMEM)
-		say(asked, "a reference of the configuration is not used", &err);
-	if (r < 0 && r != -ENOMEM) {
-		booted_find(asked->guest->pid, &booted);
-		options.paths_n = 0;
-		options.kernel_file = *booted.path ? booted.path : NULL;
-		options.kernel_name = booted.args.kernel;
-		r = reference_open(&options, asked->kernel, ret, &err);
-		if (r < 0 && r != -ENOENT && r != -ENOMEM)
-			say(asked, "the reference is not used", &err);
+	wanted.paths = paths;
+	for (size_t i = 0; i < wanted.paths_n; i++)
+		if (stat(paths[i], &st) == 0)
+			wanted.stamp = stamp_of(wanted.stamp, &st);
+	if (booted->fd >= 0 && fstat(booted->fd, &st) == 0) {
+		wanted.kernel_name = booted->args.kernel;
+		wanted.stamp = stamp_of(wanted.stamp, &st);
 	}
-	return r == -ENOMEM ? r : 0;
+	strcpy(wanted.build_id, asked->kernel->build_id);
+	strcpy(wanted.release, asked->kernel->release);
+	return finder_request(&wanted, ret);
 }
 
 /* No agent need be there. */
@@ -135,111 +350,74 @@ static int put_agents(const struct asked *asked, struct broker_files *files, str
 	return r == -ENOMEM ? r : 0;
 }
 
-/* Where there is none, each scanner has more memory of its own. */
-static void no_profile(const struct material_kernel *kernel, int code, const struct err *why)
+/* Where none was found there may be one by now. */
+static struct material_kernel *known(const struct material_store *store,
+				     const struct blob *request)
 {
-	journal(LOG_NOTICE, "symbols and types of kernel %s are not shared: %s", kernel->build_id,
-		why->code ? why->text : strerror(-code));
-}
+	for (size_t i = 0; i < store->kernels.n; i++) {
+		struct material_kernel *kernel = store->kernels.v[i];
 
-static int on_prepared(int fd, uint32_t events, void *ctx, struct err *err)
-{
-	struct material_kernel *kernel = ctx;
-	struct material_store *store = kernel->store;
-	struct session *session = &kernel->preparing;
-	struct err why = { 0 };
-	int r = session_next(session, 0, &why);
-
-	(void)fd;
-	(void)events;
-	(void)err;
-	if (r == -ETIMEDOUT || (r >= 0 && session->news != NEWS_PREPARED &&
-				session->news != NEWS_FAILED))
-		return 0;
-	if (r >= 0 && session->news == NEWS_FAILED) {
-		why = session->failed;
-		r = why.code;
+		if ((kernel->reference || kernel->state == MATERIAL_FINDING) &&
+		    kernel->request.size == request->size &&
+		    !memcmp(kernel->request.data, request->data, request->size))
+			return kernel;
 	}
-	if (r < 0)
-		no_profile(kernel, r, &why);
-	else
-		kernel->files.profile = take_fd(&session->profile);
-	end_preparing(kernel);
-	store->prepared(store->ctx);
-	return 0;
+	return NULL;
 }
 
-/* It takes a while, in which the others are not to wait. */
-static void prepare(struct material_kernel *kernel)
+/* @request becomes its own. */
+static int kernel_new(struct material_store *store, const struct asked *asked,
+		      struct blob *request, int booted, struct material_kernel **ret,
+		      struct err *err)
 {
-	struct session *session = &kernel->preparing;
-	struct err err = { 0 };
-	int r = session_start(session, &err);
-
-	kernel->started = now_ns(CLOCK_MONOTONIC);
-	if (r >= 0)
-		r = session_prepare(session, kernel->files.vmlinux, &err);
-	if (r >= 0)
-		r = loop_add(kernel->store->loop, session->channel.fd, EPOLLIN, on_prepared,
-			     kernel, &err);
-	if (r >= 0) {
-		kernel->fd = session->channel.fd;
-		return;
-	}
-	no_profile(kernel, r, &err);
-	session_end(session);
-}
-
-bool material_is_ready(const struct material *material)
-{
-	return !material->kernel || material->kernel->fd < 0;
-}
-
-/*
- * The files for guests of this build. Who has the right file of a build is told by its digest:
- * a guest's own kernel file may say any build ID.
- */
-static int share(struct material *material, const struct asked *asked, struct err *err)
-{
-	const char *sha256 = material->reference ?
-			     reference_source(material->reference)->sha256 : "";
-	const char *build_id = material->reference ? asked->kernel->build_id : "";
-	struct material_kernel *kernel, **add;
+	struct material_kernel *kernel = calloc(1, sizeof(*kernel)), **add;
 	int r;
 
-	for (size_t i = 0; i < material->store->kernels.n; i++) {
-		kernel = material->store->kernels.v[i];
-		if (strcmp(kernel->sha256, sha256) != 0 || strcmp(kernel->build_id, build_id) != 0)
-			continue;
-		if (material->reference)
-			reference_release_vmlinux(material->reference);
-		kernel->users++;
-		material->kernel = kernel;
-		return 0;
-	}
-	kernel = calloc(1, sizeof(*kernel));
 	if (!kernel)
 		return -ENOMEM;
 	kernel->files = BROKER_FILES_NONE;
 	kernel->preparing = SESSION_NONE;
+	kernel->finder = FINDER_NONE;
 	kernel->fd = -1;
-	kernel->store = material->store;
-	snprintf(kernel->sha256, sizeof(kernel->sha256), "%s", sha256);
-	snprintf(kernel->build_id, sizeof(kernel->build_id), "%s", build_id);
-	r = material->reference ? broker_put_kernel(&kernel->files, material->reference, err) : 0;
+	kernel->store = store;
+	kernel->request = *request;
+	*request = (struct blob){ NULL, 0 };
+	strcpy(kernel->build_id, asked->kernel->build_id);
+	r = put_agents(asked, &kernel->files, err);
 	if (r >= 0)
-		r = put_agents(asked, &kernel->files, err);
-	add = r >= 0 ? vec_add(&material->store->kernels) : NULL;
+		r = find(kernel, booted, err);
+	add = r >= 0 ? vec_add(&store->kernels) : NULL;
 	if (!add) {
 		kernel_drop(kernel);
 		return r < 0 ? r : -ENOMEM;
 	}
-	*add = material->kernel = kernel;
-	kernel->users = 1;
-	if (material->reference)
-		prepare(kernel);
+	*ret = *add = kernel;
 	return 0;
 }
+
+/* The files for guests of this build. */
+static int share(struct material *material, const struct asked *asked, struct err *err)
+{
+	cleanup(booted_free) struct booted booted = BOOTED_NONE;
+	cleanup(blob_free) struct blob request = { NULL, 0 };
+	struct material_kernel *kernel;
+	int r;
+
+	booted_find(asked->guest->pid, &booted);
+	r = request_of(asked, &booted, &request);
+	if (r < 0)
+		return r;
+	kernel = known(material->store, &request);
+	if (!kernel)
+		r = kernel_new(material->store, asked, &request, booted.fd, &kernel, err);
+	if (r < 0)
+		return r;
+	kernel->users++;
+	material->kernel = kernel;
+	return 0;
+}
+
+/* --- one guest's --- */
 
 int material_open(struct material_store *store, const struct config *config,
 		  const struct fleet_guest *guest, const struct kernel *kernel,
@@ -249,10 +427,8 @@ int material_open(struct material_store *store, const struct config *config,
 	const struct asked asked = { config, guest, kernel, said, ctx };
 	cleanup(material_close) struct material material = { .store = store };
 	struct err why = { 0 };
-	int r = open_reference(&asked, &material.reference);
+	int r = share(&material, &asked, err);
 
-	if (r >= 0)
-		r = share(&material, &asked, err);
 	if (r < 0)
 		return r;
 	r = trust_open(config->state_dir, false, &material.trust, &why);
@@ -266,12 +442,23 @@ int material_open(struct material_store *store, const struct config *config,
 	return 0;
 }
 
-void material_lend(const struct material *material, struct broker *broker)
+bool material_is_ready(const struct material *material)
 {
-	broker->reference = material->reference;
+	return !material->kernel || material->kernel->state == MATERIAL_READY;
+}
+
+void material_lend(const struct material *material, struct broker *broker,
+		   void (*said)(const char *text, void *ctx), void *ctx)
+{
+	struct material_kernel *kernel = material->kernel;
+
+	broker->reference = kernel->reference;
 	broker->baseline = material->baseline;
 	broker->trust = material->trust;
-	broker->files = material->kernel ? &material->kernel->files : NULL;
+	broker->files = &kernel->files;
+	for (size_t i = 0; i < FINDER_REMARKS; i++)
+		if (*kernel->remarks[i])
+			said(kernel->remarks[i], ctx);
 }
 
 static void unshare(struct material_store *store, struct material_kernel *kernel)
@@ -290,7 +477,6 @@ static void unshare(struct material_store *store, struct material_kernel *kernel
 void material_close(struct material *material)
 {
 	unshare(material->store, material->kernel);
-	reference_close(&material->reference);
 	baseline_close(&material->baseline);
 	trust_close(&material->trust);
 	*material = (struct material){ 0 };

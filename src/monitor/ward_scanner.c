@@ -66,7 +66,7 @@ static int grant(struct ward *ward, struct err *err)
 	int r;
 
 	scanner->waiting = false;
-	material_lend(&scanner->material, &session->broker);
+	material_lend(&scanner->material, &session->broker, said, ward);
 	r = session_grant(session, err);
 	if (r >= 0)
 		ward_on_ready(ward, &boot, session->kernel.release);

@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reference/reference.h"
+#include "reference/reference_inside.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "reference/identify.h"
 #include "reference/package.h"
-#include "reference/shelf.h"
-#include "reference/store.h"
-
-struct reference {
-	struct reference_source source;
-	struct identified id;
-	struct blob vmlinux;
-	struct shelf shelf;
-	struct store *store;	/* NULL: none at hand */
-	bool store_has_modules;
-	struct reference_kept kept[REFERENCE_KEEPS];
-	const struct profile *profile;	/* NULL: nobody made one */
-	struct reference_elsewhere elsewhere;	/* nothing in it: it is here */
-	bool modules_elsewhere;
-};
 
 /* A search through files for the kernel that a guest runs, and for its modules. */
 struct search {
@@ -143,8 +127,7 @@ static int search_paths(struct search *search, const struct reference_options *o
 		       *search->found ? search->found : "no kernel");
 }
 
-/* A store that is not there, or not ours to read, is none. */
-static int open_store(struct reference *reference, const char *path, struct err *err)
+int reference_open_store(struct reference *reference, const char *path, struct err *err)
 {
 	int r;
 
@@ -152,6 +135,17 @@ static int open_store(struct reference *reference, const char *path, struct err 
 		return 0;
 	r = store_open(path, false, &reference->store, err);
 	return r == -ENOENT || r == -EACCES ? 0 : r;
+}
+
+int reference_ask_store(struct reference *reference, struct err *err)
+{
+	int r = reference->store ?
+		store_has_modules(reference->store, reference->id.release, err) : 0;
+
+	if (r < 0)
+		return r;
+	reference->store_has_modules = r > 0;
+	return 0;
 }
 
 /* The next one who asks shall not have to unpack it. Where that is not possible, so be it. */
@@ -187,7 +181,7 @@ static int search_all(struct search *search, const struct reference_options *opt
 {
 	struct reference *reference = search->reference;
 	struct err store_err = {0};
-	int opened = open_store(reference, options->store, &store_err), r = 1;
+	int opened = reference_open_store(reference, options->store, &store_err), r = 1;
 
 	if (options->paths_n)
 		r = search_paths(search, options, err);
@@ -217,11 +211,10 @@ int reference_open(const struct reference_options *options, const struct kernel 
 	if (!*kernel->build_id)
 		return err_set(err, -ENOENT, "the guest's kernel has no build ID");
 	r = search_all(&search, options, err);
-	if (r >= 0 && reference->store)
-		r = store_has_modules(reference->store, reference->id.release, err);
+	if (r >= 0)
+		r = reference_ask_store(reference, err);
 	if (r < 0)
 		return r;
-	reference->store_has_modules = reference->store && r > 0;
 	*ret = take_ptr(&reference);
 	return 0;
 }

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab.daemon import OFTEN, Daemon, runs  # noqa: E402
 from lab.fake import Fake, frozen  # noqa: E402
 from lab.guest import Guest  # noqa: E402
+from lab.kernels import fetch  # noqa: E402
 
 KERNEL = "6.1-cloud"
 KILLS = int(os.environ.get("HVSM_FAULTS_KILLS", "5"))
@@ -279,6 +280,63 @@ class FaultsTest(unittest.TestCase):
         fake.command("system_reset")
         self.watched()
         self.ended()
+
+    def finders(self) -> list[int]:
+        """Processes that look for a reference."""
+        return self.daemon.children("-reference")
+
+    def stop_finder(self) -> int:
+        """To unpack packages takes it so long that it is there to be stopped."""
+        self.daemon.wait("who looks for a reference", self.finders)
+        found = self.finders()[0]
+        os.kill(found, signal.SIGSTOP)
+        return found
+
+    def assurances(self, fake: Fake) -> set[str]:
+        """Of all that was recorded of it."""
+        key = self.daemon.guests()[fake.name]["key"]
+        ids = [record["id"] for record in self.daemon.records()[0]["items"] if record["guest"] == key]
+        self.assertTrue(ids)
+        return {self.daemon.report("show", str(number), "--json").json["assurance"] for number in ids}
+
+    def test_reference_that_hangs(self) -> None:
+        """As on a disk that does not answer: its guest waits, and no other; one search is for all."""
+        held = ("held1", "held2")
+        packages = ", ".join(str(deb) for kernel in ("5.10-generic", KERNEL) for deb in fetch(kernel).debs)
+        self.daemon.configure(OFTEN + f"\nguest \"{self.daemon.names}held*\" {{ reference = {{ {packages} }} }}")
+        self.begin(1)
+        for name in held:
+            fake = Fake(frozen(KERNEL), f"{self.daemon.names}{name}")
+            self.addCleanup(fake.stop)
+            fake.start()
+            self.fakes.append(fake)
+        finder = self.stop_finder()
+        self.daemon.wait("all known", lambda: len(self.daemon.guests()) == 3)
+        sweeps = self.daemon.guests()[self.fakes[0].name]["sweeps"]
+        self.daemon.wait("another one swept", lambda: self.daemon.guests()[
+            self.fakes[0].name]["sweeps"] > sweeps + 20)
+        self.assertEqual([self.daemon.guests()[fake.name]["sweeps"] for fake in self.fakes[1:]], [0, 0])
+        self.assertEqual(self.finders(), [finder])
+        os.kill(finder, signal.SIGCONT)
+        self.watched()
+        for fake in self.fakes[1:]:
+            self.assertEqual(self.assurances(fake), {"reference"})
+        self.daemon.wait("no process that is left over", lambda: len(self.daemon.children()) == 4)
+        self.ended()
+
+    def test_finder_dies(self) -> None:
+        """A guest whose reference nobody finds is watched without one, and that is told."""
+        packages = ", ".join(str(deb) for kernel in ("5.10-generic", KERNEL) for deb in fetch(kernel).debs)
+        self.daemon.configure(OFTEN, f"reference = {{ {packages} }}")
+        self.fakes = [Fake(frozen(KERNEL), f"{self.daemon.names}1")]
+        self.addCleanup(self.fakes[0].stop)
+        self.fakes[0].start()
+        self.daemon.start()
+        os.kill(self.stop_finder(), signal.SIGKILL)
+        self.daemon.wait("swept", lambda: self.daemon.guests().get(
+            self.fakes[0].name, {"sweeps": 0})["sweeps"])
+        self.assertRegex(self.daemon.said(), "no reference: who looked for it has ended: killed by SIGKILL")
+        self.assertNotIn("reference", self.assurances(self.fakes[0]))
 
     # --- what a host can do ---
 

@@ -272,8 +272,8 @@
 #define REFERENCE_FILES_MAX	(1u << 18)
 
 /*
- * Who looks for a reference on behalf of a guest (finder.h): what it is asked, with all paths of the
- * configuration, and the list of modules that it found: 100 bytes each, with a path 4 KiB more.
+ * Who looks for a reference on behalf of a guest (finder.h): what it is asked, with all paths of
+ * the configuration, and the list of modules that it found: 100 bytes each, with a path 4 KiB more.
  */
 #define FINDER_REQUEST_MAX	(16u << 20)
 #define PARCEL_MAX		(64u << 20)

@@ -22,8 +22,8 @@ enum finder_message {
 	/* parent → role */
 	FINDER_FIND = 1,	/* [request (finder_request()), the kernel file if there is one] */
 	/* role → parent */
-	FINDER_FOUND,		/* {text, text}: remarks for a person, or none; [parcel, vmlinux, its
-				   modules if they lie in a file]; nothing: there is no reference */
+	FINDER_FOUND,		/* {text, text}: remarks for a person, or none; [parcel, vmlinux,
+				   its modules if they lie in a file]; nothing: no reference */
 };
 
 #define FINDER_RULES 2

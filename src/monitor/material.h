@@ -29,7 +29,7 @@ struct material_kernel {
 
 	struct finder finder;		/* until the reference was found … */
 	struct session preparing;	/* … and who makes files.profile, then */
-	int fd;				/* of the one's channel, as long as the loop waits for it; -1 */
+	int fd;				/* of the channel that the loop waits for; -1 */
 	uint64_t started;		/* CLOCK_MONOTONIC */
 	struct material_store *store;
 };
@@ -63,7 +63,8 @@ struct material {
  * @kernel: release, build_id, boot and text of the guest's, as its scanner says
  * @said:   told what is not used, and why
  *
- * That there is nothing is no error. What is slow is begun: see material_is_ready(). Return: 0, -ENOMEM, or another errno.
+ * That there is nothing is no error. What is slow is begun: see material_is_ready().
+ * Return: 0, -ENOMEM, or another errno.
  */
 nodiscard int material_open(struct material_store *store, const struct config *config,
 			    const struct fleet_guest *guest, const struct kernel *kernel,

@@ -22,9 +22,9 @@
 
 /*
  * Attaching to a guest, and the whole sweep after, cannot be put off: they are paid for later, with
- * SCHEDULE_OWED_PART of what the guest is allowed. What may be owed before another attach has to wait is
- * SCHEDULE_OWED_NS. And so long it waits at most, for an honest guest may have to be reset again
- * and again; but where many do so, until the host can bear it.
+ * SCHEDULE_OWED_PART of what the guest is allowed. What may be owed before another attach has to
+ * wait is SCHEDULE_OWED_NS. And so long it waits at most, for an honest guest may have to be reset
+ * again and again; but where many do so, until the host can bear it.
  */
 #define OWED_MAX_S 30.0
 

@@ -59,7 +59,7 @@ static double watch_of(const struct scheduled *guest, double allowed)
 	       left > WATCH_MAX * allowed ? WATCH_MAX * allowed : left;
 }
 
-/* Longer periods, where they cost more than there is: else it would live on credit, blind at times. */
+/* Longer periods, where they cost more than there is: it would be in debt, and blind at times. */
 static void stretch(struct scheduled *guest)
 {
 	double paid = guest->owed_ns > 0 ? SCHEDULE_OWED_PART * guest->allowed : 0;

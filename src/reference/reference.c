@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "reference/reference_inside.h"
+#include "reference/reference.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "reference/package.h"
+#include "reference/reference_inside.h"
 
 /* A search through files for the kernel that a guest runs, and for its modules. */
 struct search {

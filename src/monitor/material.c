@@ -22,6 +22,13 @@
 #define FIND_MAX_NS    (80 * 1000000000ull)
 #define PREPARE_MAX_NS (20 * 1000000000ull)
 
+/*
+ * A guest that reboots, or whose scanner died, comes back with the same kernel: what nobody uses is
+ * kept for so long, of a few kernels, for it takes 100 MiB.
+ */
+#define UNUSED_MAX_NS (60 * 1000000000ull)
+#define UNUSED_MAX    4u
+
 struct asked {
 	const struct config *config;
 	const struct fleet_guest *guest;
@@ -250,6 +257,42 @@ static int find(struct material_kernel *kernel, int booted, struct err *err)
 	return 0;
 }
 
+static void forget(struct material_store *store, size_t i)
+{
+	struct material_kernel *kernel = store->kernels.v[i];
+
+	store->kernels.v[i] = store->kernels.v[--store->kernels.n];
+	kernel_drop(kernel);
+}
+
+/* The one that is unused for longest; @n: how many are. */
+static size_t oldest_unused(const struct material_store *store, size_t *n)
+{
+	size_t oldest = 0;
+
+	*n = 0;
+	for (size_t i = 0; i < store->kernels.n; i++) {
+		const struct material_kernel *kernel = store->kernels.v[i];
+
+		if (kernel->users)
+			continue;
+		if (!(*n)++ || kernel->started < store->kernels.v[oldest]->started)
+			oldest = i;
+	}
+	return oldest;
+}
+
+static void forget_unused(struct material_store *store, uint64_t now)
+{
+	size_t n, oldest = oldest_unused(store, &n);
+
+	while (n > UNUSED_MAX ||
+	       (n && now - store->kernels.v[oldest]->started > UNUSED_MAX_NS)) {
+		forget(store, oldest);
+		oldest = oldest_unused(store, &n);
+	}
+}
+
 static void tend(struct material_kernel *kernel, uint64_t now)
 {
 	uint64_t most = kernel->state == MATERIAL_FINDING ? FIND_MAX_NS : PREPARE_MAX_NS;
@@ -270,6 +313,7 @@ static void tend(struct material_kernel *kernel, uint64_t now)
 void material_store_tend(struct material_store *store, uint64_t now)
 {
 	reap(store);
+	forget_unused(store, now);
 	/* Who is ready may have guests that are given up, and it with them. */
 	for (size_t i = store->kernels.n; i-- > 0;)
 		if (i < store->kernels.n)
@@ -328,6 +372,8 @@ static int request_of(const struct asked *asked, const struct booted *booted, st
 	for (size_t i = 0; i < wanted.paths_n; i++)
 		if (stat(paths[i], &st) == 0)
 			wanted.stamp = stamp_of(wanted.stamp, &st);
+	if (stat(asked->config->agents_dir, &st) == 0)
+		wanted.stamp = stamp_of(wanted.stamp, &st);
 	if (booted->fd >= 0 && fstat(booted->fd, &st) == 0) {
 		wanted.kernel_name = booted->args.kernel;
 		wanted.stamp = stamp_of(wanted.stamp, &st);
@@ -465,13 +511,14 @@ static void unshare(struct material_store *store, struct material_kernel *kernel
 {
 	if (!kernel || --kernel->users)
 		return;
-	for (size_t i = 0; i < store->kernels.n; i++) {
-		if (store->kernels.v[i] != kernel)
-			continue;
-		store->kernels.v[i] = store->kernels.v[--store->kernels.n];
-		kernel_drop(kernel);
-		return;
-	}
+	kernel->started = now_ns(CLOCK_MONOTONIC);
+	for (size_t i = 0; i < store->kernels.n; i++)
+		if (store->kernels.v[i] == kernel &&
+		    (kernel->state != MATERIAL_READY || !kernel->reference)) {
+			forget(store, i);
+			return;
+		}
+	forget_unused(store, kernel->started);
 }
 
 void material_close(struct material *material)

@@ -30,7 +30,7 @@ struct material_kernel {
 	struct finder finder;		/* until the reference was found … */
 	struct session preparing;	/* … and who makes files.profile, then */
 	int fd;				/* of the channel that the loop waits for; -1 */
-	uint64_t started;		/* CLOCK_MONOTONIC */
+	uint64_t started;		/* its state, or to be unused; CLOCK_MONOTONIC */
 	struct material_store *store;
 };
 

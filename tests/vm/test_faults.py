@@ -239,7 +239,11 @@ class FaultsTest(unittest.TestCase):
         guest.start()
         guest.workload()
         self.real.append(guest)
-        self.begin(1)
+        self.daemon.start()
+        # Its kernel is in the store then, for the other as well, whoever attaches to it anew.
+        self.watched()
+        self.add_guest()
+        self.watched()
         self.kill_many(REAL_KILLS)
 
     def test_guest_ends(self) -> None:
@@ -305,6 +309,7 @@ class FaultsTest(unittest.TestCase):
         packages = ", ".join(str(deb) for kernel in ("5.10-generic", KERNEL) for deb in fetch(kernel).debs)
         self.daemon.configure(OFTEN + f"\nguest \"{self.daemon.names}held*\" {{ reference = {{ {packages} }} }}")
         self.begin(1)
+        self.daemon.wait("its own one has ended", lambda: not self.finders())
         for name in held:
             fake = Fake(frozen(KERNEL), f"{self.daemon.names}{name}")
             self.addCleanup(fake.stop)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from lab.channel import Channel  # noqa: E402
 from lab.daemon import BUDGET, Daemon  # noqa: E402
 from lab.guest import Guest  # noqa: E402
-from lab.kernels import shipped  # noqa: E402
+from lab.kernels import fetch, shipped  # noqa: E402
 from lab.libvirt import Libvirt  # noqa: E402
 from lab.product import hvsm, scan  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
@@ -41,6 +41,11 @@ LIBVIRT_ROOM = """
   <maxMemory slots='4' unit='MiB'>4096</maxMemory>
   <cpu><numa><cell id='0' cpus='0-1' memory='512' unit='MiB'/></numa></cpu>"""
 LIBVIRT_DIMM = "<memory model='dimm'><target><size unit='MiB'>256</size><node>0</node></target></memory>"
+# Device and backend are there from the start; what is plugged is what libvirt requests of it.
+LIBVIRT_VIRTIO_MEM = """
+  <memory model='virtio-mem'><target>
+    <size unit='MiB'>1024</size><node>0</node><block unit='MiB'>2</block><requested unit='MiB'>0</requested>
+  </target></memory>"""
 CHANNEL = "<channel type='unix'><target type='virtio' name='hvsm.lab'/></channel>"
 
 Shell = Callable[[str], str]
@@ -121,20 +126,46 @@ class PlugTest(unittest.TestCase):
     def test_virtio_mem_and_balloon_6_12(self) -> None:
         self.check_virtio_mem("6.12-cloud")
 
+    def channel(self, libvirt: Libvirt, ident: str) -> Channel:
+        tree = ElementTree.fromstring(libvirt.virsh("dumpxml", ident))
+        path = tree.find("./devices/channel/source").get("path")   # type: ignore[union-attr]
+        channel = Channel(Path(str(path)))
+        channel.hello(100)
+        return channel
+
+    def shell(self, channel: Channel) -> Shell:
+        def sh(command: str) -> str:
+            answer = channel.run(command, 300)
+            self.assertEqual(answer.status, 0, f"{command}: {answer.err!r}")
+            return answer.out.decode()
+        return sh
+
+    def test_virtio_mem_of_libvirt(self) -> None:
+        """More and less of it, as `virsh update-memory-device` does."""
+        name, ident = f"plug {uuid.uuid4().hex[:6]}", str(uuid.uuid4())
+        with Libvirt() as libvirt, Daemon("plug *", f'{BUDGET}\nlibvirt = "{libvirt.uri}"') as daemon:
+            libvirt.create(name, ident, "6.1-cloud", devices=CHANNEL + LIBVIRT_VIRTIO_MEM, elements=LIBVIRT_ROOM)
+            watched(daemon, name)
+            channel = self.channel(libvirt, ident)
+            sh = self.shell(channel)
+            sh(MOVABLE)
+            self.assertEqual(channel.load(shipped(fetch("6.1-cloud"), "virtio_mem"), "", 300).status, 0)
+            for wanted in (512, 64, 768):
+                before = memory_mib(sh)
+                libvirt.virsh("update-memory-device", ident, "--live", "--requested-size", f"{wanted}M")
+                eventually(f"{wanted} MiB plugged", lambda: abs(memory_mib(sh) - before) > 200)
+                self.is_read(f"libvirt:{name}", sh)
+                watched(daemon, name)
+            libvirt.destroy(ident)
+            daemon.wait("no guest", lambda: not daemon.guests())
+            self.nothing_was_found(daemon)
+
     def test_what_libvirt_plugs(self) -> None:
         name, ident = f"plug {uuid.uuid4().hex[:6]}", str(uuid.uuid4())
         with Libvirt() as libvirt, Daemon("plug *", f'{BUDGET}\nlibvirt = "{libvirt.uri}"') as daemon:
             libvirt.create(name, ident, "6.1-cloud", devices=CHANNEL, elements=LIBVIRT_ROOM)
             watched(daemon, name)
-            tree = ElementTree.fromstring(libvirt.virsh("dumpxml", ident))
-            path = tree.find("./devices/channel/source").get("path")   # type: ignore[union-attr]
-            channel = Channel(Path(str(path)))
-            channel.hello(100)
-
-            def sh(command: str) -> str:
-                answer = channel.run(command, 300)
-                self.assertEqual(answer.status, 0, f"{command}: {answer.err!r}")
-                return answer.out.decode()
+            sh = self.shell(self.channel(libvirt, ident))
             sh(MOVABLE)
             libvirt.change(ident, "attach-device", LIBVIRT_DIMM)
             eventually("a DIMM in the guest", lambda: memory_mib(sh) > 600)

@@ -173,8 +173,9 @@ int parcel_unpack(const void *table, size_t size, int modules,
 	if (!reference)
 		return err_set(err, -ENOMEM, "no memory for a reference");
 	reference->shelf = SHELF_EMPTY;
-	if (modules >= 0 && (fstat(modules, &st) < 0 || !S_ISREG(st.st_mode)))
-		return err_set(err, -EPROTO, "modules lie in no file");
+	/* One with a name is another's: it may hang, or change. */
+	if (modules >= 0 && (fstat(modules, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink))
+		return err_set(err, -EPROTO, "modules lie in no nameless file");
 	u.file_bytes = modules >= 0 ? (uint64_t)st.st_size : 0;
 	take_kernel(&u);
 	r = take_modules(&u, err);

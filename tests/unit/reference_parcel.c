@@ -187,6 +187,11 @@ static void modules_lie_in_a_file_and_inside_of_it(void **state)
 				       NULL), -EPROTO);
 	close(fds[0]);
 	close(fds[1]);
+	/* In one that has a name. */
+	fds[0] = open(f->package, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(parcel_unpack(table->data, table->size, fds[0], &f->options, &reference,
+				       NULL), -EPROTO);
+	close(fds[0]);
 	assert_int_equal(ftruncate(f->parcel.modules, 16), 0);
 	assert_int_equal(unpack(f, table, &reference), -EPROTO);
 }

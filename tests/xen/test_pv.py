@@ -24,9 +24,8 @@ class Pv(Alive, Common, XenTest):
     found = PV_FOUND
     # Debian's Xen refuses to log what a PV guest writes (EOPNOTSUPP), so none migrates alive there.
     moves = (Domain.save_and_restore,)
-    # A name is a name, of whatever kind; and what ends in mid-sweep is seen of a PVH guest.
+    # A name is a name, of whatever kind.
     test_info_by_every_name = None
-    test_daemon_finds_nothing_in_one_that_is_destroyed_in_mid_sweep = None
 
     def all_is_covered(self, results: dict[str, Any]) -> None:
         self.assertEqual(results["xen-callbacks"]["covered"]["callbacks"], 3)

@@ -19,8 +19,6 @@ from lab.product import findings  # noqa: E402
 
 class Pvh(Alive, Common, Events, XenTest):
     kind = "pvh"
-    # Of a PV guest, whose memory takes more to find.
-    test_saved_or_destroyed_in_mid_scan_it_ends_and_is_no_zombie = None
 
     def on_demand(self, guest: Domain) -> tuple[int, int]:
         """Pages that are promised to it and not touched, and those at hand for that, as Xen says."""

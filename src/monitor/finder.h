@@ -96,7 +96,10 @@ int finder_run(void);
 /* For both sides. */
 void finder_rules(struct channel_rule rules[FINDER_RULES]);
 
-/* The request again; texts are inside of @data. 0, -EPROTO; @paths is the caller's, for free(). */
+/*
+ * The request again; texts are inside of @data, @paths is the caller's, for free(). 0, -EPROTO,
+ * -ENOMEM.
+ */
 nodiscard int finder_read_request(const void *data, size_t size, struct finder_wanted *ret,
 				  const char ***paths, struct err *err);
 

@@ -24,7 +24,7 @@
 
 /*
  * A guest that reboots, or whose scanner died, comes back with the same kernel: what nobody uses is
- * kept for so long, of a few kernels, for it takes 100 MiB.
+ * kept for so long, of a few kernels, for each has 60 MiB, and its modules.
  */
 #define UNUSED_MAX_NS (60 * 1000000000ull)
 #define UNUSED_MAX    4u

@@ -33,6 +33,7 @@ static const struct allowed allowed[] = {
 	{ SCMP_SYS(fstat), "size of what the starter sent" },
 	/* fstat() of glibc 2.33 and later. A path would lead nowhere: Landlock, no mounts. */
 	{ SCMP_SYS(newfstatat), "the same", 1, { IF(3, SCMP_CMP_EQ, AT_EMPTY_PATH) } },
+	{ SCMP_SYS(mincore), "what of a RAM file is there to be read in place: ram/window.c" },
 	{ SCMP_SYS(close), "descriptors that were used up" },
 
 	/* Its own memory; none of it becomes code. */
@@ -40,7 +41,7 @@ static const struct allowed allowed[] = {
 	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 	    IF(3, SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_HUGETLB, 0) } },
 	/* Shared memory of its own would be on nobody's bill: RLIMIT_DATA does not count it. */
-	{ SCMP_SYS(mmap), "what the starter copies for it: ram/served.c", 2,
+	{ SCMP_SYS(mmap), "what the starter copies for it, RAM files: ram/served.c, ram/window.c", 2,
 	  { IF(2, SCMP_CMP_EQ, PROT_READ), IF(3, SCMP_CMP_EQ, MAP_SHARED) } },
 	{ SCMP_SYS(mprotect), "malloc() grows its arenas so", 1,
 	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },
@@ -85,7 +86,6 @@ static const struct allowed sanitizers[] = {
 	{ SCMP_SYS(getrlimit), "bounds of the stack" },
 	{ SCMP_SYS(prlimit64), "the same", 1, { IF(2, SCMP_CMP_NE, 0) } },
 	{ SCMP_SYS(readlink), "the name of the program; nothing is there" },
-	{ SCMP_SYS(mincore), "is that address mapped?" },
 	{ SCMP_SYS(read), "what was opened before" },
 	{ SCMP_SYS(getuid), "the same" },
 	{ SCMP_SYS(getppid), "the same" },

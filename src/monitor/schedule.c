@@ -543,10 +543,11 @@ static void note_called(const struct schedule *schedule, struct scheduled *guest
 /* How long may the look watch that begins now? */
 static uint64_t grant(struct scheduled *guest, uint64_t now)
 {
-	double most = WATCH_PERIODS_MAX * period_ns(guest, ITEM_LOOK);
-	double passed = (double)(now - guest->looked_at);
+	double period = period_ns(guest, ITEM_LOOK) * guest->look_stretch;
+	double passed = guest->looked_at ? (double)(now - guest->looked_at) : period;
 
-	passed = guest->looked_at && passed < most ? passed : period_ns(guest, ITEM_LOOK);
+	if (passed > WATCH_PERIODS_MAX * period)
+		passed = WATCH_PERIODS_MAX * period;
 	guest->looked_at = now;
 	guest->granted_ns = (uint64_t)(passed * guest->watch);
 	return guest->granted_ns;

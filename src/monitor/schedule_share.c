@@ -11,7 +11,7 @@
  * Looks may watch with what the rest leaves of the guest's share: at least, and at most, so much of
  * it. Less than the least would see too late what the checks of it now look for seldom.
  */
-#define WATCH_MIN 0.33
+#define WATCH_MIN 0.4
 #define WATCH_MAX 0.5
 
 /* What nobody has planned for has room, too: else there is never any credit. */

@@ -29,9 +29,14 @@
 /* To be read between two looks at the clock, which is a system call. */
 #define BYTES_PER_CLOCK (128u << 10)
 
-/* Independent of each other, so that what bounds the speed is the copy. */
-#define LANES 4u
-#define STRIDE_BYTES (LANES * 2 * sizeof(uint64_t))
+/*
+ * As many parts of a piece are hashed side by side. What bounds the speed is memory, which a
+ * processor fetches ahead in each of several places by itself, within a page.
+ */
+#define STREAMS 8u
+#define LINE_BYTES 64u
+#define LINE_WORDS (LINE_BYTES / sizeof(uint64_t))
+#define STRIDE_BYTES (STREAMS * LINE_BYTES)
 
 /* A hash that no piece has: it was not read yet. */
 #define UNREAD 0u
@@ -60,7 +65,7 @@ struct group {
 
 struct sentinel {
 	struct group groups[GROUPS];
-	uint64_t key[2 * LANES];
+	uint64_t key[LINE_WORDS + STREAMS];
 	uint64_t chance;
 	uint64_t bytes;
 	size_t pieces_n;
@@ -158,23 +163,44 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Of @n bytes at the start of the room, to which zeros are added. Never UNREAD. */
-static uint32_t hash_room(struct sentinel *sentinel, size_t n)
+static uint64_t mix(uint64_t stream, const uint8_t *line, const uint64_t *key)
+{
+	uint64_t word[LINE_WORDS], sum = 0;
+
+	memcpy(word, line, sizeof(word));
+	for (size_t i = 0; i < LINE_WORDS / 2; i += 2)
+		sum ^= fold(word[i] ^ key[i], word[i + 1] ^ key[i + 1]);
+	for (size_t i = LINE_WORDS / 2; i < LINE_WORDS; i += 2)
+		stream ^= fold(word[i] ^ key[i], word[i + 1] ^ key[i + 1]);
+	return fold(stream ^ key[LINE_WORDS], sum ^ key[LINE_WORDS + 1]);
+}
+
+/*
+ * Of @n bytes, which may change while they are read: each is read once. @n is a multiple of
+ * STRIDE_BYTES. Never UNREAD.
+ */
+static uint32_t hash(const struct sentinel *sentinel, const uint8_t *at, size_t n)
 {
 	const uint64_t *key = sentinel->key;
-	uint64_t lane[LANES] = { n, key[0], key[1], key[2] }, word[2 * LANES], hash;
+	uint64_t stream[STREAMS], all = n;
+	size_t part = n / STREAMS;
+
+	memcpy(stream, key + LINE_WORDS, sizeof(stream));
+	for (size_t i = 0; i < part; i += LINE_BYTES)
+		for (size_t j = 0; j < STREAMS; j++)
+			stream[j] = mix(stream[j], at + j * part + i, key);
+	for (size_t j = 0; j < STREAMS; j++)
+		all = fold(all ^ stream[j], key[j]);
+	return (uint32_t)all == UNREAD ? UNREAD + 1 : (uint32_t)all;
+}
+
+/* Of @n bytes at the start of the room, to which zeros are added. */
+static uint32_t hash_room(struct sentinel *sentinel, size_t n)
+{
 	size_t padded = (n + STRIDE_BYTES - 1) / STRIDE_BYTES * STRIDE_BYTES;
 
 	memset(sentinel->room + n, 0, padded - n);
-	for (size_t i = 0; i < padded; i += STRIDE_BYTES) {
-		memcpy(word, sentinel->room + i, sizeof(word));
-		for (size_t j = 0; j < LANES; j++)
-			lane[j] = fold(lane[j] ^ word[2 * j] ^ key[j],
-				       word[2 * j + 1] ^ key[LANES + j]);
-	}
-	hash = fold(lane[0] ^ lane[1] ^ key[0], lane[2] ^ key[1]);
-	hash = fold(hash ^ lane[3], key[2]);
-	return (uint32_t)hash == UNREAD ? UNREAD + 1 : (uint32_t)hash;
+	return hash(sentinel, sentinel->room, padded);
 }
 
 /* splitmix64: no more than a guest, which does not see the order, could make use of. */
@@ -360,13 +386,33 @@ static int copy_pages(const struct kernel *kernel, struct view *view, uint64_t a
 }
 
 /* The image is in one piece, but where the guest says by itself what lies where. */
+static bool is_in_one(const struct kernel *kernel, struct view *view, const struct piece *piece)
+{
+	return !ram_is_pv(view_ram(view)) && in_image(kernel, piece->at, piece->bytes);
+}
+
+static gpa in_ram(const struct kernel *kernel, const struct piece *piece)
+{
+	return gpa_add(kernel->image, piece->at - kernel->text.v);
+}
+
 static int copy_piece(struct sentinel *sentinel, const struct kernel *kernel, struct view *view,
 		      const struct piece *piece)
 {
-	if (ram_is_pv(view_ram(view)) || !in_image(kernel, piece->at, piece->bytes))
+	if (!is_in_one(kernel, view, piece))
 		return copy_pages(kernel, view, piece->at, sentinel->room, piece->bytes);
-	return view_copy_phys(view, gpa_add(kernel->image, piece->at - kernel->text.v),
-			      sentinel->room, piece->bytes, NULL);
+	return view_copy_phys(view, in_ram(kernel, piece), sentinel->room, piece->bytes, NULL);
+}
+
+/* Where it lies, where that will do: NULL: it has to be copied. */
+static const uint8_t *peek_piece(const struct kernel *kernel, struct view *view,
+				 const struct piece *piece)
+{
+	/* What is read first is looked into, too. */
+	if (piece->hash == UNREAD || piece->bytes % STRIDE_BYTES ||
+	    !is_in_one(kernel, view, piece))
+		return NULL;
+	return ram_peek(view_ram(view), in_ram(kernel, piece), piece->bytes);
 }
 
 /* Are there pointers into the kernel's code in what was read? */
@@ -386,11 +432,16 @@ static bool has_pointers(const struct sentinel *sentinel, const struct piece *pi
 static bool visit(struct sentinel *sentinel, const struct kernel *kernel, struct view *view,
 		  struct piece *piece)
 {
+	const uint8_t *bytes = peek_piece(kernel, view, piece);
 	uint32_t was = piece->hash;
-	int r = copy_piece(sentinel, kernel, view, piece);
 
 	/* That it is not there is something to remember, too. */
-	piece->hash = hash_room(sentinel, r < 0 ? 0 : piece->bytes);
+	if (bytes)
+		piece->hash = hash(sentinel, bytes, piece->bytes);
+	else if (copy_piece(sentinel, kernel, view, piece) < 0)
+		piece->hash = hash_room(sentinel, 0);
+	else
+		piece->hash = hash_room(sentinel, piece->bytes);
 	sentinel->bytes += piece->bytes;
 	return was != UNREAD && was != piece->hash;
 }

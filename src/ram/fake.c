@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ram/fake.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,15 +11,28 @@ struct fake {
 	uint64_t fail_at;	/* count of reads from which on all fail; 0: never */
 };
 
+static bool is_readable(const struct fake *fake, size_t range)
+{
+	return fake->bytes[range] && (!fake->fail_at || fake->ram.reads < fake->fail_at);
+}
+
 static int fake_read(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
 		     struct err *err)
 {
 	const struct fake *fake = (const struct fake *)ram;
 
-	if (!fake->bytes[range] || (fake->fail_at && ram->reads >= fake->fail_at))
+	if (!is_readable(fake, range))
 		return err_set(err, -EFAULT, "fault on purpose");
 	memcpy(buf, fake->bytes[range] + offset, len);
 	return 0;
+}
+
+static const uint8_t *fake_peek(struct ram *ram, size_t range, uint64_t offset, size_t len)
+{
+	const struct fake *fake = (const struct fake *)ram;
+
+	(void)len;
+	return is_readable(fake, range) ? fake->bytes[range] + offset : NULL;
 }
 
 static void fake_close(struct ram *ram)
@@ -30,6 +44,7 @@ static void fake_close(struct ram *ram)
 static const struct ram_ops fake_ops = {
 	.name = "fake",
 	.read = fake_read,
+	.peek = fake_peek,
 	.close = fake_close,
 };
 

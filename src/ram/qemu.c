@@ -19,6 +19,7 @@
 #include "ram/qemu_layout.h"
 #include "ram/qmp.h"
 #include "ram/remote.h"
+#include "ram/window.h"
 
 /* A piece of the guest's RAM, and how to get at it. */
 struct segment {
@@ -34,6 +35,7 @@ struct qemu {
 	struct ram ram;
 	struct remote remote;
 	VEC(struct segment) segments;	/* ascending */
+	struct windows windows;		/* on their files */
 };
 
 /* The segment that holds guest-physical @at: there is one for all of a range. */
@@ -110,6 +112,19 @@ static int qemu_read(struct ram *ram, size_t range, uint64_t offset, void *buf, 
 		len -= n;
 	}
 	return 0;
+}
+
+/* Private memory is in nobody's file. */
+static const uint8_t *qemu_peek(struct ram *ram, size_t range, uint64_t offset, size_t len)
+{
+	struct qemu *qemu = (struct qemu *)ram;
+	uint64_t at = ram->ranges[range].start.v + offset;
+	const struct segment *segment = segment_at(qemu, at);
+
+	at -= segment->start;
+	if (!segment->shared || len > segment->size_bytes - at)
+		return NULL;
+	return windows_peek(&qemu->windows, segment->fd, segment->file_offset + at, len);
 }
 
 /* The first run of bytes at or after @at that the file has. 0, -ENOENT or an errno. */
@@ -195,6 +210,7 @@ static void qemu_close(struct ram *ram)
 {
 	struct qemu *qemu = (struct qemu *)ram;
 
+	windows_close(&qemu->windows);
 	for (size_t i = 0; i < qemu->segments.n; i++)
 		if (!qemu->segments.v[i].borrowed)
 			fd_close(&qemu->segments.v[i].fd);
@@ -272,6 +288,7 @@ static int qemu_hand_over(struct ram *ram, struct handover *to, struct err *err)
 static const struct ram_ops qemu_ops = {
 	.name = "qemu",
 	.read = qemu_read,
+	.peek = qemu_peek,
 	.populated = qemu_populated,
 	.alive = qemu_alive,
 	.hand_over = qemu_hand_over,

@@ -63,6 +63,22 @@ int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err)
 	return 0;
 }
 
+const uint8_t *ram_peek(struct ram *ram, gpa at, size_t len)
+{
+	size_t i = range_at(ram, at.v);
+	const uint8_t *bytes = NULL;
+
+	if (!ram->ops->peek || i == ram->ranges_n)
+		return NULL;
+	if (at.v < range_end(&ram->ranges[i]) && len <= range_end(&ram->ranges[i]) - at.v)
+		bytes = ram->ops->peek(ram, i, at.v - ram->ranges[i].start.v, len);
+	if (bytes) {
+		ram->reads++;
+		ram->read_bytes += len;
+	}
+	return bytes;
+}
+
 int ram_populated(struct ram *ram, gpa from, gpa *start, uint64_t *len, struct err *err)
 {
 	for (size_t i = 0; i < ram->ranges_n; i++) {

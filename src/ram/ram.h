@@ -39,6 +39,12 @@ struct ram_ops {
 		    struct err *err);
 
 	/*
+	 * @len bytes (> 0, inside range @range) where they lie, until the backend is called again.
+	 * NULL, or a backend without it: they have to be copied.
+	 */
+	const uint8_t *(*peek)(struct ram *ram, size_t range, uint64_t offset, size_t len);
+
+	/*
 	 * The first populated run of range @range at or after @offset: what was never
 	 * touched reads as zero and need not be searched. NULL: all is populated.
 	 * 0, -ENOENT (none follows), or an error. @len ≥ 1 on success.
@@ -107,6 +113,17 @@ struct ram {
  * Return: 0, -EFAULT (no RAM there, or it cannot be read just now), -ESRCH, -EIO, -EINVAL.
  */
 nodiscard int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err);
+
+/**
+ * ram_peek - guest-physical memory where it lies, where that is quicker than a copy
+ * @len: > 0
+ *
+ * The guest may change it at any time, so what is read twice may be two things: for what reads
+ * each byte once and believes it nothing, such as a hash.
+ *
+ * Return: valid until anything else is asked of @ram; NULL: ram_read() it.
+ */
+const uint8_t *ram_peek(struct ram *ram, gpa at, size_t len);
 
 /**
  * ram_populated - next run of memory that may hold something other than zeros

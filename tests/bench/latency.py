@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """From a hook in a guest to the finding in the ledger: how long it takes with hvsmd's defaults.
 
-    tests/bench/latency.py [KERNEL] [SAMPLES]
+    tests/bench/latency.py [KERNEL] [SAMPLES] [BACKEND]
 
 KERNEL is 5.10, 6.1, 6.12 or new, with -cloud (by default) or -generic; all: each of the four.
+BACKEND is what holds the guest's RAM, as the tests name it: anon, as QEMU does by itself, or memfd,
+which can be read in place; by default one after the other.
 
 In a guest of the lab that hvsmd watches, and that was calm for some seconds, hooks are put into its
-memory at random times: by a module, as rootkits do, and from outside, without any other trace. QEMU's RAM
-is a memfd, which this program maps, so that the moment is exact. For each kind of hook:
+memory at random times: by a module, as rootkits do, and from outside, without any other trace. This
+program writes it there, so that the moment is exact. For each kind of hook:
 the time until hvsmd told that the finding opened, which it does once the ledger has it on the
 disk; beside it what watching costs while nothing happens, and where the time went: until the sweep
 began that found it (looks, periods and what they are stretched by), in that sweep (which looks
@@ -18,7 +20,6 @@ again and again at what it found, until it is sure), and from its end until the 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import random
 import socket
@@ -39,6 +40,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests" / "vm"))
 
+from lab.backends import size_bytes  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.product import binary  # noqa: E402
 
@@ -50,6 +52,7 @@ CALM_S = 75.0
 PAUSE_S = (8.0, 14.0)
 GIVEN_UP_S = 300.0
 GETPID = 39
+BACKENDS = ("anon", "memfd")
 KERNELS = ("5.10", "6.1", "6.12", "new")
 
 CONFIG = """
@@ -63,27 +66,45 @@ guest "{name}" {{ watch = yes }}
 
 
 class Ram:
-    """The guest's RAM, and where its kernel's image lies in it."""
+    """The guest's RAM, by the memory of its QEMU, and where its kernel's image lies in it."""
+
+    PIECE = 16 << 20
 
     def __init__(self, guest: Guest) -> None:
         self.symbols = {name: int(at, 16) for at, _, name, *_ in
                         map(str.split, guest.sh("cat /proc/kallsyms").splitlines())}
-        fds = Path(f"/proc/{guest.pid}/fd")
-        file = next(fd for fd in fds.iterdir() if os.readlink(fd).startswith("/memfd:memory-backend"))
-        with file.open("r+b") as opened:
-            self.bytes = mmap.mmap(opened.fileno(), 0)
+        self.mem = os.open(f"/proc/{guest.pid}/mem", os.O_RDWR)
         # The table of system calls begins with these, wherever it lies.
         calls = ("read", "write", "open", "close", "newstat")
         table = struct.pack("<5Q", *(self.symbols[f"__x64_sys_{call}"] for call in calls))
-        at = self.bytes.find(table)
-        assert at >= 0 and self.bytes.find(table, at + 1) < 0, "no table of system calls, or two"
-        self.moved = self.symbols["sys_call_table"] - at
+        found = list(self.places(*self.area(guest), table))
+        assert len(found) == 1, f"the table of system calls is there {len(found)} times"
+        self.moved = self.symbols["sys_call_table"] - found[0]
+
+    @staticmethod
+    def area(guest: Guest) -> tuple[int, int]:
+        """Of QEMU's addresses: nothing else is as large."""
+        areas = [line.split("-", 1) for line in Path(f"/proc/{guest.pid}/maps").read_text().splitlines()]
+        ends = [(int(start, 16), int(rest.split()[0], 16)) for start, rest in areas]
+        return next((start, end) for start, end in ends if end - start == size_bytes(guest.memory))
+
+    def places(self, start: int, end: int, what: bytes) -> Iterator[int]:
+        for at in range(start, end, self.PIECE):
+            bytes_ = os.pread(self.mem, self.PIECE + len(what) - 1, at)
+            found = bytes_.find(what)
+            while found >= 0:
+                yield at + found
+                found = bytes_.find(what, found + 1)
 
     def at(self, symbol: str, offset: int = 0) -> int:
         return self.symbols[symbol] + offset - self.moved
 
+    def get(self, at: int, size: int) -> bytes:
+        return os.pread(self.mem, size, at)
+
     def swap(self, at: int, new: bytes) -> bytes:
-        old, self.bytes[at:at + len(new)] = self.bytes[at:at + len(new)], new
+        old = self.get(at, len(new))
+        os.pwrite(self.mem, new, at)
         return old
 
 
@@ -215,12 +236,12 @@ def measure(ram: Ram, hook: Hook, path: Path, told: Told, samples: int) -> list[
 def measure_module(guest: Guest, ram: Ram, path: Path, told: Told, samples: int) -> list[Sample]:
     """The same for a hook that a module puts there as it is loaded: when it does is seen in the RAM."""
     at, taken = ram.at("sys_call_table", 8 * GETPID), []
-    old = ram.bytes[at:at + 8]
+    old = ram.get(at, 8)
     for _ in range(samples):
         time.sleep(random.uniform(*PAUSE_S))
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(guest.insmod, "hook_syscall64", nr=GETPID)
-            while ram.bytes[at:at + 8] == old and not loading.done():
+            while ram.get(at, 8) == old and not loading.done():
                 time.sleep(0.0005)
             began = time.time()
             taken.append(sample(path, began, told.wait("opened", "syscall-table")))
@@ -240,11 +261,11 @@ def show(name: str, taken: list[Sample]) -> None:
           + " ".join(f"{median:7.2f} {most:5.2f}" for median, most in parts), flush=True)
 
 
-def run(kernel: str, samples: int) -> None:
-    with Guest(kernel, backend="memfd") as guest:
+def run(kernel: str, samples: int, backend: str) -> None:
+    with Guest(kernel, backend=backend) as guest:
         guest.sh("workload")
         with watched(guest) as path:
-            print(f"\n{kernel}, {guest.accel}, from a hook to the finding in the ledger, hvsmd's defaults; load "
+            print(f"\n{kernel}, {guest.accel}, RAM {backend}, from a hook to the finding in the ledger, hvsmd's defaults; load "
                   f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
             calm(path)
             ram, told = Ram(guest), Told(path)
@@ -256,10 +277,11 @@ def run(kernel: str, samples: int) -> None:
             print(f"periods in the end: {status(path)['period_stretch']:.2f} times as configured")
 
 
-def main(kernel: str = "6.1-cloud", samples: int = SAMPLES) -> None:
+def main(kernel: str = "6.1-cloud", samples: str = str(SAMPLES), backend: str = "") -> None:
     for one in KERNELS if kernel == "all" else [kernel]:
-        run(one if "-" in one else f"{one}-cloud", samples)
+        for held in [backend] if backend else BACKENDS:
+            run(one if "-" in one else f"{one}-cloud", int(samples), held)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(int, sys.argv[2:3]))
+    main(*sys.argv[1:4])

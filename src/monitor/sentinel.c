@@ -12,6 +12,7 @@
 #include "base/now.h"
 #include "check/check.h"
 #include "linux/module.h"
+#include "monitor/piece_hash.h"
 
 /*
  * What is read and hashed at a time. It stays in a cache near by. More at a time is read faster; of
@@ -29,17 +30,8 @@
 /* To be read between two looks at the clock, which is a system call. */
 #define BYTES_PER_CLOCK (128u << 10)
 
-/*
- * As many parts of a piece are hashed side by side. What bounds the speed is memory, which a
- * processor fetches ahead in each of several places by itself, within a page.
- */
-#define STREAMS 8u
-#define LINE_BYTES 64u
-#define LINE_WORDS (LINE_BYTES / sizeof(uint64_t))
-#define STRIDE_BYTES (STREAMS * LINE_BYTES)
-
-/* A hash that no piece has: it was not read yet. */
-#define UNREAD 0u
+/* For a hash: it was not read yet. */
+#define UNREAD PIECE_HASH_NONE
 
 struct piece {
 	uint64_t at;		/* guest-virtual */
@@ -65,7 +57,7 @@ struct group {
 
 struct sentinel {
 	struct group groups[GROUPS];
-	uint64_t key[LINE_WORDS + STREAMS];
+	struct piece_key key;
 	uint64_t chance;
 	uint64_t bytes;
 	size_t pieces_n;
@@ -132,7 +124,7 @@ int sentinel_open(struct sentinel **ret)
 
 	if (!sentinel)
 		return -ENOMEM;
-	randombytes_buf(sentinel->key, sizeof(sentinel->key));
+	piece_key_draw(&sentinel->key);
 	randombytes_buf(&sentinel->chance, sizeof(sentinel->chance));
 	*ret = sentinel;
 	return 0;
@@ -155,52 +147,13 @@ struct sentinel_stats sentinel_stats(const struct sentinel *sentinel)
 
 /* --- hashes --- */
 
-/* Both halves of the product, so that each bit of it depends on each of the factors'. */
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t mix(uint64_t stream, const uint8_t *line, const uint64_t *key)
-{
-	uint64_t word[LINE_WORDS], sum = 0;
-
-	memcpy(word, line, sizeof(word));
-	for (size_t i = 0; i < LINE_WORDS / 2; i += 2)
-		sum ^= fold(word[i] ^ key[i], word[i + 1] ^ key[i + 1]);
-	for (size_t i = LINE_WORDS / 2; i < LINE_WORDS; i += 2)
-		stream ^= fold(word[i] ^ key[i], word[i + 1] ^ key[i + 1]);
-	return fold(stream ^ key[LINE_WORDS], sum ^ key[LINE_WORDS + 1]);
-}
-
-/*
- * Of @n bytes, which may change while they are read: each is read once. @n is a multiple of
- * STRIDE_BYTES. Never UNREAD.
- */
-static uint32_t hash(const struct sentinel *sentinel, const uint8_t *at, size_t n)
-{
-	const uint64_t *key = sentinel->key;
-	uint64_t stream[STREAMS], all = n;
-	size_t part = n / STREAMS;
-
-	memcpy(stream, key + LINE_WORDS, sizeof(stream));
-	for (size_t i = 0; i < part; i += LINE_BYTES)
-		for (size_t j = 0; j < STREAMS; j++)
-			stream[j] = mix(stream[j], at + j * part + i, key);
-	for (size_t j = 0; j < STREAMS; j++)
-		all = fold(all ^ stream[j], key[j]);
-	return (uint32_t)all == UNREAD ? UNREAD + 1 : (uint32_t)all;
-}
-
 /* Of @n bytes at the start of the room, to which zeros are added. */
 static uint32_t hash_room(struct sentinel *sentinel, size_t n)
 {
-	size_t padded = (n + STRIDE_BYTES - 1) / STRIDE_BYTES * STRIDE_BYTES;
+	size_t padded = (n + PIECE_HASH_BYTES - 1) / PIECE_HASH_BYTES * PIECE_HASH_BYTES;
 
 	memset(sentinel->room + n, 0, padded - n);
-	return hash(sentinel, sentinel->room, padded);
+	return piece_hash(&sentinel->key, sentinel->room, padded);
 }
 
 /* splitmix64: no more than a guest, which does not see the order, could make use of. */
@@ -409,7 +362,7 @@ static const uint8_t *peek_piece(const struct kernel *kernel, struct view *view,
 				 const struct piece *piece)
 {
 	/* What is read first is looked into, too. */
-	if (piece->hash == UNREAD || piece->bytes % STRIDE_BYTES ||
+	if (piece->hash == UNREAD || piece->bytes % PIECE_HASH_BYTES ||
 	    !is_in_one(kernel, view, piece))
 		return NULL;
 	return ram_peek(view_ram(view), in_ram(kernel, piece), piece->bytes);
@@ -437,7 +390,7 @@ static bool visit(struct sentinel *sentinel, const struct kernel *kernel, struct
 
 	/* That it is not there is something to remember, too. */
 	if (bytes)
-		piece->hash = hash(sentinel, bytes, piece->bytes);
+		piece->hash = piece_hash(&sentinel->key, bytes, piece->bytes);
 	else if (copy_piece(sentinel, kernel, view, piece) < 0)
 		piece->hash = hash_room(sentinel, 0);
 	else

@@ -4,7 +4,8 @@
  * bench-ram TARGET - what reaching a guest's RAM costs
  *
  * Medians of reading populated memory in pieces of some sizes, each beside memcpy() of pieces
- * of that size in the same run. One JSON document; tests/bench/run.py makes the table.
+ * of that size in the same run; and of hashing it as hvsmd's sentinel does, beside the same hash of
+ * this program's own memory. One JSON document; tests/bench/run.py makes the table.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -13,12 +14,15 @@
 
 #include "base/cleanup.h"
 #include "base/now.h"
+#include "monitor/piece_hash.h"
 #include "ram/guests.h"
 #include "median.h"
 
 #define TOTAL	   (64u << 20)	/* read in each round, at most */
 #define PIECES_MAX 16384u	/* that is in pieces of 4 KiB */
 #define ROUNDS	   9u
+#define HASHED	   (64u << 10)
+#define CODE	   (16u << 20)
 
 /* Pieces of memory that the guest has touched; of a page, the first bytes. */
 struct places {
@@ -92,6 +96,56 @@ static int measure(struct ram *ram, size_t piece, json_t *rows, struct err *err)
 	return r;
 }
 
+/* As the sentinel does: where it lies, or else of a copy. */
+static int hash_one(struct ram *ram, gpa at, const struct piece_key *key, uint32_t *sum,
+		    struct err *err)
+{
+	static uint8_t room[HASHED];
+	const uint8_t *bytes = ram_peek(ram, at, HASHED);
+	int r = bytes ? 0 : ram_read(ram, at, room, HASHED, err);
+
+	*sum ^= r < 0 ? 0 : piece_hash(key, bytes ? bytes : room, HASHED);
+	return r;
+}
+
+static int measure_hash(struct ram *ram, json_t *rows, struct err *err)
+{
+	cleanup(freep) uint8_t *own = malloc(TOTAL);
+	uint64_t hash[ROUNDS], limit[ROUNDS];
+	struct places places = { 0 };
+	struct piece_key key;
+	uint32_t sum = 0;
+	size_t n;
+	int r = find_places(ram, HASHED, &places, err);
+
+	if (!own)
+		return -ENOMEM;
+	memset(own, 1, TOTAL);
+	piece_key_draw(&key);
+	/* All near by, and as much, as a kernel's code is. */
+	n = places.list.n < CODE / HASHED ? places.list.n : CODE / HASHED;
+	places.list.n = n;
+	shuffle(&places);
+	for (unsigned round = 0; round < ROUNDS && r == 0; round++) {
+		uint64_t start = now_ns(CLOCK_MONOTONIC);
+
+		for (size_t i = 0; i < n && r == 0; i++)
+			r = hash_one(ram, places.list.v[i], &key, &sum, err);
+		hash[round] = now_ns(CLOCK_MONOTONIC) - start;
+		start = now_ns(CLOCK_MONOTONIC);
+		for (size_t i = 0; i < n; i++)
+			sum ^= piece_hash(&key, own + (i * 7 % n) * HASHED, HASHED);
+		limit[round] = now_ns(CLOCK_MONOTONIC) - start;
+	}
+	vec_free(&places.list);
+	if (r == 0 && n)
+		json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:f, s:f}", "name", "hash",
+			"bytes", (json_int_t)HASHED, "sum", (json_int_t)sum, "read_ns",
+			(double)median(hash, ROUNDS) / (double)n, "own_ns",
+			(double)median(limit, ROUNDS) / (double)n));
+	return r;
+}
+
 static int measure_attach(const char *target, json_t *rows, struct err *err)
 {
 	uint64_t took[ROUNDS];
@@ -130,6 +184,8 @@ int main(int argc, char **argv)
 		r = measure_attach(argv[1], rows, &err);
 	for (size_t i = 0; i < ARRAY_SIZE(pieces) && r == 0; i++)
 		r = measure(ram, pieces[i], rows, &err);
+	if (r == 0)
+		r = measure_hash(ram, rows, &err);
 	guest_free(&guest);
 	if (r < 0) {
 		fprintf(stderr, "bench-ram: %s\n", err.code ? err.text : strerror(-r));

@@ -41,7 +41,7 @@ static const struct allowed allowed[] = {
 	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 	    IF(3, SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_HUGETLB, 0) } },
 	/* Shared memory of its own would be on nobody's bill: RLIMIT_DATA does not count it. */
-	{ SCMP_SYS(mmap), "what the starter copies for it, RAM files: ram/served.c, ram/window.c", 2,
+	{ SCMP_SYS(mmap), "what the starter copies for it; RAM files: ram/window.c", 2,
 	  { IF(2, SCMP_CMP_EQ, PROT_READ), IF(3, SCMP_CMP_EQ, MAP_SHARED) } },
 	{ SCMP_SYS(mprotect), "malloc() grows its arenas so", 1,
 	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },

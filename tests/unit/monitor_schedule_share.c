@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/schedule.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "make/jobs.h"
+
+static void looks_watch_with_what_is_left(void **state)
+{
+	static const uint64_t parts[] = { 1, 8, 256 };
+	uint64_t had[3], watched;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct jobs *world = jobs_new();
+		uint64_t spent;
+
+		/* An idle guest, the usual one, and one that is dear. */
+		for (size_t c = 0; c < CHECKS; c++)
+			world->costs[0][c] = world->costs[0][c] * parts[i] / 64;
+		world->plan.watch = true;
+		world->watches = true;
+		jobs_add_guests(world, 1);
+		jobs_run_until(world, world->now + 60 * S);
+		spent = world->spent[0];
+		watched = world->watched[0];
+		jobs_run_until(world, world->now + 600 * S);
+		assert_true(jobs_used(world, spent, 600 * S) < 0.011);
+		had[i] = world->watched[0] - watched;
+		jobs_free(world);
+	}
+	/* Not more than half of the guest's 1 %, and never nothing, whatever the rest takes. */
+	assert_in_range(had[0], 600 * S * 45 / 10000, 600 * S * 51 / 10000);
+	assert_true(had[1] < had[0] && had[1] > had[2]);
+	assert_in_range(had[2], 600 * S * 33 / 10000, 600 * S * 41 / 10000);
+}
+
+/* Where looks are far apart, each has all the time that has passed. */
+static void looks_that_come_seldom_watch_as_much(void **state)
+{
+	struct jobs *world = jobs_new();
+	uint64_t watched, looks;
+
+	(void)state;
+	/* Its looks alone would take half of it, and it owes something all the time. */
+	for (size_t c = 0; c < CHECKS; c++)
+		world->costs[0][c] *= 2;
+	world->look_cost[0] = MS / 2;
+	world->plan.watch = true;
+	world->watches = true;
+	jobs_add_guests(world, 1);
+	jobs_run_until(world, world->now + 60 * S);
+	watched = world->watched[0];
+	looks = world->looks[0];
+	schedule_attached(world->schedule, 0, world->now, 900 * MS);
+	jobs_run_until(world, world->now + 300 * S);
+	assert_in_range(world->looks[0] - looks, 300 * 10 / 7, 300 * 10 / 3);
+	assert_in_range(world->watched[0] - watched, 300 * S * 36 / 10000, 300 * S * 41 / 10000);
+	jobs_free(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(looks_watch_with_what_is_left),
+		cmocka_unit_test(looks_that_come_seldom_watch_as_much),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -270,11 +270,12 @@ class XenHost:
         elf = vmlinux(self.kernel)
         root = _root(self.kernel, "dom0", {})
         self.shared.mkdir()
+        self.kernels.mkdir()
         for name, source in (("vmlinux", elf), ("domu.cpio", self.domu_root)):
-            shutil.copy(source, self.shared / name)
+            shutil.copy(source, self.kernels / name)
         for name, data in zip(("hvm-setup", "hvm-kernel"), hvm_setup(self.kernel, self.domu_root)):
-            (self.shared / name).write_bytes(data)
-        shares = {"tools": self.tools, "build": self._product(), "share": self.shared}
+            (self.kernels / name).write_bytes(data)
+        shares = {"tools": self.tools, "build": self._product(), "kernels": self.kernels, "share": self.shared}
         argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", CPU,
                 "-smp", "2", "-m", f"{MEMORY['machine']}M", "-nodefaults", "-no-reboot", "-display", "none",
                 "-serial", f"file:{self.dir}/console",
@@ -316,13 +317,13 @@ class XenHost:
         raise LabError(f"dom0 is not up after {BOOT_S} s\n{self.console_log[-3000:]}")
 
     def share_kernel(self, name: str) -> str:
-        """Have dom0 have another kernel for its guests; the suffix of its files in /share."""
+        """Have dom0 have another kernel for its guests; the suffix of its files in /kernels."""
         kernel = fetch(name)
-        if not (self.shared / f"vmlinux-{name}").exists():
+        if not (self.kernels / f"vmlinux-{name}").exists():
             modules = built(kernel)
             shutil.copy(_root(kernel, "domu", {name: modules[name] for name in TECHNIQUES}, agent.built()),
-                        self.shared / f"domu-{name}.cpio")
-            shutil.copy(vmlinux(kernel), self.shared / f"vmlinux-{name}")
+                        self.kernels / f"domu-{name}.cpio")
+            shutil.copy(vmlinux(kernel), self.kernels / f"vmlinux-{name}")
         return f"-{name}"
 
     # --- what happens in dom0 ---
@@ -355,6 +356,11 @@ class XenHost:
         """The product, as it was built, in dom0."""
         words = " ".join(shlex.quote(str(arg)) for arg in args)
         return self.call(f"/build/src/hvsm {words}")
+
+    @property
+    def kernels(self) -> Path:
+        """What guests boot. dom0 keeps it in memory: libxl maps these files, and so reads them page by page."""
+        return self.dir / "kernels"
 
     @property
     def shared(self) -> Path:
@@ -395,8 +401,8 @@ class Domain:
         """Start it, and wait until its shell answers."""
         words = f"console=hvc0 quiet loglevel=3 cryptomgr.notests {self.append}"
         suffix = self.host.share_kernel(self.kernel) if self.kernel else ""
-        config = {"name": self.name, "type": self.kind, "kernel": f"/share/vmlinux{suffix}",
-                  "ramdisk": f"/share/domu{suffix}.cpio" if suffix else "/share/domu.cpio",
+        config = {"name": self.name, "type": self.kind, "kernel": f"/kernels/vmlinux{suffix}",
+                  "ramdisk": f"/kernels/domu{suffix}.cpio",
                   "extra": words, "memory": MEMORY[self.kind], "vcpus": self.vcpus, "tsc_mode": "native",
                   "on_crash": "preserve", "on_reboot": self.reboot, "on_poweroff": "destroy"}
         if self.most:
@@ -404,10 +410,10 @@ class Domain:
         if self.network:
             config["vif"] = ["script=/etc/hvsm-vif"]
         if self.kind == "hvm":
-            config |= {"kernel": "/share/hvm-setup", "vga": "none", "nographic": 1, "sdl": 0, "vnc": 0, "usb": 0,
+            config |= {"kernel": "/kernels/hvm-setup", "vga": "none", "nographic": 1, "sdl": 0, "vnc": 0, "usb": 0,
                        "device_model_args_hvm": [
                            word for file, mib in (("hvm-kernel", HVM_KERNEL), ("domu.cpio", HVM_ROOT))
-                           for word in ("-device", f"loader,file=/share/{file},addr={mib << 20:#x},force-raw=on")]}
+                           for word in ("-device", f"loader,file=/kernels/{file},addr={mib << 20:#x},force-raw=on")]}
             del config["ramdisk"]
         (self.host.shared / f"{self.name}.cfg").write_text(
             "".join(f"{key}={json.dumps(value)}\n" for key, value in config.items()))

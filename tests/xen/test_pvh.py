@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A PVH guest of an emulated Xen host, and what Xen tells of it as it happens."""
+"""A PVH guest of an emulated Xen host. What Xen tells of one as it happens: test_pvh_events.py."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from domains import STORE, Alive, Common, XenTest  # noqa: E402
-from events import Events  # noqa: E402
 from xenlab import Domain  # noqa: E402
 
 from lab.product import findings  # noqa: E402
 
 
-class Pvh(Alive, Common, Events, XenTest):
+class Pvh(Alive, Common, XenTest):
     kind = "pvh"
 
     def on_demand(self, guest: Domain) -> tuple[int, int]:

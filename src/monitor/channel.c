@@ -74,7 +74,7 @@ static int wait_for(const struct channel *channel, short events, int timeout_ms,
 		r = poll(&poll_fd, 1, left_ms);
 		if (r > 0)
 			return 0;
-		if (r < 0 && errno != EINTR)
+		if (r < 0 && errno != EINTR && errno != EAGAIN)
 			return err_set(err, -errno, "channel: %s", strerror(errno));
 		if (timeout_ms >= 0) {
 			uint64_t now = now_ns(CLOCK_MONOTONIC);
@@ -221,22 +221,24 @@ int channel_receive(struct channel *channel, struct message *message, int timeou
 	message->rule = NULL;
 	message->fds_n = 0;
 	for (;;) {
+		/* It is hardly ever there already where it is waited for. */
+		r = timeout_ms > 0 ? wait_for(channel, POLLIN, timeout_ms, err) : 0;
+		if (r < 0)
+			return r;
 		msg = (struct msghdr){
 			.msg_iov = &part, .msg_iovlen = 1,
 			.msg_control = rights.bytes, .msg_controllen = sizeof(rights.bytes),
 		};
-		n = recvmsg(channel->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(channel->fd, &msg,
+			    (timeout_ms < 0 ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
 		if (n >= 0)
 			break;
 		if (errno == ECONNRESET)
 			return err_set(err, -EPIPE, "it is gone");
+		if (errno == EAGAIN && !timeout_ms)
+			return err_set(err, -ETIMEDOUT, "no answer yet");
 		if (errno != EAGAIN && errno != EINTR)
 			return err_set(err, -errno, "channel: %s", strerror(errno));
-		if (errno == EAGAIN) {
-			r = wait_for(channel, POLLIN, timeout_ms, err);
-			if (r < 0)
-				return r;
-		}
 	}
 	collect_fds(&msg, message);
 	/* An empty message and the end look alike, but for what comes with the former. */

@@ -226,7 +226,8 @@ static int drop_privileges(struct sandbox *sandbox, struct err *err)
 
 /*
  * What is mapped, but not its own memory: the program, its libraries, a kernel and a module of the
- * reference. A memfd that it made, and mapped and closed, would be on no other bill.
+ * reference, windows on a guest's RAM (ram/window.h). A memfd that it made, and mapped and closed,
+ * would be on no other bill.
  */
 #define MAPPED_MAX (1ull << 30)
 

@@ -19,6 +19,7 @@
 #include "monitor/sentinel.h"
 #include "reference/profile.h"
 #include "ram/handover.h"
+#include "ram/window.h"
 #include "report/encode.h"
 #include "report/report.h"
 #include "report/text.h"
@@ -684,6 +685,7 @@ int scanner_main(uint32_t cpu_s)
 
 	channel_init(&scanner.channel, CHANNEL_FD, ROLE_SCANNER, ROLE_STARTER, protocol_rules,
 		     protocol_rules_n);
+	windows_catch();
 	r = sandbox_prepare(&sandbox, CHANNEL_FD, MSG_FORBIDDEN, &err);
 	if (r >= 0)
 		r = sandbox_enter(&sandbox, &limits, &err);

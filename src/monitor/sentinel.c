@@ -357,17 +357,6 @@ static int copy_piece(struct sentinel *sentinel, const struct kernel *kernel, st
 	return view_copy_phys(view, in_ram(kernel, piece), sentinel->room, piece->bytes, NULL);
 }
 
-/* Where it lies, where that will do: NULL: it has to be copied. */
-static const uint8_t *peek_piece(const struct kernel *kernel, struct view *view,
-				 const struct piece *piece)
-{
-	/* What is read first is looked into, too. */
-	if (piece->hash == UNREAD || piece->bytes % PIECE_HASH_BYTES ||
-	    !is_in_one(kernel, view, piece))
-		return NULL;
-	return ram_peek(view_ram(view), in_ram(kernel, piece), piece->bytes);
-}
-
 /* Are there pointers into the kernel's code in what was read? */
 static bool has_pointers(const struct sentinel *sentinel, const struct piece *piece)
 {
@@ -381,22 +370,45 @@ static bool has_pointers(const struct sentinel *sentinel, const struct piece *pi
 	return false;
 }
 
+struct in_place {
+	const struct piece_key *key;
+	uint32_t hash;
+};
+
+static void hash_in_place(const uint8_t *bytes, size_t len, void *ctx)
+{
+	struct in_place *in_place = ctx;
+
+	in_place->hash = piece_hash(in_place->key, bytes, len);
+}
+
+/* UNREAD: it has to be copied. What is read for the first time is looked into as well. */
+static uint32_t read_in_place(const struct sentinel *sentinel, const struct kernel *kernel,
+			      struct view *view, const struct piece *piece)
+{
+	struct in_place in_place = { .key = &sentinel->key };
+
+	if (piece->hash == UNREAD || piece->bytes % PIECE_HASH_BYTES ||
+	    !is_in_one(kernel, view, piece) ||
+	    ram_read_in_place(view_ram(view), in_ram(kernel, piece), piece->bytes, hash_in_place,
+			      &in_place) < 0)
+		return UNREAD;
+	return in_place.hash;
+}
+
 /* Has it changed? */
 static bool visit(struct sentinel *sentinel, const struct kernel *kernel, struct view *view,
 		  struct piece *piece)
 {
-	const uint8_t *bytes = peek_piece(kernel, view, piece);
-	uint32_t was = piece->hash;
+	uint32_t was = piece->hash, is = read_in_place(sentinel, kernel, view, piece);
 
 	/* That it is not there is something to remember, too. */
-	if (bytes)
-		piece->hash = piece_hash(&sentinel->key, bytes, piece->bytes);
-	else if (copy_piece(sentinel, kernel, view, piece) < 0)
-		piece->hash = hash_room(sentinel, 0);
-	else
-		piece->hash = hash_room(sentinel, piece->bytes);
+	if (is == UNREAD)
+		is = hash_room(sentinel, copy_piece(sentinel, kernel, view, piece) < 0 ?
+						 0 : piece->bytes);
+	piece->hash = is;
 	sentinel->bytes += piece->bytes;
-	return was != UNREAD && was != piece->hash;
+	return was != UNREAD && was != is;
 }
 
 static void end_round(struct group *group)

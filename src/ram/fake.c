@@ -27,12 +27,15 @@ static int fake_read(struct ram *ram, size_t range, uint64_t offset, void *buf, 
 	return 0;
 }
 
-static const uint8_t *fake_peek(struct ram *ram, size_t range, uint64_t offset, size_t len)
+static int fake_read_in_place(struct ram *ram, size_t range, uint64_t offset, size_t len,
+			      ram_reader_fn *reader, void *ctx)
 {
 	const struct fake *fake = (const struct fake *)ram;
 
-	(void)len;
-	return is_readable(fake, range) ? fake->bytes[range] + offset : NULL;
+	if (!is_readable(fake, range))
+		return -EAGAIN;
+	reader(fake->bytes[range] + offset, len, ctx);
+	return 0;
 }
 
 static void fake_close(struct ram *ram)
@@ -44,7 +47,7 @@ static void fake_close(struct ram *ram)
 static const struct ram_ops fake_ops = {
 	.name = "fake",
 	.read = fake_read,
-	.peek = fake_peek,
+	.read_in_place = fake_read_in_place,
 	.close = fake_close,
 };
 

@@ -115,7 +115,8 @@ static int qemu_read(struct ram *ram, size_t range, uint64_t offset, void *buf, 
 }
 
 /* Private memory is in nobody's file. */
-static const uint8_t *qemu_peek(struct ram *ram, size_t range, uint64_t offset, size_t len)
+static int qemu_read_in_place(struct ram *ram, size_t range, uint64_t offset, size_t len,
+			      ram_reader_fn *reader, void *ctx)
 {
 	struct qemu *qemu = (struct qemu *)ram;
 	uint64_t at = ram->ranges[range].start.v + offset;
@@ -123,8 +124,9 @@ static const uint8_t *qemu_peek(struct ram *ram, size_t range, uint64_t offset, 
 
 	at -= segment->start;
 	if (!segment->shared || len > segment->size_bytes - at)
-		return NULL;
-	return windows_peek(&qemu->windows, segment->fd, segment->file_offset + at, len);
+		return -EAGAIN;
+	return windows_read(&qemu->windows, segment->fd, segment->file_offset + at, len, reader,
+			    ctx);
 }
 
 /* The first run of bytes at or after @at that the file has. 0, -ENOENT or an errno. */
@@ -288,7 +290,7 @@ static int qemu_hand_over(struct ram *ram, struct handover *to, struct err *err)
 static const struct ram_ops qemu_ops = {
 	.name = "qemu",
 	.read = qemu_read,
-	.peek = qemu_peek,
+	.read_in_place = qemu_read_in_place,
 	.populated = qemu_populated,
 	.alive = qemu_alive,
 	.hand_over = qemu_hand_over,

@@ -63,20 +63,20 @@ int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err)
 	return 0;
 }
 
-const uint8_t *ram_peek(struct ram *ram, gpa at, size_t len)
+int ram_read_in_place(struct ram *ram, gpa at, size_t len, ram_reader_fn *reader, void *ctx)
 {
 	size_t i = range_at(ram, at.v);
-	const uint8_t *bytes = NULL;
+	int r;
 
-	if (!ram->ops->peek || i == ram->ranges_n)
-		return NULL;
-	if (at.v < range_end(&ram->ranges[i]) && len <= range_end(&ram->ranges[i]) - at.v)
-		bytes = ram->ops->peek(ram, i, at.v - ram->ranges[i].start.v, len);
-	if (bytes) {
+	if (!ram->ops->read_in_place || i == ram->ranges_n || at.v >= range_end(&ram->ranges[i]) ||
+	    len > range_end(&ram->ranges[i]) - at.v)
+		return -EAGAIN;
+	r = ram->ops->read_in_place(ram, i, at.v - ram->ranges[i].start.v, len, reader, ctx);
+	if (r == 0) {
 		ram->reads++;
 		ram->read_bytes += len;
 	}
-	return bytes;
+	return r;
 }
 
 int ram_populated(struct ram *ram, gpa from, gpa *start, uint64_t *len, struct err *err)

@@ -21,6 +21,9 @@ struct handover;	/* handover.h */
 struct served_buffer;	/* served.h */
 struct machine;		/* machine.h */
 
+/* Reads bytes of a guest where they lie. */
+typedef void ram_reader_fn(const uint8_t *bytes, size_t len, void *ctx);
+
 /* One run of guest-physical addresses behind which there is RAM. */
 struct ram_range {
 	gpa start;		/* page aligned */
@@ -39,10 +42,11 @@ struct ram_ops {
 		    struct err *err);
 
 	/*
-	 * @len bytes (> 0, inside range @range) where they lie, until the backend is called again.
-	 * NULL, or a backend without it: they have to be copied.
+	 * Have @reader read @len bytes (> 0, inside range @range) where they lie. NULL: never so.
+	 * 0; -EAGAIN: they have to be copied.
 	 */
-	const uint8_t *(*peek)(struct ram *ram, size_t range, uint64_t offset, size_t len);
+	int (*read_in_place)(struct ram *ram, size_t range, uint64_t offset, size_t len,
+			     ram_reader_fn *reader, void *ctx);
 
 	/*
 	 * The first populated run of range @range at or after @offset: what was never
@@ -115,15 +119,18 @@ struct ram {
 nodiscard int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct err *err);
 
 /**
- * ram_peek - guest-physical memory where it lies, where that is quicker than a copy
- * @len: > 0
+ * ram_read_in_place - guest-physical memory where it lies, where that is quicker than a copy
+ * @len:    > 0
+ * @reader: called once with the bytes, or not at all
  *
- * The guest may change it at any time, so what is read twice may be two things: for what reads
- * each byte once and believes it nothing, such as a hash.
+ * The guest may change them at any time, so what is read twice may be two things: for what reads
+ * each byte once and believes it nothing, such as a hash. Nothing is read so before
+ * windows_catch() (ram/window.h).
  *
- * Return: valid until anything else is asked of @ram; NULL: ram_read() it.
+ * Return: 0; -EAGAIN: ram_read() it; what @reader made of it, if it was called, does not count.
  */
-const uint8_t *ram_peek(struct ram *ram, gpa at, size_t len);
+nodiscard int ram_read_in_place(struct ram *ram, gpa at, size_t len, ram_reader_fn *reader,
+				void *ctx);
 
 /**
  * ram_populated - next run of memory that may hold something other than zeros

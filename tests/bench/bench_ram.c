@@ -16,6 +16,7 @@
 #include "base/now.h"
 #include "monitor/piece_hash.h"
 #include "ram/guests.h"
+#include "ram/window.h"
 #include "median.h"
 
 #define TOTAL	   (64u << 20)	/* read in each round, at most */
@@ -96,15 +97,29 @@ static int measure(struct ram *ram, size_t piece, json_t *rows, struct err *err)
 	return r;
 }
 
+struct hashing {
+	struct piece_key key;
+	uint32_t sum;
+};
+
+static void hash_bytes_of(const uint8_t *bytes, size_t len, void *ctx)
+{
+	struct hashing *hashing = ctx;
+
+	hashing->sum ^= piece_hash(&hashing->key, bytes, len);
+}
+
 /* As the sentinel does: where it lies, or else of a copy. */
-static int hash_one(struct ram *ram, gpa at, const struct piece_key *key, uint32_t *sum,
-		    struct err *err)
+static int hash_one(struct ram *ram, gpa at, struct hashing *hashing, struct err *err)
 {
 	static uint8_t room[HASHED];
-	const uint8_t *bytes = ram_peek(ram, at, HASHED);
-	int r = bytes ? 0 : ram_read(ram, at, room, HASHED, err);
+	int r;
 
-	*sum ^= r < 0 ? 0 : piece_hash(key, bytes ? bytes : room, HASHED);
+	if (ram_read_in_place(ram, at, HASHED, hash_bytes_of, hashing) == 0)
+		return 0;
+	r = ram_read(ram, at, room, HASHED, err);
+	if (r == 0)
+		hash_bytes_of(room, HASHED, hashing);
 	return r;
 }
 
@@ -113,15 +128,14 @@ static int measure_hash(struct ram *ram, json_t *rows, struct err *err)
 	cleanup(freep) uint8_t *own = malloc(TOTAL);
 	uint64_t hash[ROUNDS], limit[ROUNDS];
 	struct places places = { 0 };
-	struct piece_key key;
-	uint32_t sum = 0;
+	struct hashing hashing = { .sum = 0 };
 	size_t n;
-	int r = find_places(ram, HASHED, &places, err);
+	int r = own ? find_places(ram, HASHED, &places, err) : -ENOMEM;
 
-	if (!own)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	memset(own, 1, TOTAL);
-	piece_key_draw(&key);
+	piece_key_draw(&hashing.key);
 	/* All near by, and as much, as a kernel's code is. */
 	n = places.list.n < CODE / HASHED ? places.list.n : CODE / HASHED;
 	places.list.n = n;
@@ -130,17 +144,17 @@ static int measure_hash(struct ram *ram, json_t *rows, struct err *err)
 		uint64_t start = now_ns(CLOCK_MONOTONIC);
 
 		for (size_t i = 0; i < n && r == 0; i++)
-			r = hash_one(ram, places.list.v[i], &key, &sum, err);
+			r = hash_one(ram, places.list.v[i], &hashing, err);
 		hash[round] = now_ns(CLOCK_MONOTONIC) - start;
 		start = now_ns(CLOCK_MONOTONIC);
 		for (size_t i = 0; i < n; i++)
-			sum ^= piece_hash(&key, own + (i * 7 % n) * HASHED, HASHED);
+			hash_bytes_of(own + (i * 7 % n) * HASHED, HASHED, &hashing);
 		limit[round] = now_ns(CLOCK_MONOTONIC) - start;
 	}
 	vec_free(&places.list);
 	if (r == 0 && n)
 		json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:f, s:f}", "name", "hash",
-			"bytes", (json_int_t)HASHED, "sum", (json_int_t)sum, "read_ns",
+			"bytes", (json_int_t)HASHED, "sum", (json_int_t)hashing.sum, "read_ns",
 			(double)median(hash, ROUNDS) / (double)n, "own_ns",
 			(double)median(limit, ROUNDS) / (double)n));
 	return r;
@@ -179,6 +193,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench-ram TARGET\n");
 		return 2;
 	}
+	windows_catch();
 	r = guests_resolve(argv[1], &guest, &ram, &err);
 	if (r == 0)
 		r = measure_attach(argv[1], rows, &err);

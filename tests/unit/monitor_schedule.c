@@ -93,7 +93,7 @@ static void the_pauses_are_spread_over_the_whole_jitter(void **state)
 		assert_in_range(gap, 50 * MS - 1, 151 * MS);
 		in[(gap - 50 * MS) / (10 * MS) % 10]++;
 	}
-	/* Each tenth of the range has its tenth, more or less: there is no jobs_usual pause. */
+	/* Each tenth of the range has its tenth, more or less: there is no usual pause. */
 	for (unsigned i = 0; i < 10; i++)
 		assert_in_range(in[i], 140, 260);
 	jobs_free(world);

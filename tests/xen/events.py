@@ -24,6 +24,8 @@ guest "{name}" {{
 """
 # Reached only where something hangs.
 LIMIT_S = 600.0
+# What asks has the same CPU as what it waits for.
+ASK_S = 0.5
 
 
 class Daemon:
@@ -53,7 +55,7 @@ class Daemon:
             found = is_so()
             if found:
                 return found
-            time.sleep(0.3)
+            time.sleep(ASK_S)
         raise AssertionError(f"{what}: {self.log}")
 
     def says(self, pattern: str) -> None:

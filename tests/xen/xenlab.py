@@ -453,7 +453,7 @@ class Domain:
         # All in dom0, and xl not each time: what waits must not take the time that it waits for.
         answer = self.host.call(
             f"n=0; until [ $(cat {self.log} 2>/dev/null | grep -c LAB-READY) -ge {self.boots} ]; do n=$((n + 1)); "
-            f"if [ $n -gt {5 * BOOT_S} ] || {{ [ $((n % 25)) = 0 ] && {gone}; }}; then exit 1; fi; sleep 0.2; done",
+            f"if [ $n -gt {2 * BOOT_S} ] || {{ [ $((n % 10)) = 0 ] && {gone}; }}; then exit 1; fi; sleep 0.5; done",
             2 * BOOT_S)
         if answer.status:
             log = self.host.call(f"tail -n 30 {self.log}; xl dmesg | tail").out.decode(errors="replace")
@@ -485,8 +485,9 @@ class Domain:
         start = int(self.host.sh(f"stat -c %s {self.log}"))
         out = self.host.sh(
             f"printf '%s\\n' {line} >$(xenstore-read /local/domain/{self.id}/console/tty); n=0; "
-            f"until tail -c +{start + 1} {self.log} | grep -q '^{mark}END [0-9]' || [ $n = {int(timeout_s * 10)} ]; do "
-            f"n=$((n + 1)); sleep 0.1; done; tail -c +{start + 1} {self.log}", 2 * timeout_s)
+            f"until tail -c +{start + 1} {self.log} | grep -q '^{mark}END [0-9]' || [ $n -ge {int(timeout_s * 10)} ]; do "
+            # What waits must not take the time that it waits for.
+            f"s=$((n < 5 ? 1 : 3)); n=$((n + s)); sleep 0.$s; done; tail -c +{start + 1} {self.log}", 2 * timeout_s)
         found = re.search(rf"{mark}BEGIN\n(.*){mark}END (\d+)\n", out.replace("\r", ""), re.S)
         if found:
             return int(found[2]), found[1]

@@ -78,7 +78,7 @@ PV_FOUND = {found for found in FOUND if found[0] not in NOT_PV.values()} | {
 # Reached only where something hangs: nothing here is about how long it takes.
 LIMIT_S = 600.0
 # In dom0 it takes 0.4 s to ask hvsmd, which has that CPU, too.
-ASK_S = 1.5
+ASK_S = 1.0
 # What an agent in the guest would be needed for.
 BY_AGENT = {"agent-alive", "agent-code", "agent-log", "agent-presence", "agent-view", "agent-watch",
             "process-code", "process-digest", "process-replaced"}

@@ -487,7 +487,7 @@ class Domain:
             f"printf '%s\\n' {line} >$(xenstore-read /local/domain/{self.id}/console/tty); n=0; "
             f"until tail -c +{start + 1} {self.log} | grep -q '^{mark}END [0-9]' || [ $n -ge {int(timeout_s * 10)} ]; do "
             # What waits must not take the time that it waits for.
-            f"s=$((n < 5 ? 1 : 3)); n=$((n + s)); sleep 0.$s; done; tail -c +{start + 1} {self.log}", 2 * timeout_s)
+            f"s=$((n < 10 ? 1 : 2)); n=$((n + s)); sleep 0.$s; done; tail -c +{start + 1} {self.log}", 2 * timeout_s)
         found = re.search(rf"{mark}BEGIN\n(.*){mark}END (\d+)\n", out.replace("\r", ""), re.S)
         if found:
             return int(found[2]), found[1]

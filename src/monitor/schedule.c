@@ -323,9 +323,14 @@ static double paid_at(const struct scheduled *guest, uint64_t now)
 	return paid < guest->owed_ns ? paid : guest->owed_ns;
 }
 
+static double credit_most(const struct scheduled *guest)
+{
+	return CREDIT_MAX_S * (double)NS_PER_S * guest->allowed;
+}
+
 static double credit_at(const struct scheduled *guest, uint64_t now)
 {
-	double most = CREDIT_MAX_S * (double)NS_PER_S * guest->allowed;
+	double most = credit_most(guest);
 	double earned = (double)(now - guest->refilled) * guest->allowed;
 	double credit = guest->credit_ns + earned - paid_at(guest, now);
 
@@ -540,16 +545,20 @@ static void note_called(const struct schedule *schedule, struct scheduled *guest
 	guest->urgent &= guest->called;
 }
 
-/* How long may the look watch that begins now? */
+/* How long may the look watch that begins now? With what nobody has used by then, too. */
 static uint64_t grant(struct scheduled *guest, uint64_t now)
 {
 	double period = period_ns(guest, ITEM_LOOK) * guest->look_stretch;
 	double passed = guest->looked_at ? (double)(now - guest->looked_at) : period;
+	double unused = credit_at(guest, now) - credit_most(guest) / 2, more;
 
 	if (passed > WATCH_PERIODS_MAX * period)
 		passed = WATCH_PERIODS_MAX * period;
+	more = passed * (SCHEDULE_WATCH_MAX * guest->allowed - guest->watch);
+	more = unused < more ? unused : more;
+	more = guest->watch > 0 && more > 0 ? more : 0;
 	guest->looked_at = now;
-	guest->granted_ns = (uint64_t)(passed * guest->watch);
+	guest->granted_ns = (uint64_t)(passed * guest->watch + more);
 	return guest->granted_ns;
 }
 

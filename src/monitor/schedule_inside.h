@@ -84,6 +84,9 @@ struct schedule {
  */
 #define SCHEDULE_OWED_PART 0.25
 
+/* Of what a guest is allowed so much is for what looks watch, at most. */
+#define SCHEDULE_WATCH_MAX 0.5
+
 /* It would take all that it is allowed, and more. */
 static inline bool schedule_is_overdrawn(const struct scheduled *guest)
 {

@@ -8,11 +8,10 @@
 #include "monitor/schedule_inside.h"
 
 /*
- * Looks may watch with what the rest leaves of the guest's share: at least, and at most, so much of
- * it. Less than the least would see too late what the checks of it now look for seldom.
+ * Looks may watch with what the rest leaves of the guest's share: at least so much of it, for less
+ * would see too late what the checks of it now look for seldom, and SCHEDULE_WATCH_MAX at most.
  */
 #define WATCH_MIN 0.4
-#define WATCH_MAX 0.5
 
 /* What nobody has planned for has room, too: else there is never any credit. */
 #define WATCH_SPARE 0.1
@@ -56,7 +55,7 @@ static double watch_of(const struct scheduled *guest, double allowed)
 	if (!guest->plan.look_ms || !guest->plan.watch)
 		return 0;
 	return left < WATCH_MIN * allowed ? WATCH_MIN * allowed :
-	       left > WATCH_MAX * allowed ? WATCH_MAX * allowed : left;
+	       left > SCHEDULE_WATCH_MAX * allowed ? SCHEDULE_WATCH_MAX * allowed : left;
 }
 
 /* Longer periods, where they cost more than there is: it would be in debt, and blind at times. */

@@ -62,11 +62,40 @@ static void looks_that_come_seldom_watch_as_much(void **state)
 	jobs_free(world);
 }
 
+/* What others were thought to need, and did not. */
+static void looks_watch_with_what_nobody_has_used(void **state)
+{
+	uint64_t had[2];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct jobs *world = jobs_new();
+		uint64_t spent, watched;
+
+		world->plan.watch = true;
+		world->watches = true;
+		jobs_add_guests(world, 1);
+		jobs_run_until(world, world->now + 60 * S);
+		/* A mean forgets slowly: for some time they are thought to be as dear. */
+		for (size_t c = 0; i == 1 && c < CHECKS; c++)
+			world->costs[0][c] /= 8;
+		spent = world->spent[0];
+		watched = world->watched[0];
+		jobs_run_until(world, world->now + 4 * S);
+		assert_true(jobs_used(world, spent, 4 * S) < 0.014);
+		had[i] = world->watched[0] - watched;
+		jobs_free(world);
+	}
+	assert_in_range(had[0], 4 * S * 36 / 10000, 4 * S * 44 / 10000);
+	assert_in_range(had[1], 4 * S * 44 / 10000, 4 * S * 51 / 10000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(looks_watch_with_what_is_left),
 		cmocka_unit_test(looks_that_come_seldom_watch_as_much),
+		cmocka_unit_test(looks_watch_with_what_nobody_has_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ from lab import LabError  # noqa: E402
 from lab.backends import size_bytes  # noqa: E402
 from lab.guest import Guest  # noqa: E402
 from lab.monitor import ask  # noqa: E402
-from lab.product import binary  # noqa: E402
+from lab.product import LIMIT_S, binary  # noqa: E402
 from lab.qmp import Qmp  # noqa: E402
 
 KERNEL = "6.1-cloud"
@@ -289,8 +289,11 @@ class AttachTest(unittest.TestCase):
             pid = qemu.pid()
             self.assertFalse(Path("/mnt/here.qmp").exists())
             self.assertEqual(layout(f"qemu:{pid}"), {"layout": "QMP", "ranges": [[0, 64 << 20]]})
-            # The real mode vectors of the firmware.
-            self.assertTrue(any(read(f"qemu:{pid}", 0, 64)))
+            # The real mode vectors, once the firmware has got to them.
+            end = time.monotonic() + LIMIT_S
+            while not any(read(f"qemu:{pid}", 0, 64)):
+                self.assertLess(time.monotonic(), end, "the firmware writes no vectors")
+                time.sleep(0.05)
 
     def test_socket_of_somebody_else_is_not_spoken_to(self) -> None:
         """A command line may name any socket: nothing is sent there."""

@@ -74,6 +74,7 @@ static int wait_for(const struct channel *channel, short events, int timeout_ms,
 		r = poll(&poll_fd, 1, left_ms);
 		if (r > 0)
 			return 0;
+		/* EAGAIN: the kernel has no memory for it just now (poll(2)). */
 		if (r < 0 && errno != EINTR && errno != EAGAIN)
 			return err_set(err, -errno, "channel: %s", strerror(errno));
 		if (timeout_ms >= 0) {

@@ -21,7 +21,10 @@ struct handover;	/* handover.h */
 struct served_buffer;	/* served.h */
 struct machine;		/* machine.h */
 
-/* Reads bytes of a guest where they lie. */
+/*
+ * Reads bytes of a guest where they lie. They change meanwhile, and may be anything: each is to be
+ * read once, and not believed.
+ */
 typedef void ram_reader_fn(const uint8_t *bytes, size_t len, void *ctx);
 
 /* One run of guest-physical addresses behind which there is RAM. */

@@ -14,6 +14,7 @@
 
 /* --- a page that cannot be read --- */
 
+/* Is on_fault() in place? */
 static bool catching;
 
 /* The window that is read just now; NULL: none. */
@@ -130,7 +131,7 @@ static bool is_in_memory(const uint8_t *page, size_t pages)
 }
 
 int windows_read(struct windows *windows, int fd, uint64_t offset, size_t len,
-		 window_reader_fn *reader, void *ctx)
+		 ram_reader_fn *reader, void *ctx)
 {
 	uint64_t inside = offset % WINDOW_BYTES, skew = offset & GUEST_PAGE_MASK;
 	struct window *window;

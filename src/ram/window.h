@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "ram/ram.h"
 
 /*
  * Windows on the file behind a guest's RAM: parts of it that are mapped, read only, so that bytes
@@ -45,9 +45,6 @@ struct windows {
 	bool refused;		/* a file that cannot be read so: it is not tried again */
 };
 
-/* The bytes change meanwhile, and may be anything: each is to be read once, and not believed. */
-typedef void window_reader_fn(const uint8_t *bytes, size_t len, void *ctx);
-
 /* Handle SIGBUS from now on: before, nothing is read in place. For a process with one thread. */
 void windows_catch(void);
 
@@ -59,7 +56,7 @@ void windows_catch(void);
  * Return: 0; -EAGAIN: pread() them: @reader was not called, or what it made of them does not count.
  */
 nodiscard int windows_read(struct windows *windows, int fd, uint64_t offset, size_t len,
-			   window_reader_fn *reader, void *ctx);
+			   ram_reader_fn *reader, void *ctx);
 
 /* Unmaps them all. */
 void windows_close(struct windows *windows);

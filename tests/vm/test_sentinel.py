@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import http.client
-import mmap
-import os
 import re
 import socket
 import struct
@@ -20,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lab.daemon import Daemon  # noqa: E402
 from lab.guest import Guest  # noqa: E402
+from lab.ram import Ram  # noqa: E402
 
 KERNEL = "6.1-cloud"
 NAME = "hvsm-sentinel"
@@ -36,30 +35,6 @@ jitter_percent = 0
 reference = {{ {debs} }}
 http {{ listen = "unix:{path}" }}
 """
-
-
-class Ram:
-    """The guest's RAM, which is a memfd, and where its kernel's image lies in it."""
-
-    def __init__(self, guest: Guest) -> None:
-        self.symbols = {name: int(at, 16) for at, _, name, *_ in
-                        map(str.split, guest.sh("cat /proc/kallsyms").splitlines())}
-        fds = Path(f"/proc/{guest.pid}/fd")
-        file = next(fd for fd in fds.iterdir() if os.readlink(fd).startswith("/memfd:memory-backend"))
-        with file.open("r+b") as opened:
-            self.bytes = mmap.mmap(opened.fileno(), 0)
-        # The table of system calls begins with these, wherever it lies.
-        calls = ("read", "write", "open", "close", "newstat")
-        table = struct.pack("<5Q", *(self.symbols[f"__x64_sys_{call}"] for call in calls))
-        at = self.bytes.find(table)
-        assert at >= 0 and self.bytes.find(table, at + 1) < 0, "no table of system calls, or two"
-        self.moved = self.symbols["sys_call_table"] - at
-
-    def swap(self, at: int, new: bytes) -> bytes:
-        """Of the kernel's image, from outside: nothing else in the guest tells of it."""
-        at -= self.moved
-        old, self.bytes[at:at + len(new)] = self.bytes[at:at + len(new)], new
-        return old
 
 
 class SentinelTest(unittest.TestCase):
@@ -97,23 +72,36 @@ class SentinelTest(unittest.TestCase):
             self.daemon.wait(f"no {what}", lambda: not self.found())
         self.daemon.wait(f"alarms of {what}", lambda: self.alarms() >= before + 2 * TIMES)
 
+    def mappings(self, guest: Guest) -> set[str]:
+        """How the scanner has mapped the guest's RAM."""
+        scanners = self.daemon.scanner_of(guest.pid)
+        self.assertEqual(len(scanners), 1)
+        lines = Path(f"/proc/{scanners[0]}/maps").read_text().splitlines()
+        return {line.split()[1] for line in lines if "memfd:memory-backend" in line}
+
     def test_a_change_has_its_checks_run_at_once(self) -> None:
+        # A memfd is read in place, and never written; what is QEMU's own is copied.
+        for backend, mapped in (("memfd", {"r--s"}), ("anon", set())):
+            with self.subTest(backend):
+                self.changes(backend, mapped)
+
+    def changes(self, backend: str, mapped: set[str]) -> None:
         with tempfile.TemporaryDirectory(prefix="hvsm-sentinel-") as folder, \
-                Guest(KERNEL, name=NAME, backend="memfd") as guest:
+                Guest(KERNEL, name=NAME, backend=backend) as guest:
             Path(folder).chmod(0o711)
             self.http = f"{folder}/http.sock"
             debs = ", ".join(f'"{deb}"' for deb in guest.kernel.debs)
             with Daemon(NAME, SETTINGS.format(debs=debs, path=self.http), "sentinel = yes") as self.daemon:
                 self.daemon.wait("a clean guest", self.settled)
                 self.ram = Ram(guest)
-                symbols = self.ram.symbols
-                start = symbols["kernel_restart"]
-                jump = struct.pack("<Bi", 0xe9, symbols["emergency_restart"] - start - 5)
-                self.changed("a jump at a function's start", start, jump, "kernel-code")
-                self.changed("an operation of a table", symbols["tcp4_seq_ops"] + 24,
+                at, symbols = self.ram.at, self.ram.symbols
+                jump = struct.pack("<Bi", 0xe9, symbols["emergency_restart"] - symbols["kernel_restart"] - 5)
+                self.changed("a jump at a function's start", at("kernel_restart"), jump, "kernel-code")
+                self.changed("an operation of a table", at("tcp4_seq_ops", 24),
                              struct.pack("<Q", symbols["udp4_seq_show"]), "kernel-rodata")
-                self.changed("a system call", symbols["sys_call_table"] + 8 * GETPID,
+                self.changed("a system call", at("sys_call_table", 8 * GETPID),
                              struct.pack("<Q", symbols["__x64_sys_getppid"]), "syscall-table")
+                self.assertEqual(self.mappings(guest), mapped)
                 self.assertNotIn("has ended", self.daemon.said())
                 self.assertEqual(self.daemon.end(), 0)
 

@@ -293,16 +293,25 @@ static void run_there(uint64_t at)
 	detach();
 }
 
-/* It sleeps in a system call, as the process that start() made does nearly all the time. */
+/*
+ * It sleeps in a system call, as who waits for something does nearly all the time. Whom this finds
+ * at work, or stopped on its way back from an interrupt, is asked again a little later.
+ */
 static void take_over(void)
 {
 	struct user_regs_struct regs;
 
-	attach();
-	must((int)ptrace(PTRACE_GETREGS, pid, 0, &regs));
-	if ((long)regs.orig_rax < 0)
-		die("it is in no system call");
-	call_at = regs.rip - 2;
+	for (int left = 100; left; left--) {
+		attach();
+		must((int)ptrace(PTRACE_GETREGS, pid, 0, &regs));
+		call_at = regs.rip - 2;
+		if ((long)regs.orig_rax >= 0)
+			return;
+		detach();
+		usleep(50000);
+	}
+	errno = EBUSY;
+	die("it is in no system call");
 }
 
 static void inject(void)

@@ -43,7 +43,7 @@ static int kernel_code_run(struct check_run *run, struct err *err)
 		};
 		r = image_compare(&compare, compare.image->text, page_end(compare.image->etext),
 				  err);
-		if (!explainer_is_busy(compare.explainer))
+		if (explainer_was_quiet(compare.explainer))
 			check_quiet(run);
 		check_covered(run, "KiB of code", compare.bytes >> 10);
 		check_covered(run, "bytes patched since boot", compare.explained);

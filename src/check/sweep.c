@@ -23,6 +23,12 @@
 #define PAUSE_US	2000u
 
 /*
+ * What nobody was in the middle of updating in any run (check_quiet()) needs no more of them than
+ * to be sure of that: one that began and ended between two looks at its locks is met once.
+ */
+#define RUNS_QUIET	4u
+
+/*
  * What was found is looked at once more when the guest's own clock has gone on for so long since: a
  * busy host may take a vCPU away in the middle of an update for longer than all those runs take,
  * while the others go on. The wait is bounded, as the clock of an idle guest may rest. Where
@@ -137,11 +143,22 @@ struct rounds {
 	uint64_t began_ns[RUNS_MAX];	/* of the host */
 };
 
+/* All that it found was seen by the last runs, and all its runs were quiet. */
+static bool is_sure(const struct check_result *result)
+{
+	bool sure = result->findings.n && result->quiet_runs >= RUNS_QUIET &&
+		    result->quiet_runs == result->repeats + 1;
+
+	for (size_t i = 0; i < result->findings.n; i++)
+		sure = sure && result->findings.v[i]->runs >= RUNS_AGREE;
+	return sure;
+}
+
 static bool is_open(const struct check_result *result, const struct rounds *rounds)
 {
 	return result->state != CHECK_CLEAN && result->state != CHECK_NOT_COVERED &&
 	       !result->final && result->repeats + 1 < rounds->runs &&
-	       !(result->spent && result->repeats);
+	       !(result->spent && result->repeats) && !is_sure(result);
 }
 
 static void run_again(const struct rounds *rounds, struct check_result *result)

@@ -19,7 +19,7 @@
 #define NO_PAGE	      UINT32_MAX
 #define GIVE_BACK_PAGES 64u	/* fewer are not worth a system call */
 #define TAKE_PAGES	32u	/* are faulted in at a time */
-#define KEEP_PAGES_MAX	256u	/* each guest's view has them, though most look at nothing now */
+#define KEEP_PAGES_MAX	512u	/* each guest's view has them, though most look at nothing now */
 
 /*
  * Reads of pages that are at hand cost, too, so that no loop over them is endless: so many of

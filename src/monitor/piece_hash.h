@@ -8,21 +8,22 @@
 /*
  * A hash with a key, of 32 bits, that is as quick as memory is: enough to tell that something has
  * changed, where who changed it does not know the key. It is no proof of what something is.
+ *
+ * XXH3 of libxxhash, with a secret instead of its constants, by the widest registers there are.
  */
 
-/* What is hashed is a multiple of so many bytes. */
-#define PIECE_HASH_BYTES 512u
+/* XXH3_SECRET_DEFAULT_SIZE of xxhash.h */
+#define PIECE_KEY_BYTES 192u
 
 struct piece_key {
-	uint64_t v[16];
+	uint8_t v[PIECE_KEY_BYTES];
 };
 
 /* Drawn anew. */
 void piece_key_draw(struct piece_key *key);
 
 /**
- * piece_hash - of @n bytes, which somebody may change meanwhile: each is read once
- * @n: a multiple of PIECE_HASH_BYTES
+ * piece_hash - of @n bytes, which somebody may change meanwhile
  *
  * Return: never PIECE_HASH_NONE.
  */

@@ -11,7 +11,7 @@ const struct channel_rule protocol_rules[] = {
 	{ MSG_GRANT, "GRANT", ROLE_STARTER, 32, MAX, 0, 2 + AGENT_BUILDS_MAX, scanner_on_grant },
 	{ MSG_SWEEP, "SWEEP", ROLE_STARTER, 8, MAX, 0, 1, scanner_on_sweep },
 	{ MSG_ANSWER, "ANSWER", ROLE_STARTER, 8, MAX, 0, 1, NULL },
-	{ MSG_LOOK, "LOOK", ROLE_STARTER, 4, 4, 0, 0, scanner_on_look },
+	{ MSG_LOOK, "LOOK", ROLE_STARTER, 5, 5, 0, 0, scanner_on_look },
 	{ MSG_PREPARE, "PREPARE", ROLE_STARTER, 0, 0, 1, 1, scanner_on_prepare },
 	{ MSG_QUIT, "QUIT", ROLE_STARTER, 0, 0, 0, 0, scanner_on_quit },
 

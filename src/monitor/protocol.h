@@ -36,7 +36,8 @@ enum {
 			   [vmlinux if GRANT_REFERENCE, its profile if GRANT_PROFILE, n agents] */
 	MSG_SWEEP,	/* SWEEP_*, n, n ids of checks (0: all) [registers] */
 	MSG_ANSWER,	/* i32 code, text of the error or none, what was asked for [bytes] */
-	MSG_LOOK,	/* microseconds that the sentinel may take (sentinel.h); 0: none */
+	MSG_LOOK,	/* u8: for events, too; microseconds that the sentinel may take
+			   (sentinel.h), 0: none */
 	MSG_PREPARE,	/* nothing [vmlinux]; of one that has no guest */
 	MSG_QUIT,	/* nothing */
 

@@ -598,12 +598,42 @@ static int say_events(struct scanner *scanner, const char *text, size_t size, ui
 	return channel_send_written(&scanner->channel, MSG_EVENTS, &w, &fd, fd >= 0, -1, err);
 }
 
-/* What was found last time is told, too, where the guest's clock says meanwhile that it holds. */
+/* A guest that stands still changes nothing. */
+static uint32_t look_for_changes(struct scanner *scanner, uint32_t time_us)
+{
+	if (!time_us || behaviour_still_ns(scanner->behaviour) >= STILL_NS)
+		return 0;
+	return sentinel_look(scanner->sentinel, scanner->kernel, scanner->view,
+			     time_us * 1000ull);
+}
+
+/*
+ * What was found last time is told, too, where the guest's clock says meanwhile that it holds.
+ *
+ * Return: 1: not all is told yet; 0; a negative errno.
+ */
+static int look_for_events(struct scanner *scanner, struct told *told, uint32_t watch_us,
+			   uint32_t *changed, struct err *err)
+{
+	int r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event, told,
+			       err);
+
+	if (r >= 0)
+		*changed = look_for_changes(scanner, watch_us);
+	/* Its clock confirms it soon, if it runs: why tell it a period later? */
+	if (r != 1)
+		return r;
+	usleep(SETTLE_US);
+	return behaviour_settle(scanner->behaviour, scanner->kernel, scanner->view, tell_event,
+				told, err);
+}
+
 int scanner_on_look(struct channel *channel, struct message *message, void *ctx, struct err *err)
 {
 	struct scanner *scanner = ctx;
 	struct told told = { .scanner = scanner };
 	cleanup(freep) char *text = NULL;
+	bool events = bytes_u8(&message->body);
 	uint32_t watch_us = bytes_u32(&message->body), changed = 0;
 	struct err why = {0};
 	size_t size = 0;
@@ -616,24 +646,17 @@ int scanner_on_look(struct channel *channel, struct message *message, void *ctx,
 		r = behaviour_open(EVENTS_ALL, &scanner->behaviour);
 	if (r >= 0 && !scanner->sentinel)
 		r = sentinel_open(&scanner->sentinel);
-	told.to = r >= 0 ? open_memstream(&text, &size) : NULL;
-	if (told.to) {
-		view_set_kernel(scanner->view, scanner->kernel->space);
-		r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event,
-				   &told, &why);
-		/* A guest that stands still changes nothing. */
-		if (r >= 0 && watch_us && behaviour_still_ns(scanner->behaviour) < STILL_NS)
-			changed = sentinel_look(scanner->sentinel, scanner->kernel, scanner->view,
-						watch_us * 1000ull);
-		/* Its clock confirms it soon, if it runs: why tell it a period later? */
-		if (r == 1) {
-			usleep(SETTLE_US);
-			r = behaviour_settle(scanner->behaviour, scanner->kernel, scanner->view,
-					     tell_event, &told, &why);
-		}
-		scanner->swept = true;
+	if (r < 0)
+		return say_failure(scanner, r, &why, err);
+	view_set_kernel(scanner->view, scanner->kernel->space);
+	scanner->swept = true;
+	if (!events) {
+		changed = look_for_changes(scanner, watch_us);
+		return say_events(scanner, NULL, 0, 0, changed, err);
 	}
-	if (!told.to || fclose(told.to) != 0 || told.no_memory)
+	told.to = open_memstream(&text, &size);
+	r = told.to ? look_for_events(scanner, &told, watch_us, &changed, &why) : -ENOMEM;
+	if (told.to && (fclose(told.to) != 0 || told.no_memory))
 		r = -ENOMEM;
 	return r < 0 ? say_failure(scanner, r, &why, err) :
 		       say_events(scanner, text, size, told.n, changed, err);

@@ -54,6 +54,13 @@
 /* A look that comes late watches more, but no single one keeps its scanner for long. */
 #define WATCH_PERIODS_MAX 3.0
 
+/*
+ * Looks that only watch, between others that are dear: their period is no more times as long as
+ * configured. What these take, that of the sentinel apart, is of its time.
+ */
+#define GLANCE_STRETCH	2.0
+#define GLANCE_GUESS_NS (80 * 1000ull)
+
 static int sound(const struct schedule_options *options)
 {
 	return options->jitter_percent <= 90 && options->host_us_per_s && options->cpus ? 0 :
@@ -146,18 +153,48 @@ static double period_ns(const struct scheduled *guest, int item)
 	return (double)ms * (double)NS_PER_MS;
 }
 
-/* From now on one period, give or take. */
-static void postpone(const struct schedule *schedule, struct scheduled *guest, int item,
-		     uint64_t now)
+/* One period, give or take. */
+static uint64_t pause_of(const struct schedule *schedule, double period_ns)
 {
 	double chance = (double)(schedule->random(schedule->ctx) >> 11) / (double)(1ull << 53);
 	double jitter = schedule->options.jitter_percent / 100.0 * (2 * chance - 1);
-	double period = period_ns(guest, item), warm = WARM_MS * (double)NS_PER_MS;
-	double stretch = item == ITEM_LOOK ? guest->look_stretch : guest->stretch;
 
+	return (uint64_t)(period_ns * (1 + jitter));
+}
+
+static bool glances(const struct scheduled *guest)
+{
+	return guest->watch > 0 && !guest->paused && guest->look_stretch > GLANCE_STRETCH;
+}
+
+/* @events: this one looks for them. */
+static void postpone_look(const struct schedule *schedule, struct scheduled *guest, bool events,
+			  uint64_t now)
+{
+	double period = period_ns(guest, ITEM_LOOK);
+	uint64_t *due = &guest->items[ITEM_LOOK].due, glance;
+
+	if (events)
+		guest->events_due = now + pause_of(schedule, period * guest->look_stretch);
+	*due = guest->events_due;
+	if (!glances(guest))
+		return;
+	glance = now + pause_of(schedule, period * GLANCE_STRETCH);
+	*due = glance < *due ? glance : *due;
+}
+
+static void postpone(const struct schedule *schedule, struct scheduled *guest, int item,
+		     uint64_t now)
+{
+	double period = period_ns(guest, item), warm = WARM_MS * (double)NS_PER_MS;
+
+	if (item == ITEM_LOOK) {
+		postpone_look(schedule, guest, true, now);
+		return;
+	}
 	if (guest->free && period > warm)
 		period = warm;
-	guest->items[item].due = now + (uint64_t)(period * stretch * (1 + jitter));
+	guest->items[item].due = now + pause_of(schedule, period * guest->stretch);
 }
 
 /* What is to do at all, when is the first of it due, and what would it take? */
@@ -263,6 +300,8 @@ int schedule_add(struct schedule *schedule, uint64_t number, const struct schedu
 	guest->first = guest->free = true;
 	guest->refilled = guest->shared_at = now;
 	guest->items[ITEM_LOOK].cost_ns = (double)LOOK_GUESS_NS;
+	guest->glance_ns = (double)GLANCE_GUESS_NS;
+	guest->events_due = now;
 	follow_plan(schedule, guest, plan);
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		guest->items[i].due = now;
@@ -291,6 +330,7 @@ static void all_due(const struct schedule *schedule, struct scheduled *guest, ui
 {
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		guest->items[i].due = now;
+	guest->events_due = now;
 	arrange(schedule, guest);
 }
 
@@ -387,6 +427,16 @@ void schedule_call(struct schedule *schedule, uint64_t number, const uint32_t *c
 	/* Who is called again while he waits does not lose his turn. */
 	guest->called_at = was ? guest->called_at : now;
 	guest->urgent = guest->owed_ns - paid_at(guest, now) < ALARM_OWED_NS;
+	arrange(schedule, guest);
+}
+
+void schedule_look(struct schedule *schedule, uint64_t number, uint64_t now)
+{
+	struct scheduled *guest = find(schedule, number);
+
+	if (!guest || guest->events_due <= now)
+		return;
+	guest->items[ITEM_LOOK].due = guest->events_due = now;
 	arrange(schedule, guest);
 }
 
@@ -520,6 +570,8 @@ static void postpone_all(const struct schedule *schedule, struct scheduled *gues
 	else if (item == ITEM_ALARM)
 		for (int i = ITEM_CHEAP; i <= ITEM_MIDDLE; i++)
 			postpone(schedule, guest, i, now);
+	else if (item == ITEM_LOOK)
+		postpone_look(schedule, guest, !guest->glancing, now);
 	else
 		postpone(schedule, guest, item, now);
 }
@@ -556,9 +608,12 @@ static uint64_t grant(struct scheduled *guest, uint64_t now)
 		passed = WATCH_PERIODS_MAX * period;
 	more = passed * (SCHEDULE_WATCH_MAX * guest->allowed - guest->watch);
 	more = unused < more ? unused : more;
-	more = guest->watch > 0 && more > 0 ? more : 0;
+	more = passed * guest->watch + (guest->watch > 0 && more > 0 ? more : 0);
+	/* What nobody else pays for is of this time, but for so much that it gets on. */
+	if (guest->glancing)
+		more = more > 2 * guest->glance_ns ? more - guest->glance_ns : more / 2;
 	guest->looked_at = now;
-	guest->granted_ns = (uint64_t)(passed * guest->watch + more);
+	guest->granted_ns = (uint64_t)more;
 	return guest->granted_ns;
 }
 
@@ -581,6 +636,8 @@ int schedule_next(struct schedule *schedule, uint64_t now, struct schedule_job *
 			if (is_part(schedule, guest, item, i))
 				job.checks[job.checks_n++] = (uint32_t)i;
 	} else {
+		guest->glancing = glances(guest) && now < guest->events_due;
+		job.events = !guest->glancing;
 		job.watch_ns = grant(guest, now);
 	}
 	postpone_all(schedule, guest, item, now);

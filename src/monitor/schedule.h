@@ -20,7 +20,8 @@
  * chance: what comes and goes in a guest cannot time itself.
  *
  * What looks watch besides (sentinel.h) takes what the rest leaves of the guest's share, within
- * limits, and is no item: it has no period, and each look is told how long it may take.
+ * limits, and is no item: it has no period, and each look is told how long it may take. Where
+ * looking for events is so dear that it comes seldom, looks that only watch come in between.
  *
  * The budget is kept in two ways. What a guest's items would cost per second is known, and where
  * that is over its share, its periods are stretched: those of checks by one factor, those of looks,
@@ -56,7 +57,8 @@ typedef uint64_t schedule_random_fn(void *ctx);
 struct schedule_job {
 	uint64_t guest;
 	bool look;
-	uint64_t watch_ns;	/* of a look: CPU time for what it watches besides */
+	bool events;		/* of a look: it looks for events, and does not only watch */
+	uint64_t watch_ns;	/* of a look: CPU time for what it watches */
 	bool first;		/* everything at once */
 	uint32_t *checks;	/* numbers of the checks to run; free(); NULL: a look */
 	size_t checks_n;
@@ -143,6 +145,9 @@ void schedule_set_watched(struct schedule *schedule, uint32_t check);
  */
 void schedule_call(struct schedule *schedule, uint64_t guest, const uint32_t *checks, size_t n,
 		   uint64_t now);
+
+/* Events are looked for at once, for there is one, in a look like others. */
+void schedule_look(struct schedule *schedule, uint64_t guest, uint64_t now);
 
 /* While it is paused only looks: nothing in it changes, and these see when it goes on. */
 void schedule_pause(struct schedule *schedule, uint64_t guest, bool paused, uint64_t now);

@@ -51,6 +51,9 @@ struct scheduled {
 	double watch;		/* … and this besides, for what looks watch */
 	uint64_t looked_at;	/* when the last look began */
 	uint64_t granted_ns;	/* that it might watch for */
+	bool glancing;		/* it only watched; … */
+	double glance_ns;	/* … what such a one takes besides */
+	uint64_t events_due;	/* when the next look has to be another one */
 	double allowed;		/* of one CPU */
 	double stretch, look_stretch;
 	double share;
@@ -82,10 +85,10 @@ struct schedule {
  * Of what a guest is allowed so much goes to what it owes, while it does; the rest is planned with
  * what is left. More would be paid sooner, and leave it with less to be looked at.
  */
-#define SCHEDULE_OWED_PART 0.25
+#define SCHEDULE_OWED_PART 0.2
 
 /* Of what a guest is allowed so much is for what looks watch, at most. */
-#define SCHEDULE_WATCH_MAX 0.5
+#define SCHEDULE_WATCH_MAX 0.65
 
 /* It would take all that it is allowed, and more. */
 static inline bool schedule_is_overdrawn(const struct scheduled *guest)
@@ -106,7 +109,7 @@ void schedule_share(struct schedule *schedule, uint64_t now);
 /* A measurement of what there is a mean of. */
 void schedule_learn(double *known, double measured, bool first);
 
-/* Of a look: without what it was granted to watch, which is what the rest leaves. */
+/* Of a look, or a glance: without what it was granted to watch, which is what the rest leaves. */
 void schedule_learn_look(struct scheduled *guest, uint64_t cpu_ns);
 
 /*

@@ -26,7 +26,8 @@ void schedule_learn_look(struct scheduled *guest, uint64_t cpu_ns)
 {
 	uint64_t own = cpu_ns > guest->granted_ns ? cpu_ns - guest->granted_ns : 0;
 
-	schedule_learn(&guest->items[ITEM_LOOK].cost_ns, (double)own, false);
+	schedule_learn(guest->glancing ? &guest->glance_ns : &guest->items[ITEM_LOOK].cost_ns,
+		       (double)own, false);
 }
 
 /* A class is left upwards at its limit, downwards at half of it, so that none swings. */

@@ -11,7 +11,7 @@
  * Looks may watch with what the rest leaves of the guest's share: at least so much of it, for less
  * would see too late what the checks of it now look for seldom, and SCHEDULE_WATCH_MAX at most.
  */
-#define WATCH_MIN 0.4
+#define WATCH_MIN 0.55
 
 /* What nobody has planned for has room, too: else there is never any credit. */
 #define WATCH_SPARE 0.1

@@ -19,7 +19,7 @@
  * constants, less tells better apart what holds pointers.
  */
 #define PIECE_BYTES	 (16u << 10)
-#define PIECE_BYTES_CODE (64u << 10)
+#define PIECE_BYTES_CODE (128u << 10)
 
 /*
  * A kernel's code and constants are some 30 MiB, and those of its modules some 10. What a guest
@@ -143,17 +143,6 @@ void sentinel_close(struct sentinel **sentinel)
 struct sentinel_stats sentinel_stats(const struct sentinel *sentinel)
 {
 	return (struct sentinel_stats){ sentinel->groups[CODE].rounds, sentinel->bytes };
-}
-
-/* --- hashes --- */
-
-/* Of @n bytes at the start of the room, to which zeros are added. */
-static uint32_t hash_room(struct sentinel *sentinel, size_t n)
-{
-	size_t padded = (n + PIECE_HASH_BYTES - 1) / PIECE_HASH_BYTES * PIECE_HASH_BYTES;
-
-	memset(sentinel->room + n, 0, padded - n);
-	return piece_hash(&sentinel->key, sentinel->room, padded);
 }
 
 /* splitmix64: no more than a guest, which does not see the order, could make use of. */
@@ -288,19 +277,24 @@ static void add_modules(struct sentinel *sentinel, const struct modules *modules
 	}
 }
 
-/* What was read of them stays known, wherever it still is. */
-static void find_modules(struct sentinel *sentinel, const struct kernel *kernel, struct view *view)
+/*
+ * What was read of them stays known, wherever it still is.
+ *
+ * Return: are there others than before? One that was taken out of the middle is not missed.
+ */
+static bool find_modules(struct sentinel *sentinel, const struct kernel *kernel, struct view *view)
 {
 	gva head = symbols_lookup(kernel->symbols, "modules");
 	struct modules modules = {0};
 	struct map known = {0};
 	uint64_t ends[2];
+	bool same, first = !sentinel->modules_ends[0];
 
 	if (!head.v || view_read(view, head, ends, sizeof(ends), NULL) < 0)
-		return;
-	if (sentinel->modules_known &&
-	    !memcmp(ends, sentinel->modules_ends, sizeof(ends)))
-		return;
+		return false;
+	same = !memcmp(ends, sentinel->modules_ends, sizeof(ends));
+	if (sentinel->modules_known && same)
+		return false;
 	memcpy(sentinel->modules_ends, ends, sizeof(ends));
 	sentinel->modules_known = modules_read(kernel, view, MODULE_BY_LIST, &modules, NULL) >= 0;
 	drop_modules(sentinel, &known);
@@ -314,6 +308,7 @@ static void find_modules(struct sentinel *sentinel, const struct kernel *kernel,
 		}
 	map_free(&known);
 	modules_free(&modules);
+	return !same && !first;
 }
 
 /* --- to look --- */
@@ -388,8 +383,7 @@ static uint32_t read_in_place(const struct sentinel *sentinel, const struct kern
 {
 	struct in_place in_place = { .key = &sentinel->key };
 
-	if (piece->hash == UNREAD || piece->bytes % PIECE_HASH_BYTES ||
-	    !is_in_one(kernel, view, piece) ||
+	if (piece->hash == UNREAD || !is_in_one(kernel, view, piece) ||
 	    ram_read_in_place(view_ram(view), in_ram(kernel, piece), piece->bytes, hash_in_place,
 			      &in_place) < 0)
 		return UNREAD;
@@ -404,8 +398,8 @@ static bool visit(struct sentinel *sentinel, const struct kernel *kernel, struct
 
 	/* That it is not there is something to remember, too. */
 	if (is == UNREAD)
-		is = hash_room(sentinel, copy_piece(sentinel, kernel, view, piece) < 0 ?
-						 0 : piece->bytes);
+		is = piece_hash(&sentinel->key, sentinel->room,
+				copy_piece(sentinel, kernel, view, piece) < 0 ? 0 : piece->bytes);
 	piece->hash = is;
 	sentinel->bytes += piece->bytes;
 	return was != UNREAD && was != is;
@@ -420,8 +414,8 @@ static void end_round(struct group *group)
 }
 
 /*
- * The piece that is next, by chance: of all in the first round, then one of the quarter that waits
- * longest, more or less, so that hardly any waits for two rounds.
+ * The piece that is next, by chance: of all in the first round, then of what is left of a quarter,
+ * so that none waits for longer than a round and a quarter.
  *
  * Return: SENTINEL_BIT() of its region, or 0.
  */
@@ -429,8 +423,8 @@ static uint32_t visit_next(struct sentinel *sentinel, const struct kernel *kerne
 			   struct view *view, enum group_kind kind)
 {
 	struct group *group = &sentinel->groups[kind];
-	size_t left = group->pieces.n - group->next;
-	size_t some = group->rounds ? group->pieces.n / 4 + 1 : left;
+	size_t left = group->pieces.n - group->next, quarter = group->pieces.n / 4 + 1;
+	size_t some = group->rounds ? quarter - group->next % quarter : left;
 	struct piece *piece = &group->pieces.v[group->next];
 	struct piece *chosen = piece + draw(sentinel) % (left < some ? left : some);
 	struct piece swap = *chosen;
@@ -518,9 +512,11 @@ uint32_t sentinel_look(struct sentinel *sentinel, const struct kernel *kernel, s
 	uint32_t changed = 0;
 
 	view_refuel(view, VIEW_FUEL_SWEEP);
+	view_refresh(view);
 	if (!sentinel->begun)
 		add_kernel(sentinel, kernel);
-	find_modules(sentinel, kernel, view);
+	if (find_modules(sentinel, kernel, view))
+		changed |= SENTINEL_BIT(SENTINEL_LIST);
 	for (size_t i = 0; i < group->pieces.n; i++)
 		if (visit(sentinel, kernel, view, &group->pieces.v[i]))
 			changed |= SENTINEL_BIT(group->pieces.v[i].region);

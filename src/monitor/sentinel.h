@@ -34,6 +34,7 @@ enum sentinel_region {
 	SENTINEL_CALLS,		/* the system call tables */
 	SENTINEL_GATES,		/* the interrupt descriptor table */
 	SENTINEL_MODULES,	/* their code and constants */
+	SENTINEL_LIST,		/* which modules there are: no check's to judge, but an event */
 	SENTINEL_REGIONS,
 };
 
@@ -50,7 +51,7 @@ void sentinel_close(struct sentinel **sentinel);
 /**
  * sentinel_look - has anything changed?
  * @kernel:  the same each time
- * @view:    fresh; is refuelled
+ * @view:    of the kernel; is refuelled and refreshed
  * @time_ns: CPU time that what is read in turns may take; where the memory is another process's
  *           to read (ram/served.h), time. UINT64_MAX: all of it is read, once; else at least
  *           128 KiB, and with 0 nothing.

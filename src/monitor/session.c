@@ -208,11 +208,12 @@ int session_sweep(struct session *session, uint32_t flags, const char *const *id
 	return tell(session, MSG_SWEEP, &w, &fd, fd >= 0, err);
 }
 
-int session_look(struct session *session, uint32_t watch_us, struct err *err)
+int session_look(struct session *session, bool events, uint32_t watch_us, struct err *err)
 {
-	uint8_t room[4];
+	uint8_t room[5];
 	struct writer w = writer_of(room, sizeof(room));
 
+	write_u8(&w, events);
 	write_u32(&w, watch_us);
 	session->state = SESSION_LOOKING;
 	pages_renew(&session->pages);

@@ -118,9 +118,11 @@ nodiscard int session_sweep(struct session *session, uint32_t flags, const char 
 
 /**
  * session_look - ask what has happened since the last look
+ * @events:   look for events
  * @watch_us: for as long its sentinel may look for what has changed
  */
-nodiscard int session_look(struct session *session, uint32_t watch_us, struct err *err);
+nodiscard int session_look(struct session *session, bool events, uint32_t watch_us,
+			   struct err *err);
 
 /**
  * session_prepare - have a shipped kernel's symbols and types unpacked, for all its scanners

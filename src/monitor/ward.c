@@ -391,7 +391,10 @@ static void call_checks(struct ward *ward, uint32_t changed, uint64_t now)
 	uint32_t checks[SENTINEL_CHECKS_MAX];
 	size_t n = sentinel_checks(changed, checks);
 
-	if (!changed)
+	/* Modules that came or went are an event. */
+	if (changed & SENTINEL_BIT(SENTINEL_LIST))
+		schedule_look(ward->parent->schedule, ward->number, now);
+	if (!n)
 		return;
 	ward->alarms++;
 	schedule_call(ward->parent->schedule, ward->number, checks, n, now);
@@ -461,7 +464,7 @@ void ward_start(struct ward *ward, const struct schedule_job *job, uint64_t now)
 	int r;
 
 	begin(ward, now);
-	r = job->look ? ward_scanner_look(ward, job->watch_ns, &err)
+	r = job->look ? ward_scanner_look(ward, job, &err)
 		      : ward_scanner_sweep(ward, job->checks, job->checks_n, &err);
 	if (r < 0)
 		ward_on_failure(ward, r, err.code ? err.text : strerror(-r), true);

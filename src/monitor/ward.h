@@ -150,8 +150,9 @@ void ward_scanner_end(struct ward *ward);
 /* @checks: numbers; @n 0: a look */
 nodiscard int ward_scanner_sweep(struct ward *ward, const uint32_t *checks, size_t n,
 				 struct err *err);
-/* @watch_ns: for as long the sentinel may look for what has changed */
-nodiscard int ward_scanner_look(struct ward *ward, uint64_t watch_ns, struct err *err);
+/* As @job says. */
+nodiscard int ward_scanner_look(struct ward *ward, const struct schedule_job *job,
+				struct err *err);
 
 /* CPU time and memory of the process; 0: none runs. */
 uint64_t ward_scanner_cpu_ns(const struct ward *ward);

@@ -371,12 +371,12 @@ int ward_scanner_sweep(struct ward *ward, const uint32_t *checks, size_t n, stru
 			     ram ? ram->cpus : NULL, ram ? ram->cpus_n : 0, err);
 }
 
-int ward_scanner_look(struct ward *ward, uint64_t watch_ns, struct err *err)
+int ward_scanner_look(struct ward *ward, const struct schedule_job *job, struct err *err)
 {
-	uint64_t us = watch_ns / 1000;
+	uint64_t us = job->watch_ns / 1000;
 
-	return session_look(&ward->scanner->session, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
-			    err);
+	return session_look(&ward->scanner->session, job->events,
+			    us < UINT32_MAX ? (uint32_t)us : UINT32_MAX, err);
 }
 
 uint64_t ward_scanner_cpu_ns(const struct ward *ward)

@@ -11,9 +11,10 @@ struct fake {
 	uint64_t fail_at;	/* count of reads from which on all fail; 0: never */
 };
 
-static bool is_readable(const struct fake *fake, size_t range)
+/* @nth: which read this is, of all */
+static bool is_readable(const struct fake *fake, size_t range, uint64_t nth)
 {
-	return fake->bytes[range] && (!fake->fail_at || fake->ram.reads < fake->fail_at);
+	return fake->bytes[range] && (!fake->fail_at || nth < fake->fail_at);
 }
 
 static int fake_read(struct ram *ram, size_t range, uint64_t offset, void *buf, size_t len,
@@ -21,7 +22,7 @@ static int fake_read(struct ram *ram, size_t range, uint64_t offset, void *buf, 
 {
 	const struct fake *fake = (const struct fake *)ram;
 
-	if (!is_readable(fake, range))
+	if (!is_readable(fake, range, ram->reads))
 		return err_set(err, -EFAULT, "fault on purpose");
 	memcpy(buf, fake->bytes[range] + offset, len);
 	return 0;
@@ -32,7 +33,8 @@ static int fake_read_in_place(struct ram *ram, size_t range, uint64_t offset, si
 {
 	const struct fake *fake = (const struct fake *)ram;
 
-	if (!is_readable(fake, range))
+	/* Only one that comes to something counts. */
+	if (!is_readable(fake, range, ram->reads + 1))
 		return -EAGAIN;
 	reader(fake->bytes[range] + offset, len, ctx);
 	return 0;

@@ -126,9 +126,8 @@ nodiscard int ram_read(struct ram *ram, gpa at, void *buf, size_t len, struct er
  * @len:    > 0
  * @reader: called once with the bytes, or not at all
  *
- * The guest may change them at any time, so what is read twice may be two things: for what reads
- * each byte once and believes it nothing, such as a hash. Nothing is read so before
- * windows_catch() (ram/window.h).
+ * The guest may change them at any time, so what is read twice may be two things: for what
+ * believes it nothing, such as a hash. Nothing is read so before windows_catch() (ram/window.h).
  *
  * Return: 0; -EAGAIN: ram_read() it; what @reader made of it, if it was called, does not count.
  */

@@ -53,10 +53,17 @@ struct looked {
 	struct difference *d;	/* receives why not */
 };
 
-static int is_held(const struct patcher *p, struct view *view, const char *mutex, bool *ret,
-		   struct err *err)
+/* Those under which the kernel patches its code; which there are depends on its version. */
+static const char *const mutexes[] = {
+	"text_mutex", "jump_label_mutex", "static_call_mutex", "ftrace_lock",
+};
+
+/* @fresh: as it is now, whatever the view has kept. */
+static int is_held(const struct patcher *p, struct view *view, const char *mutex, bool fresh,
+		   bool *ret, struct err *err)
 {
 	gva at = patcher_symbol(p, mutex);
+	struct mapping mapping;
 	struct field owner;
 	uint64_t value;
 	int r;
@@ -64,8 +71,13 @@ static int is_held(const struct patcher *p, struct view *view, const char *mutex
 	if (!at.v)
 		return 0;
 	r = types_field(p->types, "mutex.owner", &owner, err);
-	if (r >= 0)
+	if (r >= 0 && !fresh)
 		r = field_read(view, at, &owner, &value, err);
+	if (r >= 0 && fresh)
+		r = view_translate(view, p->kernel->space, gva_add(at, owner.at), &mapping,
+				   err);
+	if (r >= 0 && fresh)
+		r = view_copy_phys(view, mapping.at, &value, sizeof(value), err);
 	if (r < 0)
 		return r;
 	*ret |= value & ~7ull;	/* the low bits are flags (kernel/locking/mutex.c) */
@@ -97,9 +109,6 @@ static int read_ftrace(struct explainer *e, struct err *err)
 int explainer_open(struct patcher *patcher, struct view *view, struct owners *owners,
 		   struct explainer **ret, struct err *err)
 {
-	static const char *const mutexes[] = {
-		"text_mutex", "jump_label_mutex", "static_call_mutex", "ftrace_lock",
-	};
 	cleanup(explainer_close) struct explainer *e = calloc(1, sizeof(*e));
 	int r = 0;
 
@@ -109,7 +118,7 @@ int explainer_open(struct patcher *patcher, struct view *view, struct owners *ow
 	e->view = view;
 	e->owners = owners;
 	for (size_t i = 0; i < ARRAY_SIZE(mutexes) && r >= 0; i++)
-		r = is_held(patcher, view, mutexes[i], &e->busy, err);
+		r = is_held(patcher, view, mutexes[i], false, &e->busy, err);
 	if (r >= 0)
 		r = read_ftrace(e, err);
 	if (r >= 0)
@@ -138,6 +147,16 @@ bool explainer_is_shipped_function(const struct explainer *e, gva at)
 bool explainer_is_busy(const struct explainer *e)
 {
 	return e->busy;
+}
+
+bool explainer_was_quiet(const struct explainer *e)
+{
+	bool busy = e->busy;
+
+	for (size_t i = 0; i < ARRAY_SIZE(mutexes); i++)
+		if (is_held(e->p, e->view, mutexes[i], true, &busy, NULL) < 0)
+			return false;
+	return !busy;
 }
 
 bool explainer_is_function(struct explainer *e, gva at)

@@ -79,6 +79,9 @@ bool explainer_is_function(struct explainer *explainer, gva at);
 /* Was the kernel patching code, or about to, when the explainer was opened? */
 bool explainer_is_busy(const struct explainer *explainer);
 
+/* Was it not, and is it not now, as far as that can be read? */
+bool explainer_was_quiet(const struct explainer *explainer);
+
 /* Does a trampoline or program that ftrace or BPF made start at @at? */
 bool explainer_is_image(struct explainer *explainer, gva at);
 

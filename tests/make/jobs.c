@@ -74,10 +74,12 @@ void jobs_work(struct jobs *world, struct schedule_job *job)
 {
 	struct schedule_cost costs[CHECKS];
 	uint64_t g = job->guest;
-	uint64_t cpu = job->look ? world->look_cost[g] : MS / 10;
+	uint64_t cpu = !job->look || !job->events ? MS / 10 : world->look_cost[g];
 
 	if (job->look) {
-		note_look(world, g);
+		if (job->events)
+			note_look(world, g);
+		world->glances[g] += !job->events;
 		cpu += world->watches ? job->watch_ns : 0;
 		world->watched[g] += job->watch_ns;
 	}

@@ -21,7 +21,7 @@ struct jobs {
 	uint64_t costs[GUESTS][CHECKS];
 	uint64_t look_cost[GUESTS];
 	uint64_t spent[GUESTS], first[GUESTS];
-	uint64_t watched[GUESTS];
+	uint64_t watched[GUESTS], glances[GUESTS];
 	bool watches;	/* looks take all the time that they are given */
 	uint64_t looks[GUESTS], last_look[GUESTS], look_gap_max[GUESTS], look_gap_min[GUESTS];
 	uint32_t runs[GUESTS][CHECKS];

@@ -221,7 +221,7 @@ static void events_that_are_no_bytes_are_not_handed_on(void **state)
 	struct two *two = *state;
 	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 
-	assert_int_equal(session_look(&two->session, 0, NULL), 0);
+	assert_int_equal(session_look(&two->session, true, 0, NULL), 0);
 	assert_int_equal(channel_send(&two->scanner, MSG_EVENTS, "\1\0\0\0\0\0\0\0", 8, &fd, 1, -1,
 				      NULL), 0);
 	close(fd);
@@ -237,7 +237,7 @@ static int say_changed(struct two *two, uint32_t changed)
 
 	write_u32(&w, 0);
 	write_u32(&w, changed);
-	assert_int_equal(session_look(&two->session, 0, NULL), 0);
+	assert_int_equal(session_look(&two->session, true, 0, NULL), 0);
 	assert_int_equal(channel_send_written(&two->scanner, MSG_EVENTS, &w, NULL, 0, -1, NULL), 0);
 	return session_next(&two->session, 1000, NULL);
 }
@@ -335,7 +335,7 @@ static void scanner_that_does_not_read_is_not_waited_for(void **state)
 	int r;
 
 	do
-		r = session_look(&two->session, 0, &err);
+		r = session_look(&two->session, true, 0, &err);
 	while (r >= 0);
 	assert_int_equal(r, -EPROTO);
 	assert_non_null(strstr(err.text, "does not read"));

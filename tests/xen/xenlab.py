@@ -113,10 +113,16 @@ def _packages() -> list[Path]:
         return debs
 
 
+def _products() -> list[Path]:
+    return [binary(), binary().parent / "hvsmd"]
+
+
 def tools(kernel: Kernel) -> Path:
     """What dom0 has of Xen: xen.elf, bin/, lib/, modules/."""
     debs = _packages()
-    key = digest(Path(__file__), kernel.release, kernel.version, *(deb.name for deb in debs))
+    needed = {library for program in _products() for library in _needed(program)}
+    key = digest(Path(__file__), kernel.release, kernel.version, *(deb.name for deb in debs),
+                 *sorted(needed))
     place = cache_dir("xen") / f"tools-{key}"
     with lock("xen-tools"):
         if not place.is_dir():
@@ -150,8 +156,7 @@ def _unpack(debs: list[Path], kernel: Kernel, part: Path) -> None:
         shutil.copy(tree / f"lib/modules/{kernel.release}/kernel/drivers/{name}.ko", part / "modules")
     libraries = {LIBRARIES / name for name in LOADED}
     for program in [*(part / "bin" / name for name in (*TOOLS, "xenstore", "setpriv")),
-                    part / "libexec" / Path(DEVICE_MODEL).name, *list(libraries), binary(),
-                    binary().parent / "hvsmd"]:
+                    part / "libexec" / Path(DEVICE_MODEL).name, *list(libraries), *_products()]:
         libraries |= _needed(program)
     for library in libraries:
         shutil.copy(library, part / "lib")

@@ -54,6 +54,7 @@ struct scanner {
 	uint32_t sweeps;
 	struct behaviour *behaviour;		/* NULL: it was never looked at */
 	struct sentinel *sentinel;		/* … */
+	bool still;				/* … as the last look for events saw it */
 };
 
 /* --- what it says --- */
@@ -601,7 +602,7 @@ static int say_events(struct scanner *scanner, const char *text, size_t size, ui
 /* A guest that stands still changes nothing. */
 static uint32_t look_for_changes(struct scanner *scanner, uint32_t time_us)
 {
-	if (!time_us || behaviour_still_ns(scanner->behaviour) >= STILL_NS)
+	if (!time_us || scanner->still)
 		return 0;
 	return sentinel_look(scanner->sentinel, scanner->kernel, scanner->view,
 			     time_us * 1000ull);
@@ -618,6 +619,7 @@ static int look_for_events(struct scanner *scanner, struct told *told, uint32_t 
 	int r = behaviour_look(scanner->behaviour, scanner->kernel, scanner->view, tell_event, told,
 			       err);
 
+	scanner->still = behaviour_still_ns(scanner->behaviour) >= STILL_NS;
 	if (r >= 0)
 		*changed = look_for_changes(scanner, watch_us);
 	/* Its clock confirms it soon, if it runs: why tell it a period later? */

@@ -171,15 +171,21 @@ static bool glances(const struct scheduled *guest)
 static void postpone_look(const struct schedule *schedule, struct scheduled *guest, bool events,
 			  uint64_t now)
 {
-	double period = period_ns(guest, ITEM_LOOK);
+	double period = period_ns(guest, ITEM_LOOK), least;
 	uint64_t *due = &guest->items[ITEM_LOOK].due, glance;
 
+	/* One that was brought forward is the one after it, too. */
 	if (events)
-		guest->events_due = now + pause_of(schedule, period * guest->look_stretch);
+		guest->events_due = pause_of(schedule, period * guest->look_stretch) +
+				    (glances(guest) && guest->hurried_until > now ?
+					     guest->hurried_until : now);
 	*due = guest->events_due;
 	if (!glances(guest))
 		return;
-	glance = now + pause_of(schedule, period * GLANCE_STRETCH);
+	/* What it takes besides is half of the sentinel's time at most. */
+	period *= GLANCE_STRETCH;
+	least = 2 * guest->glance_ns / guest->watch;
+	glance = now + pause_of(schedule, period > least ? period : least);
 	*due = glance < *due ? glance : *due;
 }
 
@@ -331,6 +337,7 @@ static void all_due(const struct schedule *schedule, struct scheduled *guest, ui
 	for (size_t i = 0; i < ITEM_FIXED + schedule->checks_n; i++)
 		guest->items[i].due = now;
 	guest->events_due = now;
+	guest->hurried_until = 0;
 	arrange(schedule, guest);
 }
 
@@ -434,8 +441,11 @@ void schedule_look(struct schedule *schedule, uint64_t number, uint64_t now)
 {
 	struct scheduled *guest = find(schedule, number);
 
-	if (!guest || guest->events_due <= now)
+	/* A look for events has seen it; and who makes them all the time waits his turn. */
+	if (!guest || !guest->glancing || guest->events_due <= now ||
+	    now < guest->hurried_until)
 		return;
+	guest->hurried_until = guest->events_due;
 	guest->items[ITEM_LOOK].due = guest->events_due = now;
 	arrange(schedule, guest);
 }

@@ -146,7 +146,10 @@ void schedule_set_watched(struct schedule *schedule, uint32_t check);
 void schedule_call(struct schedule *schedule, uint64_t guest, const uint32_t *checks, size_t n,
 		   uint64_t now);
 
-/* Events are looked for at once, for there is one, in a look like others. */
+/*
+ * A look that only watched saw that there are events: they are looked for at once, in place of the
+ * next look that would. Who has that happen again before waits for it.
+ */
 void schedule_look(struct schedule *schedule, uint64_t guest, uint64_t now);
 
 /* While it is paused only looks: nothing in it changes, and these see when it goes on. */

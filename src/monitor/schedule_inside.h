@@ -54,6 +54,7 @@ struct scheduled {
 	bool glancing;		/* it only watched; … */
 	double glance_ns;	/* … what such a one takes besides */
 	uint64_t events_due;	/* when the next look has to be another one */
+	uint64_t hurried_until;	/* it would have been, but for schedule_look() */
 	double allowed;		/* of one CPU */
 	double stretch, look_stretch;
 	double share;

@@ -17,6 +17,9 @@
 /* A measurement counts as much as the three before it. */
 #define LEARN 0.25
 
+/* What is not measured, for it comes no more, is forgotten by so much with each look for events. */
+#define GLANCE_FORGET 0.99
+
 void schedule_learn(double *known, double measured, bool first)
 {
 	*known = first ? measured : *known + LEARN * (measured - *known);
@@ -26,6 +29,9 @@ void schedule_learn_look(struct scheduled *guest, uint64_t cpu_ns)
 {
 	uint64_t own = cpu_ns > guest->granted_ns ? cpu_ns - guest->granted_ns : 0;
 
+	/* One that was dear, so that none has come since, is tried again some time. */
+	if (!guest->glancing)
+		guest->glance_ns *= GLANCE_FORGET;
 	schedule_learn(guest->glancing ? &guest->glance_ns : &guest->items[ITEM_LOOK].cost_ns,
 		       (double)own, false);
 }

@@ -63,6 +63,7 @@ struct sentinel {
 	size_t pieces_n;
 	bool begun;		/* the kernel's own are known */
 	bool modules_known;
+	bool unformed;		/* one of them, when the list was read */
 	uint64_t modules_ends[2];	/* of the list, when it was read */
 	gva code, code_end;
 	uint8_t room[PIECE_BYTES_CODE];
@@ -268,6 +269,7 @@ static void add_modules(struct sentinel *sentinel, const struct modules *modules
 		/* It gets its memory yet: the list's ends do not tell when it has. */
 		if (module->state == MODULE_UNFORMED) {
 			sentinel->modules_known = false;
+			sentinel->unformed = true;
 			continue;
 		}
 		add(sentinel, CODE, SENTINEL_MODULES, text->at,
@@ -288,7 +290,7 @@ static bool find_modules(struct sentinel *sentinel, const struct kernel *kernel,
 	struct modules modules = {0};
 	struct map known = {0};
 	uint64_t ends[2];
-	bool same, first = !sentinel->modules_ends[0];
+	bool same, first = !sentinel->modules_ends[0], formed;
 
 	if (!head.v || view_read(view, head, ends, sizeof(ends), NULL) < 0)
 		return false;
@@ -298,7 +300,10 @@ static bool find_modules(struct sentinel *sentinel, const struct kernel *kernel,
 	memcpy(sentinel->modules_ends, ends, sizeof(ends));
 	sentinel->modules_known = modules_read(kernel, view, MODULE_BY_LIST, &modules, NULL) >= 0;
 	drop_modules(sentinel, &known);
+	formed = sentinel->unformed;
+	sentinel->unformed = false;
 	add_modules(sentinel, &modules);
+	formed &= !sentinel->unformed;
 	for (size_t g = 0; g < GROUPS; g++)
 		for (size_t i = 0; i < sentinel->groups[g].pieces.n; i++) {
 			struct piece *piece = &sentinel->groups[g].pieces.v[i];
@@ -306,9 +311,13 @@ static bool find_modules(struct sentinel *sentinel, const struct kernel *kernel,
 			if (piece->region == SENTINEL_MODULES)
 				(void)map_get(&known, piece->at, &piece->hash);
 		}
+	/* Who changes the list all the time must not have the same pieces read each time. */
+	for (size_t g = 0; g < GROUPS; g++)
+		if (sentinel->groups[g].pieces.n && sentinel->groups[g].rounds)
+			sentinel->groups[g].next = draw(sentinel) % sentinel->groups[g].pieces.n;
 	map_free(&known);
 	modules_free(&modules);
-	return !same && !first;
+	return (!same || formed) && !first;
 }
 
 /* --- to look --- */

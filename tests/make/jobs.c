@@ -33,6 +33,7 @@ struct jobs *jobs_new(void)
 	world->now = 5 * S;
 	for (size_t g = 0; g < GUESTS; g++) {
 		world->look_cost[g] = MS / 5;
+		world->glance_cost[g] = MS / 10;
 		world->look_gap_min[g] = UINT64_MAX;
 		/* A sweep of 9 ms: 2 dear ones beyond that. */
 		for (size_t c = 0; c < CHECKS; c++)
@@ -74,7 +75,8 @@ void jobs_work(struct jobs *world, struct schedule_job *job)
 {
 	struct schedule_cost costs[CHECKS];
 	uint64_t g = job->guest;
-	uint64_t cpu = !job->look || !job->events ? MS / 10 : world->look_cost[g];
+	uint64_t cpu = !job->look ? MS / 10 :
+		       job->events ? world->look_cost[g] : world->glance_cost[g];
 
 	if (job->look) {
 		if (job->events)
@@ -96,6 +98,8 @@ void jobs_work(struct jobs *world, struct schedule_job *job)
 		world->spent[g] += cpu;
 	world->now += cpu / CPUS;
 	schedule_done(world->schedule, g, world->now, cpu, costs, job->checks_n);
+	if (world->flips && job->look)
+		schedule_look(world->schedule, g, world->now);
 	free(job->checks);
 }
 

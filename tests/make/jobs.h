@@ -19,10 +19,11 @@ struct jobs {
 	uint64_t now;
 	uint64_t chance;
 	uint64_t costs[GUESTS][CHECKS];
-	uint64_t look_cost[GUESTS];
+	uint64_t look_cost[GUESTS], glance_cost[GUESTS];
 	uint64_t spent[GUESTS], first[GUESTS];
 	uint64_t watched[GUESTS], glances[GUESTS];
 	bool watches;	/* looks take all the time that they are given */
+	bool flips;	/* each look says that there are events */
 	uint64_t looks[GUESTS], last_look[GUESTS], look_gap_max[GUESTS], look_gap_min[GUESTS];
 	uint32_t runs[GUESTS][CHECKS];
 	uint64_t last[GUESTS][CHECKS], gap_max[GUESTS][CHECKS];

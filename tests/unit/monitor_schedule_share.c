@@ -106,17 +106,43 @@ static void glances_come_between_dear_looks(void **state)
 	/* What a glance tells to have happened is looked for at once. */
 	looks = world->looks[0];
 	before = world->now;
-	while (world->now < before + 20 * S) {
-		schedule_look(world->schedule, 0, world->now);
-		jobs_run_until(world, world->now + S);
-	}
-	assert_in_range(world->looks[0] - looks, 20, 80);
+	for (glances = world->glances[0]; world->glances[0] == glances;)
+		jobs_run_until(world, world->now + MS);
+	schedule_look(world->schedule, 0, world->now);
+	looks = world->looks[0];
+	jobs_run_until(world, world->now + 5 * MS);
+	assert_int_equal(world->looks[0], looks + 1);
+	assert_true(world->now < before + 2 * S);
 	/* In one that is paused nothing changes. */
 	schedule_pause(world->schedule, 0, true, world->now);
 	glances = world->glances[0];
 	jobs_run_until(world, world->now + 20 * S);
 	assert_int_equal(world->glances[0], glances);
 	jobs_free(world);
+}
+
+/* Nobody gets more looks, or has less watched, by having each glance tell of events. */
+static void who_makes_events_all_the_time_waits_his_turn(void **state)
+{
+	static const uint64_t costs[] = { MS / 20, MS / 5, 2 * MS };
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		struct jobs *world = jobs_new();
+		uint64_t looks;
+
+		world->look_cost[0] = costs[i % 3];
+		/* Or by making them dear. */
+		world->glance_cost[0] = i < 3 ? MS / 10 : 5 * MS;
+		world->flips = i < 3;
+		watch_first_minute(world);
+		looks = world->looks[0];
+		world->look_gap_max[0] = 0;
+		assert_true(watched_in(world, 120 * S, 0.0115) > 120 * S * 45 / 10000);
+		assert_in_range(world->looks[0] - looks, 120, 120 * 12);
+		assert_true(world->look_gap_max[0] < 5 * S / 2);
+		jobs_free(world);
+	}
 }
 
 /* … and where they are not, each look is for events. */
@@ -140,6 +166,7 @@ int main(void)
 		cmocka_unit_test(looks_that_come_seldom_watch_as_much),
 		cmocka_unit_test(looks_watch_with_what_nobody_has_used),
 		cmocka_unit_test(glances_come_between_dear_looks),
+		cmocka_unit_test(who_makes_events_all_the_time_waits_his_turn),
 		cmocka_unit_test(no_glances_between_looks_that_are_cheap),
 	};
 

@@ -215,6 +215,40 @@ static void modules_are_watched_as_they_come_and_go(void **state)
 	made_modules_close(&m);
 }
 
+/* Who holds a module half loaded has the list read anew in each look, and all is read all the same. */
+static void list_that_changes_hides_nothing(void **state)
+{
+	enum { MODULES = 12, LOOKS = 3000 };
+	struct sentinel *sentinel;
+	struct made_modules m;
+	gva modules[MODULES], half;
+
+	(void)state;
+	made_modules_open(&m, false, NULL, 0);
+	assert_int_equal(sentinel_open(&sentinel), 0);
+	for (size_t i = 0; i < MODULES; i++)
+		modules[i] = made_module(&m, (char[]){ 'm', (char)('a' + i), 0 });
+	assert_int_equal(look_at_modules(sentinel, &m), 0);
+	half = made_module(&m, "half");
+	world_set(m.world, half, "module.state", 3);	/* MODULE_STATE_UNFORMED */
+	assert_int_equal(look_at_modules(sentinel, &m), SENTINEL_BIT(SENTINEL_LIST));
+	for (size_t i = 0; i < MODULES; i++) {
+		uint32_t changed = 0;
+
+		*(uint8_t *)world_at(m.world, made_text(&m, modules[i]), 1) ^= 1;
+		for (size_t n = 0; n < LOOKS && !changed; n++)
+			changed = sentinel_look(sentinel, world_kernel(m.world),
+						world_view(m.world), 1);
+		assert_int_equal(changed, SENTINEL_BIT(SENTINEL_MODULES));
+	}
+	/* That it is there now is news, though the list is the same. */
+	world_set(m.world, half, "module.state", 0);
+	assert_int_equal(look_at_modules(sentinel, &m), SENTINEL_BIT(SENTINEL_LIST));
+	assert_int_equal(look_at_modules(sentinel, &m), 0);
+	sentinel_close(&sentinel);
+	made_modules_close(&m);
+}
+
 static void every_region_has_its_judges(void **state)
 {
 	uint32_t checks[SENTINEL_CHECKS_MAX];
@@ -246,6 +280,7 @@ int main(void)
 						end),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_any_more_is_a_change, start, end),
 		cmocka_unit_test(modules_are_watched_as_they_come_and_go),
+		cmocka_unit_test(list_that_changes_hides_nothing),
 		cmocka_unit_test(every_region_has_its_judges),
 	};
 

@@ -59,7 +59,7 @@ HVM_KERNEL, HVM_ROOT = 32, 128
 NETWORK = "xen-netfront"
 TECHNIQUES = ("hook_syscall64", "hook_idt", "hook_net", "hook_file", "hide_task", "hide_module", "patch_code",
               "control_register", "entry_point", "page_table", "fake_thread", "defer", "xen_entry")
-BOOTS_MAX = 3
+BOOTS_MAX = 6
 BOOT_S = 900        # guards against what hangs, no measure of anything
 REQUEST_S = 300
 

@@ -612,18 +612,18 @@ static uint64_t grant(struct scheduled *guest, uint64_t now)
 {
 	double period = period_ns(guest, ITEM_LOOK) * guest->look_stretch;
 	double passed = guest->looked_at ? (double)(now - guest->looked_at) : period;
-	double unused = credit_at(guest, now) - credit_most(guest) / 2, more;
+	double unused = credit_at(guest, now) - credit_most(guest) / 2, more, all;
 
 	if (passed > WATCH_PERIODS_MAX * period)
 		passed = WATCH_PERIODS_MAX * period;
 	more = passed * (SCHEDULE_WATCH_MAX * guest->allowed - guest->watch);
 	more = unused < more ? unused : more;
-	more = passed * guest->watch + (guest->watch > 0 && more > 0 ? more : 0);
-	/* What nobody else pays for is of this time, but for so much that it gets on. */
+	all = passed * guest->watch + (guest->watch > 0 && more > 0 ? more : 0);
+	/* A glance pays for itself, and still gets on. */
 	if (guest->glancing)
-		more = more > 2 * guest->glance_ns ? more - guest->glance_ns : more / 2;
+		all = all > 2 * guest->glance_ns ? all - guest->glance_ns : all / 2;
 	guest->looked_at = now;
-	guest->granted_ns = (uint64_t)more;
+	guest->granted_ns = (uint64_t)all;
 	return guest->granted_ns;
 }
 

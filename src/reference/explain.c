@@ -58,9 +58,9 @@ static const char *const mutexes[] = {
 	"text_mutex", "jump_label_mutex", "static_call_mutex", "ftrace_lock",
 };
 
-/* @fresh: as it is now, whatever the view has kept. */
-static int is_held(const struct patcher *p, struct view *view, const char *mutex, bool fresh,
-		   bool *ret, struct err *err)
+/* As it is now, as the code is that is compared: whatever the view has kept. */
+static int is_held(const struct patcher *p, struct view *view, const char *mutex, bool *ret,
+		   struct err *err)
 {
 	gva at = patcher_symbol(p, mutex);
 	struct mapping mapping;
@@ -71,12 +71,9 @@ static int is_held(const struct patcher *p, struct view *view, const char *mutex
 	if (!at.v)
 		return 0;
 	r = types_field(p->types, "mutex.owner", &owner, err);
-	if (r >= 0 && !fresh)
-		r = field_read(view, at, &owner, &value, err);
-	if (r >= 0 && fresh)
-		r = view_translate(view, p->kernel->space, gva_add(at, owner.at), &mapping,
-				   err);
-	if (r >= 0 && fresh)
+	if (r >= 0)
+		r = view_translate(view, p->kernel->space, gva_add(at, owner.at), &mapping, err);
+	if (r >= 0)
 		r = view_copy_phys(view, mapping.at, &value, sizeof(value), err);
 	if (r < 0)
 		return r;
@@ -118,7 +115,7 @@ int explainer_open(struct patcher *patcher, struct view *view, struct owners *ow
 	e->view = view;
 	e->owners = owners;
 	for (size_t i = 0; i < ARRAY_SIZE(mutexes) && r >= 0; i++)
-		r = is_held(patcher, view, mutexes[i], false, &e->busy, err);
+		r = is_held(patcher, view, mutexes[i], &e->busy, err);
 	if (r >= 0)
 		r = read_ftrace(e, err);
 	if (r >= 0)
@@ -154,7 +151,7 @@ bool explainer_was_quiet(const struct explainer *e)
 	bool busy = e->busy;
 
 	for (size_t i = 0; i < ARRAY_SIZE(mutexes); i++)
-		if (is_held(e->p, e->view, mutexes[i], true, &busy, NULL) < 0)
+		if (is_held(e->p, e->view, mutexes[i], &busy, NULL) < 0)
 			return false;
 	return !busy;
 }

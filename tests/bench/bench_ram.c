@@ -22,7 +22,7 @@
 #define TOTAL	   (64u << 20)	/* read in each round, at most */
 #define PIECES_MAX 16384u	/* that is in pieces of 4 KiB */
 #define ROUNDS	   9u
-#define HASHED	   (64u << 10)	/* a piece of the sentinel's */
+#define HASHED	   (128u << 10)	/* a piece of the sentinel's */
 #define CODE	   (16u << 20)	/* of a kernel */
 
 /* Pieces of memory that the guest has touched; of a page, the first bytes. */

@@ -56,7 +56,7 @@ struct bench {
 	uint32_t alarms;
 	struct schedule *schedule;
 	struct tally *tallies;	/* of the checks */
-	struct tally looks, sweeps;
+	struct tally looks, glances, sweeps;
 	uint8_t *worth;
 	size_t checks_n;
 	uint64_t chance;
@@ -148,6 +148,7 @@ static int sweep(struct bench *bench, const struct schedule_job *job, struct sch
 static int look(struct bench *bench, const struct schedule_job *job, uint64_t now, struct err *err)
 {
 	uint32_t checks[SENTINEL_CHECKS_MAX], changed;
+	size_t n;
 	int r = 0;
 
 	view_set_kernel(bench->view, bench->kernel->space);
@@ -156,8 +157,9 @@ static int look(struct bench *bench, const struct schedule_job *job, uint64_t no
 	if (r < 0)
 		return r;
 	changed = sentinel_look(bench->sentinel, bench->kernel, bench->view, job->watch_ns);
-	bench->alarms += changed != 0;
-	schedule_call(bench->schedule, 1, checks, sentinel_checks(changed, checks), now);
+	n = sentinel_checks(changed, checks);
+	bench->alarms += n > 0;
+	schedule_call(bench->schedule, 1, checks, n, now);
 	if (now < WARM_S * NS_PER_S)
 		bench->rounds = sentinel_stats(bench->sentinel).rounds;
 	return 0;
@@ -181,7 +183,7 @@ static void tally_job(struct bench *bench, const struct schedule_job *job,
 
 	if (at < WARM_S * NS_PER_S)
 		return;
-	count(job->look ? &bench->looks : &bench->sweeps, at, spent);
+	count(!job->look ? &bench->sweeps : job->events ? &bench->looks : &bench->glances, at, spent);
 	for (size_t i = 0; i < job->checks_n; i++)
 		sum += costs[i].duration_ns;
 	for (size_t i = 0; i < job->checks_n && sum; i++)
@@ -279,12 +281,14 @@ static void show_all(struct bench *bench, uint64_t seconds)
 	printf("%-24s %6s %10s %10s %9s %8s\n", "", "runs", "ms each", "ms per s", "median s",
 	       "p99 s");
 	show("looks", &bench->looks, seconds);
+	if (bench->glances.starts.n)
+		show("that only watch", &bench->glances, seconds);
 	show("sweeps", &bench->sweeps, seconds);
 	for (size_t i = 0; i < n; i++)
 		once += show(all[i]->id, &bench->tallies[i], seconds);
 	printf("each check once: %.2f ms; %.3f %% of a core, periods %.2f times as configured\n",
 	       once,
-	       (double)(bench->looks.spent_ns + bench->sweeps.spent_ns) / 1e7 / (double)seconds,
+	       (double)(bench->looks.spent_ns + bench->glances.spent_ns + bench->sweeps.spent_ns) / 1e7 / (double)seconds,
 	       stats.stretch);
 	printf("the sentinel reads all code in %.2f s; %u alarms\n", (double)seconds /
 	       (double)(sentinel_stats(bench->sentinel).rounds - bench->rounds), bench->alarms);
@@ -331,6 +335,7 @@ static void close_all(struct bench *bench)
 	for (size_t i = 0; i < bench->checks_n; i++)
 		tally_free(&bench->tallies[i]);
 	tally_free(&bench->looks);
+	tally_free(&bench->glances);
 	tally_free(&bench->sweeps);
 	free(bench->tallies);
 	free(bench->worth);

@@ -104,7 +104,6 @@ static void glances_come_between_dear_looks(void **state)
 	assert_in_range(world->looks[0] - looks, 40, 150);
 	assert_in_range(world->glances[0] - glances + world->looks[0] - looks, 240, 420);
 	/* What a glance tells to have happened is looked for at once. */
-	looks = world->looks[0];
 	before = world->now;
 	for (glances = world->glances[0]; world->glances[0] == glances;)
 		jobs_run_until(world, world->now + MS);

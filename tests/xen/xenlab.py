@@ -445,14 +445,14 @@ class Domain:
                 print(f"{self.name}: the emulator crashed domain {', '.join(crashed)} as it booted: once more",
                       file=sys.stderr, flush=True)
             # One that is to be restarted may just be: by another xl, which gives up when it is destroyed.
-            self.host.call(f"xl destroy {self.name}; sleep 1; xl destroy {self.name}")
-            self._start(f"xl destroy {self.name}; sleep 1; ")
+            self.host.call(f"xl destroy {self.name}")
+            self._start(f"xl destroy {self.name} && sleep 1")
         self._wait_boot()
 
-    def _start(self, otherwise: str = "") -> None:
+    def _start(self, otherwise: str = "false") -> None:
+        """@otherwise: what helps where it cannot be created, so that it is tried once more."""
         create = f"xl create -q /share/{self.name}.cfg"
-        again = f" || {{ {otherwise}{create}; }}" if otherwise else ""
-        self.host.sh(f"rm -f {self.log}; {create}{again}")
+        self.host.sh(f"rm -f {self.log}; {create} || {{ {otherwise} && {create}; }}")
         self.boots = 0
 
     def _wait_boot(self) -> None:

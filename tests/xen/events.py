@@ -3,81 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import time
-from typing import Any, Callable
 
-from xenlab import Domain, XenHost
-
-CONFIG = """
-user = lab
-state_dir = "{folder}/state"
-socket = "{folder}/socket"
-guest_cpu_percent = 100
-host_cpu_percent = 200
-guest "*" {{ watch = no }}
-guest "{name}" {{
-	watch = yes
-	{key}
-}}
-"""
-# Reached only where something hangs.
-LIMIT_S = 600.0
-# What asks has the same CPU as what it waits for.
-ASK_S = 0.5
+from daemon import EVENTS, Daemon
+from domains import GuestTest
+from xenlab import Domain
 
 
-class Daemon:
-    """hvsmd in dom0; a context manager."""
-
-    def __init__(self, host: XenHost, folder: str, guest: str, key: str = "xen_events = yes") -> None:
-        self.host, self.folder = host, folder
-        self.config = CONFIG.format(folder=folder, name=guest, key=key)
-
-    def __enter__(self) -> "Daemon":
-        self.host.sh(f"rm -rf {self.folder}; mkdir -p {self.folder}; "
-                     f"printf '%s' {shlex.quote(self.config)} >{self.folder}/conf; "
-                     f"chmod 600 {self.folder}/conf; chmod 711 {self.folder}; "
-                     f"/build/src/hvsmd --config {self.folder}/conf >{self.folder}/log 2>&1 & echo $! >{self.folder}/pid")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.host.call(f"p=$(cat {self.folder}/pid); kill $p; while [ -e /proc/$p ]; do sleep 0.1; done")
-
-    @property
-    def log(self) -> str:
-        return self.host.sh(f"cat {self.folder}/log")
-
-    def waits(self, what: str, is_so: Callable[[], Any]) -> Any:
-        end = time.monotonic() + LIMIT_S
-        while time.monotonic() < end:
-            found = is_so()
-            if found:
-                return found
-            time.sleep(ASK_S)
-        raise AssertionError(f"{what}: {self.log}")
-
-    def says(self, pattern: str) -> None:
-        self.waits(pattern, lambda: re.search(pattern, self.log))
-
-    def guest(self) -> Any:
-        answer = self.host.call(f"HVSM_SOCKET={self.folder}/socket /build/src/hvsm status --json")
-        guests = json.loads(answer.out)["guests"] if answer.out else []
-        return guests[0] if guests else {}
-
-    def kill(self, *others: str) -> None:
-        """As the host's kernel does it where it has no memory left."""
-        pids = " ".join(f"$(pidof {name})" for name in others)
-        self.host.sh(f"p=\"$(cat {self.folder}/pid) {pids}\"; kill -9 $p; "
-                     "for i in $p; do while [ -e /proc/$i ]; do sleep 0.05; done; done")
-
-
-class Events:
+class Events(GuestTest):
     """Of a guest that Xen tells something of: PVH, HVM."""
-
-    host: XenHost
-    guest: Domain
 
     def marks(self) -> str:
         """Who holds which domain's ring."""
@@ -94,7 +27,7 @@ class Events:
 
     def test_events_are_told_to_the_one_who_wants_them(self) -> None:
         name = self.guest.name
-        with Daemon(self.host, "/tmp/on", name) as on:
+        with Daemon(self.host, "on", name, EVENTS) as on:
             on.says(f"Xen tells what happens in {name}")
             self.assertEqual(self.marks(), str(self.guest.id))
             # Nobody, and without a right but for what it had opened.
@@ -115,7 +48,7 @@ class Events:
             self.guest.rmmod("control_register")
             self.host.sh("kill $(cat /tmp/on/watch)")
             # A second one that wants them is told why not, and the first one keeps them.
-            with Daemon(self.host, "/tmp/second", name) as second:
+            with Daemon(self.host, "second", name, EVENTS) as second:
                 second.says(f"Xen tells no events of {name}: another program has the domain's monitor ring")
             self.changes_registers(self.guest, 10)
             self.assertEqual(self.marks(), str(self.guest.id))
@@ -128,7 +61,7 @@ class Events:
         self.changes_registers(self.guest, 10)
 
     def test_events_end_with_hvsmd_and_the_guest_goes_on(self) -> None:
-        with Daemon(self.host, "/tmp/killed", self.guest.name) as killed:
+        with Daemon(self.host, "killed", self.guest.name, EVENTS) as killed:
             killed.says("Xen tells what happens")
             # Who holds the ring alone: the next one takes it over.
             before = self.holder()
@@ -141,13 +74,13 @@ class Events:
 
     def test_ring_that_was_left_is_given_back_where_no_events_are_wanted(self) -> None:
         """Both were killed, and the guest stands: until there is a hvsmd again, whatever it wants."""
-        with Daemon(self.host, "/tmp/left", self.guest.name) as left:
+        with Daemon(self.host, "left", self.guest.name, EVENTS) as left:
             left.says("Xen tells what happens")
             left.kill("hvsmd-xen")
         self.assertEqual(self.marks(), str(self.guest.id))
         self.guest.send("for i in 1 2 3 4 5 6 7 8 9 10; do insmod /modules/control_register.ko how=wp; "
                         "rmmod control_register; done; echo it goes on >/tmp/on")
-        with Daemon(self.host, "/tmp/next", self.guest.name, "") as later:
+        with Daemon(self.host, "next", self.guest.name) as later:
             later.says(f"xen:{self.guest.id} had lost who read its monitor ring")
             self.assertEqual(self.guest.sh("while [ ! -e /tmp/on ]; do sleep 0.1; done; cat /tmp/on"), "it goes on\n")
             # Nobody wants events, so there is none to hold a ring.
@@ -156,9 +89,9 @@ class Events:
         self.assertEqual(self.marks(), "")
 
     def test_events_of_a_domain_that_ends_leave_nothing(self) -> None:
-        with Domain(self.host, self.guest.kind, "brief") as brief, Daemon(self.host, "/tmp/brief", "brief") as daemon:
+        with Domain(self.host, self.guest.kind, "brief") as brief, Daemon(self.host, "brief", "brief", EVENTS) as daemon:
             daemon.says("Xen tells what happens")
             self.host.sh("xl destroy brief")
-            daemon.waits("gone", lambda: not daemon.guest())
+            daemon.loses_it()
             daemon.waits("given back", lambda: not self.marks())
             self.assertNotRegex(self.host.sh("xl list"), rf"(?m)^\S+ +{brief.id} ")

@@ -13,8 +13,9 @@
  * that hangs, and the kernel that QEMU booted is a tenant's file. In the parent each guest that
  * comes would hold up the watch over all others, and a mistake in reading would be one with all
  * rights. A guest says itself which build it runs, so it can have this done as often as it boots:
- * then it waits, and nobody else. The process reads any file, as root can, writes none but those of
- * the store and nameless ones, and has no network and no capability that this does not need.
+ * then it waits, and nobody else. The process reads any file, as root can, makes and writes none
+ * but those of the store and nameless ones (Landlock, where the host has it), and has no network
+ * and no capability that this does not need.
  */
 #define FINDER_ROLE "reference"
 

@@ -16,6 +16,8 @@
 #include "base/limits.h"
 #include "base/writer.h"
 #include "monitor/finder.h"
+#include "monitor/finder_calls.h"
+#include "monitor/landlock.h"
 #include "monitor/sealed.h"
 #include "reference/parcel.h"
 
@@ -36,10 +38,7 @@ struct finding {
 
 /* --- rights --- */
 
-/*
- * Who is root without capabilities still owns root's files: those of the store it is to write. The
- * packages that somebody named may be anyone's, to be read.
- */
+/* The packages that somebody named may be anyone's, to be read. */
 static int drop_capabilities(struct err *err)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -49,8 +48,7 @@ static int drop_capabilities(struct err *err)
 	for (unsigned long cap = 0; cap < 64; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			break;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    syscall(SYS_capset, &header, data) < 0)
+	if (syscall(SYS_capset, &header, data) < 0)
 		return err_set(err, -errno, "capabilities: %s", strerror(errno));
 	return 0;
 }
@@ -78,7 +76,25 @@ static int give_up_rights(struct err *err)
 	if (is_root)
 		(void)!unshare(CLONE_NEWNET | CLONE_NEWIPC);
 	r = limit(err);
-	return r >= 0 && is_root ? drop_capabilities(err) : r;
+	if (r >= 0 && is_root)
+		r = drop_capabilities(err);
+	if (r >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = err_set(err, -errno, "no new privileges: %s", strerror(errno));
+	return r;
+}
+
+/*
+ * Who is root without capabilities still owns root's files, and a tenant's kernel is read here. Of
+ * all that it could write the store is left, and what reference/shelf.h has nameless files in.
+ */
+static int keep_to_store(const char *store, struct err *err)
+{
+	const struct landlock_place places[] = {
+		{ store, true }, { "/var/tmp", false }, { "/tmp", false },
+	};
+	int r = landlock_deny(true, places, ARRAY_SIZE(places), err);
+
+	return r == -EOPNOTSUPP ? 0 : r;
 }
 
 /* --- to find --- */
@@ -187,6 +203,10 @@ static int answer(struct finding *finding, struct message *message, struct err *
 		return r;
 	r = finder_read_request(request.data, request.size, &finding->wanted, &finding->paths,
 				err);
+	if (r >= 0)
+		r = keep_to_store(finding->wanted.store, err);
+	if (r >= 0)
+		r = finder_calls_load(err);
 	if (r < 0)
 		return r;
 	if (message->fds_n > 1)

@@ -21,10 +21,12 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "monitor/calls.h"
 #include "monitor/channel.h"
+#include "monitor/landlock.h"
 #include "monitor/sandbox_calls.h"
 
-#if SANDBOX_SANITIZED
+#if CALLS_SANITIZED
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -105,7 +107,7 @@ static int warm_up(struct err *err)
 static int silence(struct err *err)
 {
 	cleanup(fd_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int last = SANDBOX_SANITIZED ? STDOUT_FILENO : STDERR_FILENO;
+	int last = CALLS_SANITIZED ? STDOUT_FILENO : STDERR_FILENO;
 
 	if (null < 0)
 		return err_set(err, -errno, "/dev/null: %s", strerror(errno));
@@ -239,8 +241,8 @@ static int limit(const struct sandbox_limits *limits, struct err *err)
 		const char *name;
 	} all[] = {
 		/* Sanitizers map terabytes of shadow. */
-		{ RLIMIT_DATA, SANDBOX_SANITIZED ? RLIM_INFINITY : limits->memory_bytes, "memory" },
-		{ RLIMIT_AS, SANDBOX_SANITIZED ? RLIM_INFINITY : limits->memory_bytes + MAPPED_MAX,
+		{ RLIMIT_DATA, CALLS_SANITIZED ? RLIM_INFINITY : limits->memory_bytes, "memory" },
+		{ RLIMIT_AS, CALLS_SANITIZED ? RLIM_INFINITY : limits->memory_bytes + MAPPED_MAX,
 		  "addresses" },
 		{ RLIMIT_FSIZE, limits->file_bytes, "file size" },
 		{ RLIMIT_CPU, limits->cpu_s ? limits->cpu_s : RLIM_INFINITY, "processor time" },
@@ -264,44 +266,6 @@ static int limit(const struct sandbox_limits *limits, struct err *err)
 	return 0;
 }
 
-/* --- Landlock: Documentation/userspace-api/landlock.rst --- */
-
-/* struct landlock_ruleset_attr as of ABI 6 (Linux 6.12); older ones are its beginning. */
-struct ruleset {
-	uint64_t fs;	/* ABI 1 */
-	uint64_t net;	/* ABI 4 */
-	uint64_t scoped; /* ABI 6 */
-};
-
-/* Everything that this kernel can deny is denied: there is no rule that allows any of it. */
-static void deny_files(struct sandbox *sandbox)
-{
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u /* …_VERSION */);
-	struct ruleset all = { .fs = (1ull << 13) - 1 };	/* EXECUTE … MAKE_SYM */
-	size_t size = sizeof(all.fs);
-	cleanup(fd_close) int fd = -1;
-
-	if (abi < 1)
-		return;
-	if (abi >= 2)
-		all.fs |= 1ull << 13;		/* REFER: Linux 5.19 */
-	if (abi >= 3)
-		all.fs |= 1ull << 14;		/* TRUNCATE: 6.2 */
-	if (abi >= 5)
-		all.fs |= 1ull << 15;		/* IOCTL_DEV: 6.10 */
-	if (abi >= 4) {
-		all.net = 3;			/* BIND_TCP, CONNECT_TCP: 6.7 */
-		size = offsetof(struct ruleset, scoped);
-	}
-	if (abi >= 6) {
-		all.scoped = 3;			/* ABSTRACT_UNIX_SOCKET, SIGNAL: 6.12 */
-		size = sizeof(all);
-	}
-	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
-	if (fd >= 0 && syscall(SYS_landlock_restrict_self, fd, 0) == 0)
-		sandbox->has |= SANDBOX_LANDLOCK;
-}
-
 /* --- in --- */
 
 static int close_others(const struct sandbox *sandbox, struct err *err)
@@ -320,7 +284,7 @@ int sandbox_enter(struct sandbox *sandbox, const struct sandbox_limits *limits, 
 
 	if (r < 0)
 		return r;
-#if SANDBOX_SANITIZED
+#if CALLS_SANITIZED
 	/* They read /proc/self/maps once more, and start what turns addresses into lines. */
 	__sanitizer_sandbox_on_notify(NULL);
 #endif
@@ -329,7 +293,8 @@ int sandbox_enter(struct sandbox *sandbox, const struct sandbox_limits *limits, 
 	if (r >= 0)
 		r = limit(limits, err);
 	if (r >= 0) {
-		deny_files(sandbox);
+		if (landlock_deny(false, NULL, 0, NULL) == 0)
+			sandbox->has |= SANDBOX_LANDLOCK;
 		r = catch_forbidden(sandbox, err);
 	}
 	if (r >= 0)

@@ -2,25 +2,14 @@
 #include "monitor/sandbox_calls.h"
 
 #include <fcntl.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "monitor/calls.h"
 #include "monitor/sandbox.h"
 
-/* A system call, and why it is needed. Where there are conditions, all of them must hold. */
-struct allowed {
-	int number;
-	const char *why;
-	unsigned n;
-	struct scmp_arg_cmp when[2];
-};
-
-#define IF(argument, op, ...) { argument, op, __VA_ARGS__ }
-
-static const struct allowed allowed[] = {
+static const struct call allowed[] = {
 	/* Talking: only over sockets that it has, and it has one. */
 	{ SCMP_SYS(recvmsg), "messages of the starter, and the descriptors in them" },
 	{ SCMP_SYS(sendmsg), "messages to the starter" },
@@ -32,19 +21,19 @@ static const struct allowed allowed[] = {
 	{ SCMP_SYS(lseek), "holes in RAM files and images; moves no bytes" },
 	{ SCMP_SYS(fstat), "size of what the starter sent" },
 	/* fstat() of glibc 2.33 and later. A path would lead nowhere: Landlock, no mounts. */
-	{ SCMP_SYS(newfstatat), "the same", 1, { IF(3, SCMP_CMP_EQ, AT_EMPTY_PATH) } },
+	{ SCMP_SYS(newfstatat), "the same", 1, { CALL_IF(3, SCMP_CMP_EQ, AT_EMPTY_PATH) } },
 	{ SCMP_SYS(mincore), "what of a RAM file is there to be read in place: ram/window.c" },
 	{ SCMP_SYS(close), "descriptors that were used up" },
 
 	/* Its own memory; none of it becomes code. */
 	{ SCMP_SYS(mmap), "malloc(), what the starter sent", 2,
-	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-	    IF(3, SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_HUGETLB, 0) } },
+	  { CALL_IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+	    CALL_IF(3, SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_HUGETLB, 0) } },
 	/* Shared memory of its own would be on nobody's bill: RLIMIT_DATA does not count it. */
 	{ SCMP_SYS(mmap), "what the starter copies for it; RAM files: ram/window.c", 2,
-	  { IF(2, SCMP_CMP_EQ, PROT_READ), IF(3, SCMP_CMP_EQ, MAP_SHARED) } },
+	  { CALL_IF(2, SCMP_CMP_EQ, PROT_READ), CALL_IF(3, SCMP_CMP_EQ, MAP_SHARED) } },
 	{ SCMP_SYS(mprotect), "malloc() grows its arenas so", 1,
-	  { IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },
+	  { CALL_IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },
 	{ SCMP_SYS(munmap), "free()" },
 	{ SCMP_SYS(mremap), "realloc() of what is large" },
 	{ SCMP_SYS(madvise), "free() gives memory back" },
@@ -54,11 +43,11 @@ static const struct allowed allowed[] = {
 	/* Reports: files in memory, which are sealed and sent. */
 	/* None of huge pages: those are for guests. */
 	{ SCMP_SYS(memfd_create), "reports are larger than a message", 1,
-	  { IF(1, SCMP_CMP_EQ, MFD_CLOEXEC | MFD_ALLOW_SEALING) } },
+	  { CALL_IF(1, SCMP_CMP_EQ, MFD_CLOEXEC | MFD_ALLOW_SEALING) } },
 	{ SCMP_SYS(write), "into them: no other descriptor but the channel can be written to" },
-	{ SCMP_SYS(fcntl), "to seal them", 1, { IF(1, SCMP_CMP_EQ, F_ADD_SEALS) } },
+	{ SCMP_SYS(fcntl), "to seal them", 1, { CALL_IF(1, SCMP_CMP_EQ, F_ADD_SEALS) } },
 	{ SCMP_SYS(fcntl), "are those of the starter sealed?", 1,
-	  { IF(1, SCMP_CMP_EQ, F_GET_SEALS) } },
+	  { CALL_IF(1, SCMP_CMP_EQ, F_GET_SEALS) } },
 
 	/* Time, where the vDSO cannot tell it; pauses between two looks. */
 	{ SCMP_SYS(clock_gettime), "durations, and when it was" },
@@ -73,18 +62,15 @@ static const struct allowed allowed[] = {
 	/* Its end. */
 	{ SCMP_SYS(exit_group), "the end" },
 	{ SCMP_SYS(rt_sigreturn), "out of the handler of SIGSYS" },
-	{ SCMP_SYS(rt_sigprocmask), "abort(): an assertion that fails must say so" },
-	{ SCMP_SYS(gettid), "the same" },
-	{ SCMP_SYS(getpid), "the same" },
 };
 
 /* What sanitizers do when they report, and in between. */
-static const struct allowed sanitizers[] = {
+static const struct call sanitizers[] = {
 	{ SCMP_SYS(sigaltstack), "a stack to report an overflow of the stack on" },
 	{ SCMP_SYS(rt_sigaction), "back to the default after a report" },
 	{ SCMP_SYS(sched_yield), "their locks" },
 	{ SCMP_SYS(getrlimit), "bounds of the stack" },
-	{ SCMP_SYS(prlimit64), "the same", 1, { IF(2, SCMP_CMP_NE, 0) } },
+	{ SCMP_SYS(prlimit64), "the same", 1, { CALL_IF(2, SCMP_CMP_NE, 0) } },
 	{ SCMP_SYS(readlink), "the name of the program; nothing is there" },
 	{ SCMP_SYS(read), "what was opened before" },
 	{ SCMP_SYS(getuid), "the same" },
@@ -99,50 +85,22 @@ static const int refused_sanitizers[] = {
 	SCMP_SYS(socketpair), SCMP_SYS(readlinkat), SCMP_SYS(getcwd),
 };
 
-static int add_rules(scmp_filter_ctx filter, const struct allowed *list, size_t n)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, list[i].number, list[i].n,
-					   list[i].when);
-	return r;
-}
-
 static int add_all(scmp_filter_ctx filter)
 {
-	const struct scmp_arg_cmp itself = IF(0, SCMP_CMP_EQ, (scmp_datum_t)getpid());
-	int r = add_rules(filter, allowed, ARRAY_SIZE(allowed));
+	int r = calls_allow(filter, allowed, ARRAY_SIZE(allowed));
 
-	/* abort() signals the thread that called it. */
 	if (r == 0)
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &itself);
-	if (r == 0 && SANDBOX_SANITIZED)
-		r = add_rules(filter, sanitizers, ARRAY_SIZE(sanitizers));
-	for (size_t i = 0; i < ARRAY_SIZE(refused_sanitizers) && r == 0 && SANDBOX_SANITIZED; i++)
-		r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES),
-					   refused_sanitizers[i], 0, NULL);
+		r = calls_allow_abort(filter);
+	if (r == 0 && CALLS_SANITIZED)
+		r = calls_allow(filter, sanitizers, ARRAY_SIZE(sanitizers));
+	if (r == 0 && CALLS_SANITIZED)
+		r = calls_refuse(filter, refused_sanitizers, ARRAY_SIZE(refused_sanitizers));
 	return r;
 }
 
 int sandbox_calls_load(struct err *err)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
-	int r;
-
-	if (!filter)
-		return err_set(err, -ENOMEM, "no memory for a seccomp filter");
-	/* Calls of 32-bit and x32 programs have other numbers: nobody makes them here. */
-	r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-	/* A tree: what is frequent is not at the end of a list of 40 comparisons. */
-	if (r == 0)
-		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (r == 0)
-		r = add_all(filter);
-	if (r == 0)
-		r = seccomp_load(filter);
-	seccomp_release(filter);
-	return r == 0 ? 0 : err_set(err, r, "seccomp: %s", strerror(-r));
+	return calls_load(SCMP_ACT_TRAP, add_all, err);
 }
 
 void sandbox_call_name(uint32_t number, char *ret, size_t size)

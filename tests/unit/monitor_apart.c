@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "monitor/sandbox_calls.h"
+#include "monitor/calls.h"
 #include "ram/image.h"
 
 #define IMAGE_BYTES (1u << 20)
@@ -224,7 +224,7 @@ static void a_forbidden_call_ends_it(void **state)
 	(void)state;
 	run(open_file, false, &got);
 	/* Sanitizers open files while they report: that is refused there, and fails. */
-	if (SANDBOX_SANITIZED && got.r == 0) {
+	if (CALLS_SANITIZED && got.r == 0) {
 		assert_int_equal(got.status, 1);
 		return;
 	}

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/finder.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,12 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "base/cleanup.h"
 #include "make/package.h"
+#include "monitor/finder_calls.h"
 #include "monitor/sealed.h"
 
 #define RELEASE "6.1.0-99-amd64"
@@ -129,16 +139,14 @@ static void what_is_named_and_no_package_is_told(void **state)
 }
 
 /* Nobody named it, and it comes by a descriptor: its path may be another file by now. */
-static void the_kernel_that_was_booted_is_found(void **state)
+static int booted(struct fixture *f)
 {
 	cleanup(blob_free) struct blob vmlinux = make_vmlinux(0x31, "5.10.0-99-amd64", "Debian 5.10.9-1");
-	struct blob file = make_bzimage(&vmlinux, PACKED_XZ);
-	struct fixture *f = *state;
+	cleanup(blob_free) struct blob file = make_bzimage(&vmlinux, PACKED_XZ);
 	char path[96];
 	int fd;
 
 	make_file(f->dir, "vmlinuz", &file);
-	blob_free(&file);
 	snprintf(path, sizeof(path), "%s/vmlinuz", f->dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -146,11 +154,119 @@ static void the_kernel_that_was_booted_is_found(void **state)
 	make_build_id(0x31, f->wanted.build_id);
 	strcpy(f->wanted.release, "5.10.0-99-amd64");
 	f->wanted.kernel_name = "/boot/vmlinuz";
+	return fd;
+}
+
+static void find_booted(struct fixture *f)
+{
+	cleanup(fd_close) int fd = booted(f);
+
 	assert_int_equal(find(f, fd, NULL), 0);
-	close(fd);
 	assert_non_null(f->found.reference);
+}
+
+static void the_kernel_that_was_booted_is_found(void **state)
+{
+	struct fixture *f = *state;
+
+	find_booted(f);
 	assert_string_equal(reference_source(f->found.reference)->source, "kernel file");
 	assert_string_equal(reference_source(f->found.reference)->path, "/boot/vmlinuz");
+}
+
+static void the_kernel_that_was_booted_is_in_the_store_then(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(f->store, 0700), 0);
+	find_booted(f);
+	finder_end(&f->finder);
+	finder_found_free(&f->found);
+	f->finder = FINDER_NONE;
+	f->found = FINDER_FOUND_NONE;
+	f->wanted.kernel_name = NULL;
+	assert_int_equal(find(f, -1, NULL), 0);
+	assert_non_null(f->found.reference);
+	assert_string_equal(reference_source(f->found.reference)->source, "kernel file");
+}
+
+/* It is hvsmd that makes it; this process makes nothing but what goes into it. */
+static void a_store_that_is_not_there_is_not_made(void **state)
+{
+	struct fixture *f = *state;
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1)
+		skip();
+	find_booted(f);
+	assert_int_equal(access(f->store, F_OK), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
+/* A number of /proc/PID/status, of another base where the file has one. */
+static uint64_t status(pid_t pid, const char *key, int base)
+{
+	char path[64], line[256];
+	uint64_t value = UINT64_MAX;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (strncmp(line, key, strlen(key)) == 0)
+			value = strtoull(line + strlen(key), NULL, base);
+	fclose(file);
+	return value;
+}
+
+/* It waits for who adds to the store just now: so it can be looked at, while it is at work. */
+static void it_is_at_work_without_its_rights(void **state)
+{
+	cleanup(blob_free) struct blob request = { 0 };
+	struct fixture *f = *state;
+	cleanup(fd_close) int fd = booted(f);
+	cleanup(fd_close) int lock = -1;
+	char path[128];
+	pid_t pid;
+
+	assert_int_equal(mkdir(f->store, 0700), 0);
+	snprintf(path, sizeof(path), "%s/lock", f->store);
+	lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(lock >= 0);
+	assert_int_equal(flock(lock, LOCK_EX), 0);
+	assert_int_equal(finder_request(&f->wanted, &request), 0);
+	assert_int_equal(finder_start(&f->finder, &request, fd, NULL), 0);
+	pid = f->finder.process.pid;
+	for (int i = 0; i < FOREVER_MS && status(pid, "Seccomp:", 10) != SECCOMP_MODE_FILTER; i++)
+		assert_int_equal(usleep(1000), 0);
+	assert_int_equal(status(pid, "Seccomp:", 10), SECCOMP_MODE_FILTER);
+	assert_int_equal(status(pid, "NoNewPrivs:", 10), 1);
+	if (geteuid() == 0)
+		assert_int_equal(status(pid, "CapEff:", 16), 1u << CAP_DAC_READ_SEARCH);
+}
+
+/* Whoever is root is let in by systemd, libvirt, D-Bus, and may signal what is theirs. */
+static void it_has_no_socket_and_no_other_process(void **state)
+{
+	pid_t child = fork();
+	int how;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (!child) {
+		if (finder_calls_load(NULL) < 0)
+			_exit(1);
+		if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+			_exit(2);
+		if (kill(getppid(), 0) == 0 || errno != EPERM)
+			_exit(3);
+		if (execl("/bin/true", "true", NULL) == 0 || errno != EPERM)
+			_exit(4);
+		_exit(fork() < 0 && errno == EPERM ? 42 : 5);
+	}
+	assert_int_equal(waitpid(child, &how, 0), child);
+	assert_true(WIFEXITED(how));
+	assert_int_equal(WEXITSTATUS(how), 42);
 }
 
 /* It has hardly been started, and has nothing to say for some milliseconds. */
@@ -267,6 +383,10 @@ int main(int argc, char **argv)
 		TEST(what_is_named_and_not_there_is_told_and_the_others_are_asked),
 		TEST(what_is_named_and_no_package_is_told),
 		TEST(the_kernel_that_was_booted_is_found),
+		TEST(the_kernel_that_was_booted_is_in_the_store_then),
+		TEST(a_store_that_is_not_there_is_not_made),
+		TEST(it_is_at_work_without_its_rights),
+		TEST(it_has_no_socket_and_no_other_process),
 		TEST(nobody_has_to_wait_for_it),
 		TEST(its_death_has_a_reason),
 		TEST(a_request_is_read_as_it_was_written),

@@ -20,8 +20,8 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "monitor/calls.h"
 #include "monitor/channel.h"
-#include "monitor/sandbox_calls.h"
 #include "monitor/sealed.h"
 
 enum { FORBIDDEN = 7, GIVE = 8, DONE = 9 };
@@ -121,7 +121,7 @@ static void dies(act_fn *act, long call)
 	uint32_t said = act_out(act, &number, &status);
 
 	/* Sanitizers try these while they report: they are refused there. */
-	if (SANDBOX_SANITIZED && said == DONE && number == -EACCES)
+	if (CALLS_SANITIZED && said == DONE && number == -EACCES)
 		return;
 	if (said != FORBIDDEN || number != call)
 		fail_msg("call %ld: said %u, %d", call, said, number);
@@ -244,7 +244,7 @@ static void what_is_not_on_the_list_ends_it(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		dies(all[i].act, all[i].call);
 	/* getppid() of its arguments is what is forbidden first, but to sanitizers. */
-	dies(act_ptrace, SANDBOX_SANITIZED ? SYS_ptrace : SYS_getppid);
+	dies(act_ptrace, CALLS_SANITIZED ? SYS_ptrace : SYS_getppid);
 }
 
 static long act_32_bit(struct channel *channel)
@@ -387,7 +387,7 @@ static void limits_hold(void **state)
 	int status;
 
 	(void)state;
-	if (!SANDBOX_SANITIZED) {	/* their shadow has terabytes */
+	if (!CALLS_SANITIZED) {	/* their shadow has terabytes */
 		returns(act_memory, -ENOMEM);
 		returns(act_mapped_files, -ENOMEM);
 	}
@@ -482,7 +482,7 @@ static void failed_assertion_is_told_as_one(void **state)
 	child_start(&child, act_abort);
 	assert_int_equal(child_says(&child, &number), 0);
 	status = child_end(&child);
-	assert_true(WIFSIGNALED(status) || SANDBOX_SANITIZED);
+	assert_true(WIFSIGNALED(status) || CALLS_SANITIZED);
 	if (WIFSIGNALED(status))
 		assert_int_equal(WTERMSIG(status), SIGABRT);
 }

@@ -219,10 +219,19 @@ void ward_on_failure(struct ward *ward, int code, const char *why, bool died)
 		parent_wake(ward->parent);
 }
 
+/* One that was found so early that it had made no process yet has made its first one by now. */
+bool ward_boot_is_same(const struct ward_boot *then, const struct ward_boot *now)
+{
+	if (!memcmp(then, now, sizeof(*then)))
+		return true;
+	return !then->first_task && then->canary && then->canary == now->canary &&
+	       then->text == now->text;
+}
+
 void ward_on_ready(struct ward *ward, const struct ward_boot *boot, const char *release)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
-	bool same = !memcmp(&ward->boot, boot, sizeof(*boot));
+	bool same = ward_boot_is_same(&ward->boot, boot);
 
 	if (!same && ward->seen_up)
 		journal(LOG_INFO, "guest %s has booted anew", ward->guest->name);

@@ -14,8 +14,11 @@ struct ward_scanner;	/* the process, and what is said to it: ward_scanner.c */
 
 /* Which boot of which kernel a scanner found: numbers that no two boots share. */
 struct ward_boot {
-	uint64_t text, canary, first_task, first_task_ns;
+	uint64_t text, canary, first_task, first_task_ns;	/* as in struct kernel_boot */
 };
+
+/* Is what was found then the boot that is there now? */
+bool ward_boot_is_same(const struct ward_boot *then, const struct ward_boot *now);
 
 /* What Xen tells of a domain as it happens (parent_xen.c). */
 struct ward_xen_events {

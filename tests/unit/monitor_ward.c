@@ -111,6 +111,34 @@ static void a_control_that_does_not_read_has_ended_for_its_parent(void **state)
 	close(fds[1]);
 }
 
+static void one_boot_is_told_from_the_next(void **state)
+{
+	const struct ward_boot none = { 0 }, is = { 0xffffffff81000000, 7, 0xffff888001234000, 90 };
+	const struct ward_boot early = { is.text, is.canary, 0, 0 };
+	struct ward_boot other = is;
+
+	(void)state;
+	assert_true(ward_boot_is_same(&is, &is));
+	/* Found before it had made a process; a boot cannot go back to that. */
+	assert_true(ward_boot_is_same(&early, &is));
+	assert_true(ward_boot_is_same(&early, &early));
+	assert_false(ward_boot_is_same(&is, &early));
+	assert_false(ward_boot_is_same(&none, &is));
+	other.canary++;
+	assert_false(ward_boot_is_same(&is, &other));
+	assert_false(ward_boot_is_same(&early, &other));
+	other = is;
+	other.text += 2 << 20;
+	assert_false(ward_boot_is_same(&early, &other));
+	other = is;
+	other.first_task_ns++;
+	assert_false(ward_boot_is_same(&is, &other));
+	/* A kernel without a canary: nothing is left to know it by. */
+	other = is;
+	other.canary = 0;
+	assert_false(ward_boot_is_same(&(struct ward_boot){ is.text, 0, 0, 0 }, &other));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -118,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_pid_that_is_anothers_by_now_is_not_watched),
 		TEST(an_end_is_known_before_the_loop_tells_of_it),
+		TEST(one_boot_is_told_from_the_next),
 		TEST(a_control_that_does_not_read_has_ended_for_its_parent),
 	};
 

@@ -13,6 +13,9 @@
  */
 #define USERS_MASK 0xffffu
 
+/* FTRACE_FL_ENABLED */
+#define CALLED (1u << 31)
+
 struct ftrace_fields {
 	struct field next, records, index, record, ip, flags;
 };
@@ -40,6 +43,7 @@ static int add_records(struct ftrace_sites *sites, const struct ftrace_fields *f
 		memcpy(&site->at.v, record + f->ip.at, sizeof(site->at.v));
 		memcpy(&flags, record + f->flags.at, sizeof(flags));
 		site->users = flags & USERS_MASK;
+		site->called = flags & CALLED;
 	}
 	return 0;
 }
@@ -115,10 +119,24 @@ void ftrace_sites_free(struct ftrace_sites *sites)
 	vec_free(&sites->list);
 }
 
+size_t ftrace_sites_from(const struct ftrace_sites *sites, gva at)
+{
+	size_t low = 0, high = sites->list.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (sites->list.v[middle].at.v < at.v)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const struct ftrace_site *ftrace_sites_find(const struct ftrace_sites *sites, gva at)
 {
-	const struct ftrace_site key = { .at = at };
+	size_t i = ftrace_sites_from(sites, at);
 
-	return sites->list.n ? bsearch(&key, sites->list.v, sites->list.n, sizeof(key), by_address)
-			     : NULL;
+	return i < sites->list.n && sites->list.v[i].at.v == at.v ? &sites->list.v[i] : NULL;
 }

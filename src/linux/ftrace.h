@@ -12,6 +12,7 @@
 struct ftrace_site {
 	gva at;
 	uint32_t users;		/* that want to be called there; 0: nobody, it is a NOP */
+	bool called;		/* its code has been made a call */
 };
 
 struct ftrace_sites {
@@ -29,6 +30,9 @@ nodiscard int ftrace_sites_read(const struct kernel *kernel, struct view *view,
 				struct ftrace_sites *ret, struct err *err);
 
 void ftrace_sites_free(struct ftrace_sites *sites);
+
+/* The first site at or behind @at; @sites->list.n: there is none. */
+size_t ftrace_sites_from(const struct ftrace_sites *sites, gva at);
 
 /* The site at @at, or NULL. */
 const struct ftrace_site *ftrace_sites_find(const struct ftrace_sites *sites, gva at);

@@ -100,7 +100,8 @@ struct difference {
  * @found:    the guest's bytes of [@at, @at + @n)
  * @visit:    called for each difference that is not explained, and for those in passing
  *            (@passing): ascending; then, ascending again, for places that are as they were
- *            predicted, but should not be by now. A negative return ends it
+ *            predicted, but should not be by now: of keys, then of ftrace. A negative return
+ *            ends it
  * @explained: bytes that differ and are explained are added to it
  *
  * Return: 0, what @visit returned, -ENOMEM, or as view_read().

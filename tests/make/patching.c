@@ -81,7 +81,7 @@ static void make_variables(struct patching *m)
 		{ "text_mutex", 32 }, { "ftrace_ops_list", 8 }, { "ftrace_list_end", 32 },
 		{ "ftrace_trace_function", 8 }, { "kprobe_table", 64 * 8 },
 		{ "kprobe_optinsn_slots", 16 }, { "bpf_kallsyms", 16 }, { "counted", 8 },
-		{ "USER_PTR_MAX", 8 }, { "ftrace_pages_start", 8 },
+		{ "USER_PTR_MAX", 8 }, { "ftrace_pages_start", 8 }, { "ftrace_disabled", 8 },
 	};
 
 	m->static_call = world_symbol(m->world, "__SCK__shown", 64);

@@ -4,6 +4,7 @@
  * puts back what was there. What is changed is chosen so that nobody runs it, or so that it
  * goes on doing what it did.
  */
+#include <linux/ftrace.h>
 #include <linux/jump_label.h>
 #include <linux/static_call_types.h>
 #include <linux/version.h>
@@ -121,6 +122,36 @@ static int ftrace_jump_mode(void)
 	u8 *site = ftrace_site(lab_symbol(symbol));
 
 	return site ? set_branch(site, 0xe9, (unsigned long)lab_stub) : -ENOENT;
+}
+
+struct ftrace_regs;	/* up to 5.10 there is none */
+
+static void notrace no_tracer(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *op,
+			      struct ftrace_regs *regs)
+{
+}
+
+static struct ftrace_ops tracer;
+static void (*free_filter)(struct ftrace_ops *user);
+
+/* Somebody traces a function, and the call is taken out behind ftrace's back. */
+static int ftrace_nop_mode(void)
+{
+	u8 *site = ftrace_site(lab_symbol(symbol));
+	u8 nop[5];
+	int r;
+
+	if (!site)
+		return -ENOENT;
+	free_filter = lab_symbol("ftrace_free_filter");
+	if (!free_filter)
+		return -ENOENT;
+	memcpy(nop, site, sizeof(nop));
+	tracer.func = (void *)no_tracer;
+	r = ftrace_set_filter_ip(&tracer, (unsigned long)site, 0, 0);
+	if (r >= 0)
+		r = register_ftrace_function(&tracer);
+	return r < 0 ? r : set_bytes(site, nop, sizeof(nop));
 }
 
 /* ftrace's own trampoline calls its tracers from one place. */
@@ -343,6 +374,7 @@ static const struct {
 	{ "return", return_mode },			/* a return that goes elsewhere */
 	{ "ftrace_call", ftrace_call_mode },		/* at the ftrace site: call of own code */
 	{ "ftrace_jump", ftrace_jump_mode },		/* … jmp to own code */
+	{ "ftrace_nop", ftrace_nop_mode },		/* … nothing, where somebody traces */
 	{ "ftrace_caller", ftrace_caller_mode },	/* in ftrace's own trampoline */
 	{ "pv_ops", pv_ops_mode },			/* the pointer of a paravirt operation */
 	{ "pv_call", pv_call_mode },			/* a patched call of one */
@@ -386,6 +418,10 @@ static void __exit patch_exit(void)
 {
 	if (lab_poke(edit.at, edit.old, edit.len))
 		pr_err("patch_code: the bytes stay changed\n");
+	if (tracer.func) {
+		unregister_ftrace_function(&tracer);
+		free_filter(&tracer);
+	}
 	lab_drain();
 }
 

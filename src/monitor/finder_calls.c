@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/finder_calls.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "monitor/calls.h"
+
+#define FCNTL(command) CALL_IF(1, SCMP_CMP_EQ, command)
 
 static const struct call allowed[] = {
 	/* Talking: only over the socket that it has. */
@@ -14,8 +17,9 @@ static const struct call allowed[] = {
 	{ SCMP_SYS(shutdown), "a starter that breaks the protocol is not listened to" },
 
 	/* Packages, kernels, modules; what may be opened for what is Landlock's to say. */
-	{ SCMP_SYS(open), "files" },
-	{ SCMP_SYS(openat), "files" },
+	/* None is cut off by that: Landlock knows of it since Linux 6.2 only. */
+	{ SCMP_SYS(open), "files", 1, { CALL_IF(1, SCMP_CMP_MASKED_EQ, O_TRUNC, 0) } },
+	{ SCMP_SYS(openat), "files", 1, { CALL_IF(2, SCMP_CMP_MASKED_EQ, O_TRUNC, 0) } },
 	{ SCMP_SYS(close), "files that were used up" },
 	{ SCMP_SYS(read), "files" },
 	{ SCMP_SYS(pread64), "files" },
@@ -33,7 +37,14 @@ static const struct call allowed[] = {
 	{ SCMP_SYS(readlink), "SQLite: where a path leads" },
 	{ SCMP_SYS(readlinkat), "the same" },
 	{ SCMP_SYS(getcwd), "the same" },
-	{ SCMP_SYS(fcntl), "descriptors are doubled, memory sealed, SQLite's file locked" },
+	/* Others send signals (F_SETOWN), hold up who opens a file (F_SETLEASE), … */
+	{ SCMP_SYS(fcntl), "fts(3) doubles descriptors", 1, { FCNTL(F_DUPFD_CLOEXEC) } },
+	{ SCMP_SYS(fcntl), "the same", 1, { FCNTL(F_DUPFD) } },
+	{ SCMP_SYS(fcntl), "the C library asks what it has", 1, { FCNTL(F_GETFD) } },
+	{ SCMP_SYS(fcntl), "… and has it closed in programs", 1, { FCNTL(F_SETFD) } },
+	{ SCMP_SYS(fcntl), "the same", 1, { FCNTL(F_GETFL) } },
+	{ SCMP_SYS(fcntl), "SQLite: has somebody locked it?", 1, { FCNTL(F_GETLK) } },
+	{ SCMP_SYS(fcntl), "SQLite locks its file", 1, { FCNTL(F_SETLK) } },
 
 	/* The store, and nameless files. */
 	{ SCMP_SYS(write), "what is found" },
@@ -50,14 +61,14 @@ static const struct call allowed[] = {
 	{ SCMP_SYS(renameat2), "the same" },
 	{ SCMP_SYS(unlink), "SQLite's journal; what was not finished" },
 	{ SCMP_SYS(unlinkat), "the same" },
-	{ SCMP_SYS(fchmod), "SQLite's journal is like the file that it is of" },
-	{ SCMP_SYS(fchown), "the same" },
-	{ SCMP_SYS(umask), "the same" },
-	{ SCMP_SYS(geteuid), "the same; whose is the store?" },
+	/* No fchown(), which SQLite does without: nor fchmod(), of which Landlock knows nothing. */
+	{ SCMP_SYS(geteuid), "whose is the store?" },
 	{ SCMP_SYS(getuid), "the same" },
 	{ SCMP_SYS(getegid), "the same" },
 	{ SCMP_SYS(getgid), "the same" },
 	{ SCMP_SYS(memfd_create), "what is found is sent in memory that is sealed" },
+	{ SCMP_SYS(fcntl), "to seal it", 1, { FCNTL(F_ADD_SEALS) } },
+	{ SCMP_SYS(fcntl), "is what is asked sealed?", 1, { FCNTL(F_GET_SEALS) } },
 
 	/* Its own memory; none of it becomes code. */
 	{ SCMP_SYS(mmap), "malloc(), files", 1, { CALL_IF(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) } },

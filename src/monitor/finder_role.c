@@ -18,6 +18,7 @@
 #include "monitor/finder.h"
 #include "monitor/finder_calls.h"
 #include "monitor/landlock.h"
+#include "monitor/sandbox.h"
 #include "monitor/sealed.h"
 #include "reference/parcel.h"
 
@@ -68,8 +69,10 @@ static int limit(struct err *err)
 static int give_up_rights(struct err *err)
 {
 	bool is_root = geteuid() == 0;
-	int r;
+	int r = sandbox_silence(err);
 
+	if (r < 0)
+		return r;
 	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
 		return err_set(err, -errno, "priority: %s", strerror(errno));
 	/* Where it may not there is nothing more to be had from a network. */
@@ -85,14 +88,12 @@ static int give_up_rights(struct err *err)
 
 /*
  * Who is root without capabilities still owns root's files, and a tenant's kernel is read here. Of
- * all that it could write the store is left, and what reference/shelf.h has nameless files in.
+ * all that it could write the store is left.
  */
 static int keep_to_store(const char *store, struct err *err)
 {
-	const struct landlock_place places[] = {
-		{ store, true }, { "/var/tmp", false }, { "/tmp", false },
-	};
-	int r = landlock_deny(true, places, ARRAY_SIZE(places), err);
+	const struct landlock_place place = { store, true };
+	int r = landlock_deny(true, &place, 1, err);
 
 	return r == -EOPNOTSUPP ? 0 : r;
 }

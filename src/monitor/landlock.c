@@ -20,8 +20,9 @@
 
 #define READING (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITING (LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+/* A directory stays: by its name, too, for to rename it is to remove it from where it was. */
 #define MAKING	(LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR | \
-		 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | REFER)
+		 LANDLOCK_ACCESS_FS_REMOVE_FILE | REFER)
 
 /* struct landlock_ruleset_attr as of ABI 6; older ones are its beginning. */
 struct ruleset {
@@ -56,8 +57,9 @@ static int allow(int ruleset, const struct landlock_place *place, uint64_t denie
 		.parent_fd = fd,
 	};
 
+	/* Then nothing is allowed there. */
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+		return 0;
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
 		return -errno;
 	return 0;

@@ -16,13 +16,13 @@
 /* Beneath a directory these are still allowed. */
 struct landlock_place {
 	const char *path;
-	bool make;	/* files and directories made, renamed, removed; else only written */
+	bool make;	/* files made, renamed, removed, directories made; else only written */
 };
 
 /**
  * landlock_deny - from now on, for this process and all that it starts
  * @read:   files may still be read and directories listed, wherever they lie
- * @places: that are not there are no exception, either
+ * @places: that cannot be opened are no exception, either
  *
  * No file is executed, written, cut off, made, renamed or removed, but in @places, and none is read
  * unless @read; no TCP port is bound or connected to, no socket without a name in the file system

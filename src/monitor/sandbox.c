@@ -104,7 +104,7 @@ static int warm_up(struct err *err)
 	return 0;
 }
 
-static int silence(struct err *err)
+int sandbox_silence(struct err *err)
 {
 	cleanup(fd_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int last = CALLS_SANITIZED ? STDOUT_FILENO : STDERR_FILENO;
@@ -135,7 +135,7 @@ int sandbox_prepare(struct sandbox *sandbox, int channel, uint32_t violation, st
 		sandbox->group = user->pw_gid;
 	}
 	r = warm_up(err);
-	return r < 0 ? r : silence(err);
+	return r < 0 ? r : sandbox_silence(err);
 }
 
 /* --- namespaces --- */

@@ -45,6 +45,9 @@ struct sandbox {
 	unsigned has;		/* SANDBOX_* */
 };
 
+/* Standard input and outputs lead to /dev/null (but for errors where sanitizers report). */
+nodiscard int sandbox_silence(struct err *err);
+
 /**
  * sandbox_prepare - all that needs the rights, or the files, that will be gone
  * @channel:   socket to the starter

@@ -211,7 +211,9 @@ int reference_open(const struct reference_options *options, const struct kernel 
 	reference->shelf = SHELF_EMPTY;
 	if (!*kernel->build_id)
 		return err_set(err, -ENOENT, "the guest's kernel has no build ID");
+	reference->shelf.place = options->store;
 	r = search_all(&search, options, err);
+	reference->shelf.place = NULL;
 	if (r >= 0)
 		r = reference_ask_store(reference, err);
 	if (r < 0)

@@ -15,13 +15,14 @@
 #define LEVEL 1
 
 /* On a disk where there is one, for /tmp may be memory. */
-static int temporary(struct err *err)
+static int temporary(const char *store, struct err *err)
 {
-	static const char *const places[] = { "/var/tmp", "/tmp" };
+	const char *const places[] = { store, "/var/tmp", "/tmp" };
 	int fd = -1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(places) && fd < 0; i++)
-		fd = open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (places[i])
+			fd = open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
 		fd = memfd_create("hvsm-reference", MFD_CLOEXEC);
 	return fd < 0 ? err_set(err, -errno, "a temporary file: %s", strerror(errno)) : fd;
@@ -70,7 +71,7 @@ static int add_archived(struct shelf *shelf, struct packaged *from, struct shelf
 	int r = packaged_read(from, &blob, err);
 
 	if (r >= 0 && shelf->fd < 0)
-		r = shelf->fd = temporary(err);
+		r = shelf->fd = temporary(shelf->place, err);
 	if (r >= 0)
 		r = pack(&blob, err);
 	if (r >= 0)

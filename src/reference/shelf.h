@@ -21,6 +21,7 @@ struct shelf_module {
 
 struct shelf {
 	VEC(struct shelf_module) modules;
+	const char *place;	/* where that is made rather than in /var/tmp; NULL. Not ours */
 	int fd;			/* the temporary file; -1: none yet */
 	uint64_t end;
 };

@@ -142,6 +142,9 @@ static int makes_inside(const struct fixture *f)
 	if (mkdir(sub, 0700) < 0 || renames(f->in, "new", f->in, "newer") ||
 	    removes(f->in, "newer"))
 		return 2;
+	/* Whose is in a directory need not be able to lose it. */
+	if (!renames(f->in, "sub", f->in, "other") || rmdir(sub) == 0)
+		return 6;
 	/* What is read may lie anywhere, and nothing is made, written or moved there. */
 	if (opens(f->out, "file", O_RDONLY) || opens("/", "", O_RDONLY | O_DIRECTORY))
 		return 3;

@@ -241,6 +241,25 @@ static void a_call_of_ftrace_that_was_taken_out_is_told(void **state)
 	is_explained(g, NEAR_BYTES);
 }
 
+/* A guest that names one place a thousand times is not told a thousand times. */
+static void a_place_that_is_named_twice_is_told_once(void **state)
+{
+	struct guest *g = *state;
+	struct world *world = g->made.world;
+	gva page, record = world_alloc(world, 64);
+
+	trace(g);
+	page.v = world_get(world, symbol(g, "ftrace_pages_start"), "ftrace_page.next");
+	for (unsigned i = 0; i < 2; i++) {
+		world_set(world, gva_add(record, i * 16), "dyn_ftrace.ip", g->made.code.v + MCOUNT);
+		world_set(world, gva_add(record, i * 16), "dyn_ftrace.flags", FTRACE_CALLED | 1);
+	}
+	world_set(world, page, "ftrace_page.records", record.v);
+	world_set(world, page, "ftrace_page.index", 2);
+	view_refresh(world_view(world));
+	is_told(g, MCOUNT, 5, false);
+}
+
 /* After an error of its own ftrace touches no place any more, and its flags stay. */
 static void where_ftrace_gave_up_its_places_are_not_judged(void **state)
 {
@@ -631,6 +650,7 @@ int main(void)
 		TEST(a_call_of_ftrace_needs_someone_who_traces),
 		TEST(a_call_of_ftrace_that_ftrace_does_not_know_of_is_told),
 		TEST(a_call_of_ftrace_that_was_taken_out_is_told),
+		TEST(a_place_that_is_named_twice_is_told_once),
 		TEST(where_ftrace_gave_up_its_places_are_not_judged),
 		TEST(a_call_of_a_stranger_is_told_with_its_target),
 		TEST(what_a_kernel_does_not_have_is_not_at_address_0),

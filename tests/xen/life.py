@@ -16,20 +16,20 @@ class Life(XenTest):
         """Who read it then has found nothing, and ends or goes on."""
         with Domain(self.host, self.kind, "victim") as victim:
             was = victim.id
-            self.ends_in_mid_scan(victim, victim.save_and_restore)
+            self.ends_in_mid_scan(victim, 2, victim.save_and_restore)
             self.ended(was)
             with Daemon(self.host, "brief", victim.name) as daemon:
-                # Its first sweep is the one of all checks, which takes longest.
+                # Its first sweep is the one of all checks, which takes longest: it is at it still.
                 daemon.sees("attached", lambda guest: guest["state"] == "watched")
-                self.ends_in_mid_scan(victim, lambda: self.host.sh(f"xl destroy {victim.id}"))
+                self.ends_in_mid_scan(victim, 0.3, lambda: self.host.sh(f"xl destroy {victim.id}"))
                 daemon.loses_it()
                 self.ended(victim.id)
                 daemon.never_found_anything()
 
-    def ends_in_mid_scan(self, victim: Domain, end: Callable[[], Any]) -> None:
+    def ends_in_mid_scan(self, victim: Domain, after_s: float, end: Callable[[], Any]) -> None:
         was = victim.id
         self.host.sh("rm -f /tmp/status; (exec >/dev/null 2>/tmp/err; "
-                     f"/build/src/hvsm scan xen:{was} --store {STORE}; echo $? >/tmp/status) & sleep 2")
+                     f"/build/src/hvsm scan xen:{was} --store {STORE}; echo $? >/tmp/status) & sleep {after_s}")
         end()
         status = self.host.sh("until [ -s /tmp/status ]; do sleep 0.1; done; cat /tmp/status").strip()
         # 0: it was quicker.
